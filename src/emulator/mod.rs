@@ -1,0 +1,1 @@
+//! Google and Microsoft on 127.0.0.1.

@@ -1,0 +1,5 @@
+//! Connect Gmail and Outlook mailboxes and work with them as one.
+
+pub mod clock;
+#[cfg(feature = "emulator")]
+pub mod emulator;
