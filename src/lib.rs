@@ -3,3 +3,12 @@
 pub mod clock;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+mod error;
+mod model;
+mod provider;
+mod secret;
+
+pub use error::{Delivery, Error, ErrorKind, Result};
+pub use model::*;
+pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};
+pub use secret::Secret;

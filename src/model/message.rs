@@ -1,0 +1,219 @@
+//! A message as it was read, and the profile of the mailbox it is in. Everything a sender or a service may leave out is
+//! optional.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Address, AttachmentId, FolderId, Keyword, MessageId, ThreadId};
+
+/// How much of a message to read. More costs more: see each provider's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Detail {
+    /// Its id, and what the service tells beside it for free.
+    Ids,
+    /// Folders, keywords, dates, addresses, subject and preview: what a list of messages shows.
+    Headers,
+    /// Headers, bodies and the list of attachments.
+    Full,
+}
+
+/// A message in a mailbox.
+///
+/// Fields that [`detail`](Self::detail) does not cover, or that the mail does not have, are empty. `None` in
+/// [`folders`](Self::folders) and [`keywords`](Self::keywords) means *not told*, never *none*.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// Its id in this mailbox.
+    pub id: MessageId,
+    /// How much of it was read.
+    pub detail: Detail,
+    /// The conversation it belongs to.
+    pub thread: Option<ThreadId>,
+    /// The folders it is in.
+    pub folders: Option<Vec<FolderId>>,
+    /// Its keywords.
+    pub keywords: Option<BTreeSet<Keyword>>,
+    /// When it reached the mailbox, by the service's clock.
+    pub received_at: Option<DateTime<Utc>>,
+    /// When its sender says it was sent.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// Its subject, decoded.
+    pub subject: Option<String>,
+    /// Its authors.
+    pub from: Vec<Address>,
+    /// Who sent it, where that is not its author.
+    pub sender: Option<Address>,
+    /// Where replies should go, if not to its authors.
+    pub reply_to: Vec<Address>,
+    /// Its primary recipients.
+    pub to: Vec<Address>,
+    /// Its other recipients.
+    pub cc: Vec<Address>,
+    /// Its hidden recipients; known only for mail that was sent from this mailbox.
+    pub bcc: Vec<Address>,
+    /// The `Message-ID` header, without angle brackets.
+    pub message_id: Option<String>,
+    /// The `In-Reply-To` header's ids, without angle brackets.
+    pub in_reply_to: Vec<String>,
+    /// The `References` header's ids, oldest first, without angle brackets.
+    pub references: Vec<String>,
+    /// The first words of its text, as the service shortens them.
+    pub preview: Option<String>,
+    /// About how many bytes it has.
+    pub size: Option<u64>,
+    /// Its headers as they came, in order; only with [`Detail::Full`], and not all services keep all of them.
+    pub headers: Vec<Header>,
+    /// Its text; only with [`Detail::Full`].
+    pub body: Body,
+    /// Its attachments; only with [`Detail::Full`].
+    pub attachments: Vec<Attachment>,
+}
+
+impl Message {
+    /// A message of which only the id is known.
+    #[must_use]
+    pub fn new(id: MessageId) -> Self {
+        Self {
+            id,
+            detail: Detail::Ids,
+            thread: None,
+            folders: None,
+            keywords: None,
+            received_at: None,
+            sent_at: None,
+            subject: None,
+            from: Vec::new(),
+            sender: None,
+            reply_to: Vec::new(),
+            to: Vec::new(),
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            message_id: None,
+            in_reply_to: Vec::new(),
+            references: Vec::new(),
+            preview: None,
+            size: None,
+            headers: Vec::new(),
+            body: Body::default(),
+            attachments: Vec::new(),
+        }
+    }
+
+    /// Whether it has `keyword`. Also `false` where keywords were not told.
+    #[must_use]
+    pub fn has(&self, keyword: &Keyword) -> bool {
+        self.keywords
+            .as_ref()
+            .is_some_and(|keywords| keywords.contains(keyword))
+    }
+
+    /// Whether it is in `folder`. Also `false` where folders were not told.
+    #[must_use]
+    pub fn is_in(&self, folder: &FolderId) -> bool {
+        self.folders
+            .as_ref()
+            .is_some_and(|folders| folders.contains(folder))
+    }
+
+    /// The first value of the header `name`, as it came.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value.as_str())
+    }
+}
+
+/// One header line of a message, undecoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Header {
+    /// Its name, in the case it came in.
+    pub name: String,
+    /// Its value; RFC 2047 words are not decoded.
+    pub value: String,
+}
+
+impl Header {
+    /// A header line.
+    #[must_use]
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// The text of a message, decoded from whatever charset it was written in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Body {
+    /// The plain text.
+    pub text: Option<String>,
+    /// The HTML, as it came: it may hold anything, and must be made safe before it is shown.
+    pub html: Option<String>,
+}
+
+/// What is known of an attachment without reading it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// Its id within the message; not unique beyond it.
+    pub id: AttachmentId,
+    /// Its file name, decoded. It is only a name: it may hold separators, `..` or nothing sensible.
+    pub name: Option<String>,
+    /// Its media type, such as `application/pdf`.
+    pub media_type: String,
+    /// About how many bytes it has.
+    pub size: Option<u64>,
+    /// Whether it is shown within the text rather than beside it.
+    pub inline: bool,
+    /// The id by which HTML refers to it (`cid:`), without angle brackets.
+    pub content_id: Option<String>,
+}
+
+impl Attachment {
+    /// An attachment of which only id and media type are known.
+    #[must_use]
+    pub fn new(id: AttachmentId, media_type: impl Into<String>) -> Self {
+        Self {
+            id,
+            name: None,
+            media_type: media_type.into(),
+            size: None,
+            inline: false,
+            content_id: None,
+        }
+    }
+}
+
+/// Who the mailbox belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Profile {
+    /// The mailbox's own address. It may change; see [`Identity`](crate::credentials::Identity) for what does not.
+    pub address: String,
+    /// The name of its owner, where the service tells.
+    pub display_name: Option<String>,
+    /// About how many messages it holds, where the service tells.
+    pub messages: Option<u64>,
+}
+
+impl Profile {
+    /// A profile of which only the address is known.
+    #[must_use]
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            display_name: None,
+            messages: None,
+        }
+    }
+}

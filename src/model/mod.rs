@@ -1,0 +1,29 @@
+//! Plain data that both providers speak: messages, folders, queries, what to send, what changed. It knows no
+//! vendor, no network and no credentials, and imports nothing else of the crate
+//! but the type of secrets.
+
+mod access;
+mod address;
+mod change;
+mod content;
+mod folder;
+mod ids;
+mod message;
+mod outgoing;
+mod page;
+mod query;
+mod sending;
+mod sync;
+
+pub use access::Access;
+pub use address::{Address, AddressError};
+pub use change::{Change, Keyword};
+pub use content::{ByteStream, Content};
+pub use folder::{Folder, FolderRole};
+pub use ids::{AccountId, AttachmentId, FolderId, MessageId, SubscriptionId, ThreadId};
+pub use message::{Attachment, Body, Detail, Header, Message, Profile};
+pub use outgoing::{Outgoing, OutgoingAttachment};
+pub use page::{Page, PageRequest, PageToken};
+pub use query::{Query, QueryError};
+pub use sending::{Confirmation, SendKey, SendTicket, Sent};
+pub use sync::{KnownMessage, Scope, SyncCursor, SyncPhase, SyncProgress};

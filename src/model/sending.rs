@@ -1,0 +1,93 @@
+//! The two steps of a send, and what is known of it afterwards.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{MessageId, ThreadId};
+
+/// The host's own name for one send: the same key never sends twice. Any text up to 128 bytes, such as the primary key
+/// of a row in the host's outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SendKey(String);
+
+impl SendKey {
+    /// Takes the host's key, cut to 128 bytes at most.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        let mut key = key.into();
+        while key.len() > 128 {
+            key.pop();
+        }
+        Self(key)
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A send that was prepared and can be dispatched: the host stores it between the two steps.
+///
+/// It is a secret, since whoever holds it beside a token can send, and it may hold the message itself. Its text is
+/// opaque and belongs to the provider that made it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SendTicket(#[serde(serialize_with = "crate::secret::exposed")] crate::secret::Secret);
+
+impl SendTicket {
+    /// Wraps a provider's own text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(crate::secret::Secret::new(text))
+    }
+
+    /// The provider's own text, to be stored as carefully as a token.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for SendTicket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SendTicket(..)")
+    }
+}
+
+/// A message that the service accepted for sending. That says nothing about its delivery to anyone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The sent copy's id, where the service tells.
+    pub id: Option<MessageId>,
+    /// The conversation it went into, where the service tells.
+    pub thread: Option<ThreadId>,
+}
+
+impl Sent {
+    /// A sent message as far as the service tells of it.
+    #[must_use]
+    pub fn new(id: Option<MessageId>, thread: Option<ThreadId>) -> Self {
+        Self { id, thread }
+    }
+}
+
+/// What is known about a dispatched ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// It was sent.
+    Sent(Sent),
+    /// It was not sent, with proof: dispatching again cannot send twice.
+    NotSent,
+    /// Neither can be proved yet.
+    StillUnknown {
+        /// When asking again may help; never, if unset.
+        ask_again_at: Option<DateTime<Utc>>,
+    },
+}

@@ -1,0 +1,196 @@
+//! What a mail service must be able to do: [`MailProvider`], the contract behind every mailbox, and
+//! [`Capabilities`], what each implementation says of itself. Conveniences are `Mailbox`'s.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, Result};
+use crate::model::{
+    AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, KnownMessage,
+    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, Scope, SendKey, SendTicket,
+    Sent, SyncCursor, SyncPhase, SyncProgress,
+};
+
+/// A mail service, seen through one mailbox.
+///
+/// The trait is small on purpose: bulk in, page out. Hosts hold a [`Mailbox`](crate::Mailbox), which is built on it.
+///
+/// # Contract
+/// * Every call may be dropped at any await without harm; what it had sent may still take effect.
+/// * `get` and `apply` answer one result per id, in the order of the ids. One bad message never fails the others.
+/// * A page that is short or empty is not the last one unless it has no token.
+/// * What [`capabilities`](Self::capabilities) claims is what happens; everything else is
+///   [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) with a reason.
+/// * Nothing repeats a send that may have taken effect.
+/// * No error holds tokens or mail content.
+///
+/// Methods added later answer `Unsupported` by default.
+#[async_trait]
+pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
+    /// What this provider can do with this mailbox.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Whose mailbox it is.
+    async fn profile(&self) -> Result<Profile>;
+
+    /// Every folder, the service's own first.
+    async fn folders(&self) -> Result<Vec<Folder>>;
+
+    /// One page of the messages that `query` means, newest first, read as far as `detail` asks. A message that
+    /// vanished meanwhile is left out; one that could not be read is an error in its place.
+    async fn list(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Message>>>;
+
+    /// The messages with these ids, read as far as `detail` asks: one answer per id, in order.
+    async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>>;
+
+    /// The whole message as RFC 5322, as a stream.
+    async fn raw(&self, id: &MessageId) -> Result<ByteStream>;
+
+    /// The bytes of one attachment, decoded, as a stream.
+    async fn attachment(
+        &self,
+        message: &MessageId,
+        attachment: &AttachmentId,
+    ) -> Result<ByteStream>;
+
+    /// Applies one change to these messages: one answer per id, in order.
+    async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>>;
+
+    /// The first step of a send. It checks and uploads, has no effect that anyone receives, and gives a ticket that
+    /// the host can store. `key` marks the send at the service where that can be done.
+    async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket>;
+
+    /// The second step of a send. If its answer is lost, the error's [`delivery`](Error::delivery) is
+    /// [`Unknown`](crate::Delivery::Unknown), and [`confirm`](Self::confirm) may settle it.
+    async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent>;
+
+    /// Whether a ticket was sent.
+    async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation>;
+
+    /// One page of a sync; see [`Mailbox::sync`](crate::Mailbox::sync). `known` is asked only while reconciling.
+    async fn sync(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        let _ = (cursor, scope, known);
+        Err(Error::unsupported("this provider does not sync"))
+    }
+}
+
+/// What a provider can do with a mailbox. Ask it before offering something to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The provider's name, such as `gmail`.
+    pub provider: &'static str,
+    /// In how many folders a message can be.
+    pub folders_per_message: FoldersPerMessage,
+    /// Whether messages can be changed.
+    pub change: bool,
+    /// Whether messages can be sent.
+    pub send: bool,
+    /// Whether a lost send can be settled with `confirm`.
+    pub confirm_send: bool,
+    /// Whether tags of any name can be set.
+    pub custom_keywords: bool,
+    /// Whether `sync` works.
+    pub sync: bool,
+}
+
+impl Capabilities {
+    /// A provider that only reads, with one folder per message. Set what else it can do.
+    #[must_use]
+    pub fn new(provider: &'static str) -> Self {
+        Self {
+            provider,
+            folders_per_message: FoldersPerMessage::One,
+            change: false,
+            send: false,
+            confirm_send: false,
+            custom_keywords: false,
+            sync: false,
+        }
+    }
+}
+
+/// In how many folders one message can be (RFC 8621 §1.3.1, `maxMailboxesPerEmail`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FoldersPerMessage {
+    /// Exactly one: Outlook.
+    One,
+    /// Any number: Gmail's labels.
+    Many,
+}
+
+/// What the host already has, read while a sync reconciles after its cursor was lost. Without it neither deletions
+/// nor "fetch only what is missing" could be right.
+#[async_trait]
+pub trait Known: fmt::Debug + Send + Sync {
+    /// The host's messages within the scope that follow `after`, sorted by id as bytes, at most `limit` of them; fewer
+    /// only at the end.
+    ///
+    /// # Errors
+    /// Whatever the host's storage reports; it ends the sync, which can be resumed.
+    async fn page(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<KnownMessage>>;
+}
+
+/// One page of a sync.
+///
+/// The host stores the changes and [`cursor`](Self::cursor) in one transaction, and only if the cursor it has is
+/// still [`after`](Self::after): a worker that was overtaken then changes nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SyncPage {
+    /// What the page says about messages that it does not mention.
+    pub phase: SyncPhase,
+    /// What changed, each message at most once.
+    pub changes: Vec<SyncChange>,
+    /// The cursor that this page follows; `None` for the first page of all.
+    pub after: Option<SyncCursor>,
+    /// The cursor to store with this page.
+    pub cursor: SyncCursor,
+    /// Whether more is there already; otherwise the round is complete.
+    pub more: bool,
+    /// How far the sync has got.
+    pub progress: SyncProgress,
+}
+
+impl SyncPage {
+    /// A page without changes that ends its round.
+    #[must_use]
+    pub fn new(phase: SyncPhase, after: Option<SyncCursor>, cursor: SyncCursor) -> Self {
+        Self {
+            phase,
+            changes: Vec::new(),
+            after,
+            cursor,
+            more: false,
+            progress: SyncProgress::default(),
+        }
+    }
+}
+
+/// One change that a sync found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SyncChange {
+    /// A message is new or changed; this is its latest state.
+    Message(Box<Message>),
+    /// A message is there and could not be read.
+    Unreadable(MessageId, Error),
+    /// A message is gone for good.
+    Deleted(MessageId),
+    /// A folder is new or changed.
+    Folder(Folder),
+    /// A folder is gone.
+    FolderDeleted(FolderId),
+}
