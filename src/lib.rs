@@ -1,9 +1,12 @@
 //! Connect Gmail and Outlook mailboxes and work with them as one.
 
 pub mod clock;
+pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+pub mod http;
+mod mime;
 mod model;
 mod provider;
 mod secret;

@@ -53,11 +53,11 @@ pub enum Query {
     /// Messages received before an instant.
     Before(DateTime<Utc>),
     /// All of these.
-    And(Vec<Query>),
+    And(Vec<Self>),
     /// At least one of these.
-    Or(Vec<Query>),
+    Or(Vec<Self>),
     /// Not this one.
-    Not(Box<Query>),
+    Not(Box<Self>),
 }
 
 impl Query {

@@ -1,0 +1,316 @@
+//! The one loop that every request goes through: budget → token → send → classify → wait.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt};
+use http::header::{AUTHORIZATION, DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::limit::{Limiter, Permit};
+use super::origin::Origins;
+use super::request::ApiRequest;
+use super::retry::RetryPolicy;
+use super::transport::{Transport, TransportError};
+use crate::clock::Clock;
+use crate::credentials::TokenSource;
+use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::model::ByteStream;
+
+/// How much of an error's body is read: vendors' error objects are far smaller, error pages are not worth more.
+const ERROR_LIMIT: usize = 64 * 1024;
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON, if it is some of this shape.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A header as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long the service asks to wait (RFC 9110 §10.2.3): seconds, or a date, which is read against the answer's own
+    /// `Date`, so that a wrong clock here does not matter.
+    pub(crate) fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        let until = DateTime::parse_from_rfc2822(value).ok()?;
+        (until.to_utc() - self.date().unwrap_or(now)).to_std().ok()
+    }
+
+    /// The service's clock when it answered.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        let value = self.headers.get(DATE)?.to_str().ok()?;
+        Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc())
+    }
+}
+
+/// What a service's error answer means. It must not take anything from the body but codes and ids.
+pub(crate) type Classify = fn(&Answer) -> Error;
+
+/// Sends requests of one account, or of none.
+#[derive(Clone)]
+pub(crate) struct ApiClient {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) tokens: Option<Arc<dyn TokenSource>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) origins: Origins,
+    pub(crate) classify: Classify,
+}
+
+impl fmt::Debug for ApiClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ApiClient")
+            .field("transport", &self.transport)
+            .field("tokens", &self.tokens)
+            .field("limiter", &self.limiter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an attempt gave: an answer whose body is still to be read, and the permit to hold until it was.
+struct Opened {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: ByteStream,
+    permit: Permit,
+}
+
+impl ApiClient {
+    /// The answer's body as JSON of this shape.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: ApiRequest) -> Result<T> {
+        let operation = request.operation;
+        let answer = self.answer(request).await?;
+        parse(operation, &answer.body)
+    }
+
+    /// The whole answer.
+    pub(crate) async fn answer(&self, request: ApiRequest) -> Result<Answer> {
+        self.repeat(&request, |opened| read(opened, request.answer_limit))
+            .await
+    }
+
+    /// Only whether it succeeded.
+    pub(crate) async fn done(&self, request: ApiRequest) -> Result<()> {
+        self.answer(request).await.map(drop)
+    }
+
+    /// The answer's body as a stream, for what may be too large for memory. A break in the middle is the reader's to
+    /// notice: it is an error of the stream.
+    pub(crate) async fn stream(&self, request: ApiRequest) -> Result<ByteStream> {
+        self.repeat(&request, |opened| async move {
+            // The request counts as running until its last byte was read.
+            let Opened { body, permit, .. } = opened;
+            Ok(body.inspect(move |_| _ = &permit).boxed())
+        })
+        .await
+    }
+
+    /// The loop. `finish` makes of a successful answer what the caller wants; if reading it breaks, that counts as a
+    /// failed attempt.
+    async fn repeat<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<T>
+    where
+        F: Fn(Opened) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        self.origins
+            .check(&request.url, request.authorize)
+            .map_err(|error| error.with_operation(request.operation))?;
+        let mut attempt = 1;
+        let mut token_renewed = false;
+        loop {
+            let token = match (&self.tokens, request.authorize) {
+                (Some(tokens), true) => Some(tokens.token().await?),
+                _ => None,
+            };
+            let outcome = match self.attempt(request, token.as_ref()).await {
+                Ok(opened) => finish(opened).await,
+                Err(error) => Err(error),
+            };
+            let error = match outcome {
+                Ok(value) => {
+                    tracing::debug!(operation = request.operation, attempt, "request answered");
+                    return Ok(value);
+                }
+                Err(error) => error.with_operation(request.operation),
+            };
+            tracing::debug!(
+                operation = request.operation,
+                attempt,
+                kind = ?error.kind(),
+                status = error.status(),
+                code = error.code(),
+                "request failed"
+            );
+            // A refused token is renewed once; nothing was done with the request, so it may be repeated whatever it is.
+            if error.status() == Some(401)
+                && !token_renewed
+                && let (Some(tokens), Some(token)) = (&self.tokens, &token)
+            {
+                tokens.reject(token).await;
+                token_renewed = true;
+                continue;
+            }
+            if error.kind() == ErrorKind::RateLimited
+                && let Some(delay) = error.retry_after()
+            {
+                self.limiter.pause(delay, self.clock.as_ref());
+            }
+            let Some(wait) = self.retry.wait(&error, request.replay, attempt) else {
+                return Err(error);
+            };
+            self.clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: &ApiRequest,
+        token: Option<&crate::credentials::AccessToken>,
+    ) -> Result<Opened> {
+        let permit = self.limiter.admit(request.cost, self.clock.as_ref()).await;
+        let mut outgoing = http::Request::new(request.content.clone());
+        *outgoing.method_mut() = request.method.clone();
+        *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "the address cannot be written as a request",
+            )
+        })?;
+        *outgoing.headers_mut() = request.headers.clone();
+        if let Some(token) = token {
+            outgoing.headers_mut().insert(AUTHORIZATION, bearer(token)?);
+        }
+        let response = self.transport.send(outgoing).await.map_err(network)?;
+        let (head, body) = response.into_parts();
+        let opened = Opened {
+            status: head.status,
+            headers: head.headers,
+            body,
+            permit,
+        };
+        if opened.status.is_success() || request.also_accept == Some(opened.status.as_u16()) {
+            return Ok(opened);
+        }
+        Err(self.refused(opened).await)
+    }
+
+    /// The error that an unsuccessful answer means.
+    async fn refused(&self, opened: Opened) -> Error {
+        let status = opened.status.as_u16();
+        let headers = opened.headers.clone();
+        // An error page that is too long or breaks off still has a status to go by.
+        let body = read_up_to(opened.body, ERROR_LIMIT).await;
+        let answer = Answer {
+            status: opened.status,
+            headers,
+            body,
+        };
+        let error = (self.classify)(&answer).with_status(status);
+        match (error.retry_after(), answer.retry_after(self.clock.now())) {
+            (None, Some(delay)) => error.with_retry_after(delay),
+            (Some(told), Some(delay)) if delay > told => error.with_retry_after(delay),
+            _ => error,
+        }
+    }
+}
+
+/// Reads JSON of a known shape; the error says where it broke, not what stood there.
+pub(crate) fn parse<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "the answer breaks off",
+            serde_json::error::Category::Data => "the answer has another shape than documented",
+            _ => "the answer is not JSON",
+        };
+        protocol(format!(
+            "{what} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+        .with_operation(operation)
+    })
+}
+
+/// The service answered something that cannot be used.
+pub(crate) fn protocol(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    // The request was answered, so whatever it asked for may well have been done.
+    Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Unknown)
+}
+
+fn bearer(token: &crate::credentials::AccessToken) -> Result<HeaderValue> {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Error::new(
+            ErrorKind::Protocol,
+            "the access token holds characters that no header can carry",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn network(error: TransportError) -> Error {
+    let delivery = error.delivery();
+    Error::new(
+        ErrorKind::Network,
+        "the service could not be reached or the connection broke",
+    )
+    .with_delivery(delivery)
+    .with_source(error)
+}
+
+fn broken(error: io::Error) -> Error {
+    Error::new(ErrorKind::Network, "the connection broke within the answer")
+        .with_delivery(Delivery::Unknown)
+        .with_source(error)
+}
+
+async fn read(opened: Opened, limit: usize) -> Result<Answer> {
+    let mut body = opened.body;
+    let mut all = BytesMut::new();
+    while let Some(chunk) = body.try_next().await.map_err(broken)? {
+        if all.len() + chunk.len() > limit {
+            return Err(protocol("the answer is longer than any that is documented"));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status: opened.status,
+        headers: opened.headers,
+        body: all.freeze(),
+    })
+}
+
+async fn read_up_to(mut body: ByteStream, limit: usize) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Ok(Some(chunk)) = body.try_next().await {
+        all.extend_from_slice(&chunk);
+        if all.len() >= limit {
+            all.truncate(limit);
+            break;
+        }
+    }
+    all.freeze()
+}

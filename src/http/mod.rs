@@ -1,0 +1,32 @@
+//! One HTTP request, from its description to its classified answer: budget, token, send, classify, wait. Every
+//! request of the crate goes through [`ApiClient`]; [`Transport`] is the only seam to an HTTP implementation. What a
+//! request means, and what an error body says, is known by those who build it.
+
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "the providers that use it come next"
+)]
+
+mod client;
+mod connection;
+mod limit;
+mod origin;
+mod request;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+mod retry;
+mod transport;
+
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
+pub use connection::Connection;
+pub use limit::Limits;
+pub use request::{Cost, Lane, Replay};
+pub use retry::RetryPolicy;
+pub use transport::{Transport, TransportError};
+
+pub(crate) use client::{Answer, ApiClient, protocol};
+pub(crate) use limit::Limiter;
+pub(crate) use origin::Origins;
+pub(crate) use request::ApiRequest;
