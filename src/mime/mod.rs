@@ -1,2 +1,22 @@
-//! RFC 5322 in both directions, for both providers: writing what is to be sent as a stream, and reading headers and
+//! RFC 5322 in both directions, for both providers: writing what is to be sent as a stream, and reading the headers and
 //! text of what came. It sends nothing and knows no vendor.
+
+#![cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the providers that use it come next"
+    )
+)]
+
+mod base64;
+mod compose;
+mod read;
+
+pub(crate) use base64::base64_text;
+pub(crate) use compose::{KEY_HEADER, compose};
+pub(crate) use read::{decode_words, message_ids, parameter, read_headers, text};
+
+#[cfg(test)]
+mod tests;

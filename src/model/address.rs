@@ -135,13 +135,13 @@ impl Address {
         let header = format!("To: {line}\r\n\r\n");
         MessageParser::new()
             .parse_headers(header.as_bytes())
-            .and_then(|message| message.to().map(from_parsed))
+            .and_then(|message| message.to().map(addresses_of))
             .unwrap_or_default()
     }
 }
 
 /// The addresses of a parsed header, groups flattened.
-pub(crate) fn from_parsed(list: &mail_parser::Address<'_>) -> Vec<Address> {
+pub(crate) fn addresses_of(list: &mail_parser::Address<'_>) -> Vec<Address> {
     list.iter()
         .filter_map(|entry| {
             let address = entry

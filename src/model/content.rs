@@ -116,6 +116,29 @@ impl Content {
         }))
     }
 
+    /// The bytes of all `parts`, one after the other.
+    #[must_use]
+    pub fn concatenate(parts: Vec<Self>) -> Self {
+        let length = parts.iter().map(Self::len).sum();
+        let parts: Arc<[Self]> = parts.into();
+        Self::new(length, move |offset| {
+            let mut skip = offset;
+            // Parts that lie before the offset as a whole are never opened.
+            let rest: Vec<(Self, u64)> = parts
+                .iter()
+                .filter_map(|part| {
+                    let start = skip.min(part.len());
+                    skip -= start;
+                    (start < part.len()).then(|| (part.clone(), start))
+                })
+                .collect();
+            let opened = stream::iter(rest)
+                .then(|(part, start)| async move { part.read_from(start).await })
+                .try_flatten();
+            async move { Ok(opened.boxed()) }
+        })
+    }
+
     /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> u64 {

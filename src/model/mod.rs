@@ -16,6 +16,7 @@ mod sending;
 mod sync;
 
 pub use access::Access;
+pub(crate) use address::addresses_of;
 pub use address::{Address, AddressError};
 pub use change::{Change, Keyword};
 pub use content::{ByteStream, Content};

@@ -1,0 +1,121 @@
+//! Reads headers and text of mail that came. Nothing here fails: what cannot be read is left out, because a malformed
+//! message is still a message.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
+
+use crate::model::{Address, Header, Message, addresses_of};
+
+/// Fills in what a message's header lines say: subject, addresses, ids and date.
+pub(crate) fn read_headers(message: &mut Message, headers: &[Header]) {
+    let block: String = headers
+        .iter()
+        .filter(|header| is_field_name(&header.name))
+        .map(|header| format!("{}: {}\r\n", header.name, unfolded(&header.value)))
+        .collect();
+    let block = format!("{block}\r\n");
+    let Some(parsed) = MessageParser::new().parse_headers(block.as_bytes()) else {
+        return;
+    };
+    let list = |list: Option<&mail_parser::Address<'_>>| list.map(addresses_of).unwrap_or_default();
+    message.subject = parsed.subject().map(str::to_owned);
+    message.from = list(parsed.from());
+    message.sender = list(parsed.sender()).into_iter().next();
+    message.reply_to = list(parsed.reply_to());
+    message.to = every(parsed.all_to());
+    message.cc = every(parsed.all_cc());
+    message.bcc = every(parsed.all_bcc());
+    message.message_id = parsed.message_id().map(str::to_owned);
+    message.in_reply_to = texts(parsed.in_reply_to());
+    message.references = texts(parsed.references());
+    message.sent_at = parsed.date().and_then(instant);
+}
+
+/// The text of a part, by the charset that its `Content-Type` names. Without one, or where the bytes are not of it, it is
+/// read as UTF-8 if it can be, else as Windows-1252, which reads anything.
+pub(crate) fn text(bytes: &[u8], content_type: Option<&str>) -> String {
+    let charset = content_type.and_then(|value| parameter(value, "charset"));
+    let unicode = charset.as_deref().is_none_or(|charset| {
+        ["utf-8", "utf8", "us-ascii", "ascii"].contains(&charset.to_ascii_lowercase().as_str())
+    });
+    let decoded = if unicode {
+        None
+    } else {
+        charset.and_then(|charset| charset_decoder(charset.as_bytes()))
+    };
+    match (decoded, std::str::from_utf8(bytes)) {
+        (Some(decode), _) => decode(bytes),
+        (None, Ok(text)) => text.to_owned(),
+        (None, Err(_)) => charset_decoder(b"windows-1252").map_or_else(
+            || String::from_utf8_lossy(bytes).into_owned(),
+            |decode| decode(bytes),
+        ),
+    }
+}
+
+/// A parameter of a `Content-Type` or `Content-Disposition` value, decoded after RFC 2231 and RFC 2047.
+pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
+    let header = format!("Content-Type: {}\r\n\r\n", unfolded(value));
+    let parsed = MessageParser::new().parse_headers(header.as_bytes())?;
+    let text = parsed.content_type()?.attribute(name)?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A header's text with its RFC 2047 words decoded.
+pub(crate) fn decode_words(value: &str) -> String {
+    let header = format!("Subject: {}\r\n\r\n", unfolded(value));
+    MessageParser::new()
+        .parse_headers(header.as_bytes())
+        .and_then(|parsed| parsed.subject().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// The ids in a header such as `References`, without angle brackets.
+pub(crate) fn message_ids(value: &str) -> Vec<String> {
+    let header = format!("References: {}\r\n\r\n", unfolded(value));
+    MessageParser::new()
+        .parse_headers(header.as_bytes())
+        .map(|parsed| texts(parsed.references()))
+        .unwrap_or_default()
+}
+
+fn every<'a>(lists: impl Iterator<Item = &'a mail_parser::Address<'a>>) -> Vec<Address> {
+    lists.flat_map(addresses_of).collect()
+}
+
+fn texts(value: &HeaderValue<'_>) -> Vec<String> {
+    value
+        .as_text_list()
+        .unwrap_or_default()
+        .iter()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+        .collect()
+}
+
+fn instant(date: &mail_parser::DateTime) -> Option<DateTime<Utc>> {
+    if !date.is_valid() {
+        return None;
+    }
+    DateTime::from_timestamp(date.to_timestamp(), 0)
+}
+
+/// RFC 5322 §2.2: printable ASCII without a colon.
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':')
+}
+
+/// One line, however the header was folded: a line break must not begin another header.
+fn unfolded(value: &str) -> Cow<'_, str> {
+    if value.contains(['\r', '\n']) {
+        Cow::Owned(value.replace(['\r', '\n'], " "))
+    } else {
+        Cow::Borrowed(value)
+    }
+}

@@ -1,0 +1,195 @@
+use chrono::DateTime;
+use futures_util::TryStreamExt;
+use mail_parser::{MessageParser, MimeHeaders};
+
+use super::*;
+use crate::model::{
+    Address, Content, Header, Message, MessageId, Outgoing, OutgoingAttachment, SendKey,
+};
+
+fn outgoing() -> Outgoing {
+    let picture: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    Outgoing::new()
+        .to(Address::new("support@desk.example")
+            .unwrap()
+            .with_name("Günther, \"Support\""))
+        .bcc(Address::new("archive@bücher.example").unwrap())
+        .subject("Grüße\r\nBcc: everyone@desk.example")
+        .text("First line\n.\nFrom here on — long ".repeat(40))
+        .html("<p>Hello <img src=\"cid:logo\"></p>")
+        .attach(OutgoingAttachment::new("logo.png", "image/png", picture).inline("logo"))
+        .attach(OutgoingAttachment::new(
+            "Übersicht \"2026\".csv",
+            "text/csv",
+            b"a,b\r\n1,2".to_vec(),
+        ))
+        .attach(OutgoingAttachment::new(
+            "empty.bin",
+            "application/octet-stream",
+            Vec::new(),
+        ))
+}
+
+async fn rendered(outgoing: &Outgoing) -> (Content, Vec<u8>) {
+    let key = SendKey::new("row-7");
+    let date = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+    let content = compose(
+        outgoing,
+        Some(&Address::new("reader@gmail.example").unwrap()),
+        &key,
+        date,
+    )
+    .unwrap();
+    let bytes = content.to_bytes(u64::MAX).await.unwrap().to_vec();
+    (content, bytes)
+}
+
+#[tokio::test]
+async fn what_is_written_reads_back_as_what_was_asked_for() {
+    let outgoing = outgoing();
+    let (_, bytes) = rendered(&outgoing).await;
+    let message = MessageParser::new().parse(&bytes).unwrap();
+
+    assert_eq!(message.subject(), Some("Grüße  Bcc: everyone@desk.example"));
+    let to = message.to().unwrap().first().unwrap();
+    assert_eq!(to.name(), Some("Günther, \"Support\""));
+    assert_eq!(to.address(), Some("support@desk.example"));
+    assert_eq!(
+        message.bcc().unwrap().first().unwrap().address(),
+        Some("archive@xn--bcher-kva.example")
+    );
+    assert_eq!(
+        message.body_text(0).unwrap().trim_end(),
+        outgoing.text.unwrap().replace('\n', "\r\n").trim_end()
+    );
+    assert_eq!(message.header_raw(KEY_HEADER).unwrap().trim(), "row-7");
+
+    let attachments: Vec<_> = message.attachments().collect();
+    assert_eq!(attachments.len(), 3);
+    for attachment in attachments {
+        let name = attachment.attachment_name().unwrap();
+        let sent = outgoing
+            .attachments
+            .iter()
+            .find(|sent| sent.name == name)
+            .unwrap();
+        let sent_bytes = sent.content.to_bytes(u64::MAX).await.unwrap();
+        assert_eq!(attachment.contents(), &sent_bytes[..], "{name}");
+    }
+    assert!(
+        bytes
+            .split(|byte| *byte == b'\n')
+            .all(|line| line.len() <= 998 && line.is_ascii())
+    );
+}
+
+#[tokio::test]
+async fn a_message_reads_the_same_from_every_offset() {
+    let (content, bytes) = rendered(&outgoing()).await;
+    assert_eq!(content.len(), bytes.len() as u64);
+    for offset in (0..=bytes.len()).step_by(211).chain([bytes.len()]) {
+        let rest: Vec<_> = content
+            .read_from(offset as u64)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(rest.concat(), &bytes[offset..], "from offset {offset}");
+    }
+}
+
+#[tokio::test]
+async fn base64_of_any_content_is_that_of_its_bytes() {
+    use ::base64::Engine;
+    for length in [0, 1, 2, 3, 56, 57, 58, 113, 114, 115, 5_000] {
+        let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+        // The source arrives in pieces that fit no line.
+        let pieces: Vec<Content> = bytes
+            .chunks(19)
+            .map(|piece| piece.to_vec().into())
+            .collect();
+        let encoded = base64_text(&Content::concatenate(pieces));
+        let expected = ::base64::engine::general_purpose::STANDARD.encode(&bytes);
+        assert_eq!(encoded.len(), expected.len() as u64);
+        for offset in [0, 1, 75, 76, 77, 200]
+            .into_iter()
+            .filter(|offset| *offset <= expected.len())
+        {
+            let rest: Vec<_> = encoded
+                .read_from(offset as u64)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap();
+            assert_eq!(rest.concat(), &expected.as_bytes()[offset..]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn spooled_readers_and_files_can_be_read_again() {
+    let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
+    let spooled = Content::spool(&bytes[..]).await.unwrap();
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let file = Content::from_file(path.path()).await.unwrap();
+    for content in [spooled, file] {
+        assert_eq!(content.to_bytes(u64::MAX).await.unwrap(), bytes);
+        let rest: Vec<_> = content
+            .read_from(150_000)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(rest.concat(), &bytes[150_000..]);
+    }
+}
+
+#[test]
+fn malformed_headers_leave_out_only_themselves() {
+    let mut message = Message::new(MessageId::new("1"));
+    let headers = [
+        Header::new("Subject", "=?iso-8859-1?Q?Gr=FC=DFe?= =?broken"),
+        Header::new("From", "\"Billing\" <billing@shop.example>, undisclosed:;"),
+        Header::new("To", "a@b.example,\r\n c@d.example"),
+        Header::new("Date", "the day before yesterday"),
+        Header::new("bad name\r\nBcc", "x@y.example"),
+        Header::new("References", "<one@a.example>\r\n <two@a.example>"),
+    ];
+    read_headers(&mut message, &headers);
+    assert!(message.subject.unwrap().starts_with("Grüße"));
+    assert_eq!(message.from[0].address(), "billing@shop.example");
+    assert_eq!(message.to.len(), 2);
+    assert_eq!(message.sent_at, None);
+    assert!(message.bcc.is_empty());
+    assert_eq!(message.references, ["one@a.example", "two@a.example"]);
+}
+
+#[test]
+fn text_is_read_by_its_charset_or_the_most_likely_one() {
+    assert_eq!(
+        text(b"Gr\xfc\xdfe", Some("text/plain; charset=\"ISO-8859-1\"")),
+        "Grüße"
+    );
+    assert_eq!(
+        text("Grüße".as_bytes(), Some("text/plain; charset=utf-8")),
+        "Grüße"
+    );
+    assert_eq!(text(b"\xc7\xcf", Some("text/plain; charset=koi8-r")), "го");
+    assert_eq!(text(b"Gr\xfc\xdfe", None), "Grüße");
+    assert_eq!(
+        text(b"Gr\xfc\xdfe", Some("text/plain; charset=no-such")),
+        "Grüße"
+    );
+    assert_eq!(
+        parameter(
+            "attachment; filename*0*=utf-8''%C3%9Cber; filename*1=sicht.pdf",
+            "filename"
+        )
+        .as_deref(),
+        Some("Übersicht.pdf")
+    );
+}
