@@ -6,12 +6,16 @@ pub mod credentials;
 pub mod emulator;
 mod error;
 pub mod http;
+mod journal;
+mod mailbox;
 mod mime;
 mod model;
 mod provider;
 mod secret;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
+pub use journal::{MemoryJournal, SendJournal, SendState};
+pub use mailbox::{Mailbox, Messages, SyncPages};
 pub use model::*;
 pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};
 pub use secret::Secret;

@@ -1,0 +1,512 @@
+//! [`Mailbox`]: what hosts call. It adds to a provider what can be written once for all of them: streams over pages,
+//! sends that know whether they happened, handles that may do less. What a service understands is the provider's.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::journal::{MemoryJournal, SendJournal, SendState};
+use crate::model::{
+    Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, FolderRole,
+    Keyword, Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, Scope,
+    SendKey, SendTicket, Sent, SyncCursor,
+};
+use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
+
+/// A handle to one mailbox, the same whichever service is behind it. Clones are cheap and share everything.
+///
+/// ```no_run
+/// # async fn example(mailbox: postroom::Mailbox) -> postroom::Result<()> {
+/// use futures_util::TryStreamExt;
+/// use postroom::Query;
+///
+/// let mut unread = mailbox.messages(Query::inbox().and(Query::unread()));
+/// while let Some(message) = unread.try_next().await? {
+///     println!("{}", message.subject.as_deref().unwrap_or("(no subject)"));
+///     mailbox.mark_read(&[message.id]).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    provider: Arc<dyn MailProvider>,
+    journal: Arc<dyn SendJournal>,
+    access: Option<Access>,
+}
+
+impl Mailbox {
+    /// A handle to what `provider` sees. [`Accounts::open`](crate::Accounts::open) makes one for a connected account.
+    pub fn new(provider: impl MailProvider) -> Self {
+        Self {
+            provider: Arc::new(provider),
+            journal: Arc::new(MemoryJournal::new()),
+            access: None,
+        }
+    }
+
+    /// Notes sends in the host's own journal, so that a key sends once also across a crash.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<dyn SendJournal>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// A handle that may do no more than `access`, for code that should not be able to. It cannot be widened again.
+    #[must_use]
+    pub fn restrict(&self, access: Access) -> Self {
+        let mut restricted = self.clone();
+        restricted.access = Some(self.access.map_or(access, |held| held.intersection(access)));
+        restricted
+    }
+
+    /// What this mailbox can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        self.provider.capabilities()
+    }
+
+    /// The provider behind it, for what only that one can do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] on a restricted handle, which would be no restriction otherwise.
+    pub fn provider(&self) -> Result<&dyn MailProvider> {
+        match self.access {
+            None => Ok(self.provider.as_ref()),
+            Some(_) => Err(restricted()),
+        }
+    }
+
+    /// Whose mailbox it is.
+    ///
+    /// # Errors
+    /// As [`MailProvider`] says.
+    pub async fn profile(&self) -> Result<Profile> {
+        self.provider.profile().await
+    }
+
+    /// Every folder, the service's own first.
+    ///
+    /// # Errors
+    /// As [`MailProvider`] says.
+    pub async fn folders(&self) -> Result<Vec<Folder>> {
+        self.require(Access::READ)?;
+        self.provider.folders().await
+    }
+
+    /// The service's own folder for a purpose.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where the service has none, such as an archive on Gmail.
+    pub async fn folder(&self, role: FolderRole) -> Result<Folder> {
+        self.folders()
+            .await?
+            .into_iter()
+            .find(|folder| folder.role == Some(role))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!("this mailbox has no folder for {}", role.as_str()),
+                )
+            })
+    }
+
+    /// The messages that `query` means, newest first, with what a list of messages shows.
+    #[must_use]
+    pub fn messages(&self, query: Query) -> Messages {
+        self.messages_with(query, Detail::Headers, PageRequest::first())
+    }
+
+    /// The messages that `query` means, newest first, read as far as `detail` asks, from `page` on.
+    #[must_use]
+    pub fn messages_with(&self, query: Query, detail: Detail, page: PageRequest) -> Messages {
+        if let Err(error) = self.require(Access::READ) {
+            return Messages(stream::once(async { Err(error) }).boxed());
+        }
+        let provider = Arc::clone(&self.provider);
+        let query = Arc::new(query);
+        let pages = pages(page, move |page| {
+            let (provider, query) = (Arc::clone(&provider), Arc::clone(&query));
+            async move { provider.list(&query, detail, page).await }
+        });
+        // An item may be an error of its own; it does not end the stream as an error about a page does.
+        Messages(pages.map(|item| item.and_then(|message| message)).boxed())
+    }
+
+    /// One page of the messages that `query` means. A message that could not be read is an error in its place.
+    ///
+    /// # Errors
+    /// As [`MailProvider`] says; the same page can be asked for again.
+    pub async fn page(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Message>>> {
+        self.require(Access::READ)?;
+        self.provider.list(query, detail, page).await
+    }
+
+    /// A whole message.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is gone.
+    pub async fn message(&self, id: &MessageId) -> Result<Message> {
+        let mut messages = self
+            .messages_by_id(std::slice::from_ref(id), Detail::Full)
+            .await?;
+        messages.pop().unwrap_or_else(|| Err(unanswered()))
+    }
+
+    /// The messages with these ids: one answer per id, in order.
+    ///
+    /// # Errors
+    /// When none could be asked for; what went wrong with one message is in its place.
+    pub async fn messages_by_id(
+        &self,
+        ids: &[MessageId],
+        detail: Detail,
+    ) -> Result<Vec<Result<Message>>> {
+        self.require(Access::READ)?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.provider.get(ids, detail).await
+    }
+
+    /// A whole message as RFC 5322. Outlook writes it anew, so it is not what was received byte by byte.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is gone.
+    pub async fn raw(&self, id: &MessageId) -> Result<ByteStream> {
+        self.require(Access::READ)?;
+        self.provider.raw(id).await
+    }
+
+    /// The bytes of an attachment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it or its message is gone.
+    pub async fn attachment(
+        &self,
+        message: &MessageId,
+        attachment: &AttachmentId,
+    ) -> Result<ByteStream> {
+        self.require(Access::READ)?;
+        self.provider.attachment(message, attachment).await
+    }
+
+    /// Applies one change to these messages: one answer per id, in order.
+    ///
+    /// # Errors
+    /// When the change cannot be asked for at all; what went wrong with one message is in its place.
+    pub async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(Access::READ_WRITE)?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.provider.apply(ids, change).await
+    }
+
+    /// Marks messages as read. This and the calls below answer as [`apply`](Self::apply) does.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn mark_read(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Set(Keyword::Seen)).await
+    }
+
+    /// Marks messages as unread.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn mark_unread(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Clear(Keyword::Seen)).await
+    }
+
+    /// Stars or flags messages.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn star(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Set(Keyword::Flagged)).await
+    }
+
+    /// Takes the star or flag away.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn unstar(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Clear(Keyword::Flagged)).await
+    }
+
+    /// Moves messages from where they lie into a folder; see [`Change::MoveTo`].
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn move_to(&self, ids: &[MessageId], folder: &FolderId) -> Result<Vec<Result<()>>> {
+        let change = Change::MoveTo {
+            to: folder.clone(),
+            from: None,
+        };
+        self.apply(ids, &change).await
+    }
+
+    /// Takes messages out of the inbox and keeps them.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn archive(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Archive).await
+    }
+
+    /// Puts messages into the trash.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn trash(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
+        self.apply(ids, &Change::Trash).await
+    }
+
+    /// Sends a message once. To be able to repeat a send whose outcome is unknown, use
+    /// [`send_once`](Self::send_once).
+    ///
+    /// # Errors
+    /// See [`Error::delivery`] before repeating: [`Delivery::Unknown`] means that it may have been sent.
+    pub async fn send(&self, outgoing: &Outgoing) -> Result<Sent> {
+        self.send_once(&random_key()?, outgoing).await
+    }
+
+    /// Sends a message under a key of the host's. The same key never sends twice: a send that was noted in the journal as
+    /// done is answered from there, one that may have been done is looked for first.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). After [`Delivery::Unknown`], the same call with the same key is safe.
+    pub async fn send_once(&self, key: &SendKey, outgoing: &Outgoing) -> Result<Sent> {
+        self.require(Access::SEND)?;
+        let ticket = match self.journal.get(key).await? {
+            Some(SendState::Sent(sent)) => return Ok(sent),
+            Some(SendState::Prepared(ticket)) => ticket,
+            Some(SendState::Dispatching(ticket)) => match self.provider.confirm(&ticket).await? {
+                Confirmation::Sent(sent) => return self.note_sent(key, sent).await,
+                Confirmation::NotSent => ticket,
+                Confirmation::StillUnknown { .. } => return Err(still_unknown()),
+            },
+            None => {
+                let ticket = self.provider.prepare(outgoing, key).await?;
+                self.journal
+                    .put(key, &SendState::Prepared(ticket.clone()))
+                    .await?;
+                ticket
+            }
+        };
+        self.journal
+            .put(key, &SendState::Dispatching(ticket.clone()))
+            .await?;
+        match self.provider.dispatch(&ticket).await {
+            Ok(sent) => self.note_sent(key, sent).await,
+            Err(error) if error.delivery() == Delivery::Unknown => {
+                // The answer was lost; often the service can say at once what became of it.
+                match self.provider.confirm(&ticket).await {
+                    Ok(Confirmation::Sent(sent)) => self.note_sent(key, sent).await,
+                    Ok(Confirmation::NotSent) => {
+                        self.journal.put(key, &SendState::Prepared(ticket)).await?;
+                        Err(error.with_delivery(Delivery::NotSent))
+                    }
+                    Ok(Confirmation::StillUnknown { .. }) | Err(_) => Err(error),
+                }
+            }
+            Err(error) => {
+                self.journal.put(key, &SendState::Prepared(ticket)).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The first step of a send, for hosts that keep tickets themselves; see [`MailProvider::prepare`].
+    ///
+    /// # Errors
+    /// As [`MailProvider`] says. Nothing was sent.
+    pub async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
+        self.require(Access::SEND)?;
+        self.provider.prepare(outgoing, key).await
+    }
+
+    /// The second step of a send; see [`MailProvider::dispatch`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {
+        self.require(Access::SEND)?;
+        self.provider.dispatch(ticket).await
+    }
+
+    /// Whether a ticket was sent; see [`MailProvider::confirm`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the grant does not allow to look.
+    pub async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
+        self.require(Access::SEND)?;
+        self.provider.confirm(ticket).await
+    }
+
+    /// What changed within `scope` since `cursor`, page by page, until nothing is left to tell. Store each page's changes
+    /// and its cursor together, where the stored cursor is still the page's `after`.
+    ///
+    /// `known` is asked only while reconciling after a cursor was lost.
+    #[must_use]
+    pub fn sync(
+        &self,
+        cursor: Option<SyncCursor>,
+        scope: Scope,
+        known: Arc<dyn Known>,
+    ) -> SyncPages {
+        if let Err(error) = self.require(Access::READ) {
+            return SyncPages(stream::once(async { Err(error) }).boxed());
+        }
+        let provider = Arc::clone(&self.provider);
+        let pages = stream::try_unfold(Some(cursor), move |state| {
+            let (provider, scope, known) =
+                (Arc::clone(&provider), scope.clone(), Arc::clone(&known));
+            async move {
+                let Some(cursor) = state else { return Ok(None) };
+                let page = provider
+                    .sync(cursor.as_ref(), &scope, known.as_ref())
+                    .await?;
+                let next = page.more.then(|| Some(page.cursor.clone()));
+                Ok(Some((page, next)))
+            }
+        });
+        SyncPages(pages.boxed())
+    }
+
+    async fn note_sent(&self, key: &SendKey, sent: Sent) -> Result<Sent> {
+        // It is sent, whether or not that can be noted: the host must not take it for unsent.
+        if let Err(error) = self.journal.put(key, &SendState::Sent(sent.clone())).await {
+            tracing::warn!(kind = ?error.kind(), "a send that was done could not be noted in the journal");
+        }
+        Ok(sent)
+    }
+
+    fn require(&self, needed: Access) -> Result<()> {
+        match self.access {
+            Some(held) if !held.contains(needed) => Err(restricted()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The messages that a query means; see [`Mailbox::messages`]. An error about one message is followed by the next
+/// message; an error about a page ends the stream.
+#[must_use = "streams do nothing unless polled"]
+pub struct Messages(BoxStream<'static, Result<Message>>);
+
+impl Stream for Messages {
+    type Item = Result<Message>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Messages")
+    }
+}
+
+/// The pages of a sync; see [`Mailbox::sync`]. An error ends the stream; syncing again from the last stored cursor goes on.
+#[must_use = "streams do nothing unless polled"]
+pub struct SyncPages(BoxStream<'static, Result<SyncPage>>);
+
+impl Stream for SyncPages {
+    type Item = Result<SyncPage>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl std::fmt::Debug for SyncPages {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SyncPages")
+    }
+}
+
+/// The one place that follows page tokens. An empty page with a token is not the end; a page that points to itself is an
+/// error, because it would never end.
+fn pages<T, F, Fut>(first: PageRequest, fetch: F) -> impl Stream<Item = Result<T>> + Send + 'static
+where
+    T: Send + 'static,
+    F: Fn(PageRequest) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Page<T>>> + Send + 'static,
+{
+    let size = first.size;
+    stream::unfold((fetch, Some(first)), move |(fetch, next)| async move {
+        let request = next?;
+        let asked: Option<PageToken> = request.token.clone();
+        let page = fetch(request).await.and_then(|page| {
+            if page.next.is_some() && page.next == asked {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    "a page of the service points to itself",
+                ));
+            }
+            Ok(page)
+        });
+        Some(match page {
+            Ok(page) => {
+                let next = page.next.map(|token| PageRequest {
+                    size,
+                    token: Some(token),
+                });
+                (
+                    Ok(stream::iter(page.items.into_iter().map(Ok))),
+                    (fetch, next),
+                )
+            }
+            Err(error) => (Err(error), (fetch, None)),
+        })
+    })
+    .try_flatten()
+}
+
+fn restricted() -> Error {
+    Error::new(
+        ErrorKind::PermissionDenied,
+        "this handle to the mailbox is restricted",
+    )
+}
+
+fn still_unknown() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "it is still not known whether this message was sent",
+    )
+    .with_delivery(Delivery::Unknown)
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "the provider gave no answer for the message",
+    )
+}
+
+fn random_key() -> Result<SendKey> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Content, "the system gives no random numbers").with_source(error)
+    })?;
+    Ok(SendKey::new(
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>(),
+    ))
+}
