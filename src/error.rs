@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A result whose error is [`Error`].
@@ -23,8 +24,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert!(error.is_transient());
 /// assert_eq!(error.to_string(), "the service asks to slow down");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -34,7 +37,8 @@ struct Inner {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     delivery: Delivery,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    // Shared, so that an error can be told to everyone who waited for the same thing.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What the host should do next.
@@ -126,7 +130,7 @@ impl Error {
     /// Adds the error underneath. It must hold no secrets: its `Debug` and `Display` become reachable.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -12,6 +12,8 @@ mod mime;
 mod model;
 mod provider;
 mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use journal::{MemoryJournal, SendJournal, SendState};

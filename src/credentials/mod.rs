@@ -1,42 +1,32 @@
-//! Keeping a credential: where requests get their access token from.
+//! Keeping a credential: the account's record, the stores it can be kept in, and the token source that serves
+//! and renews it. How a credential is obtained and renewed at a service is `oauth`'s; nothing here knows mail,
+//! OAuth or HTTP.
+//!
+//! # Which store
+//!
+//! * [`MemoryStore`]: for tests and trials; it forgets everything.
+//! * [`FileStore`]: one directory, one file per record, shared by the processes of one machine.
+//! * A store of the host's own: implement [`CredentialStore`], which keeps opaque text under a key and knows nothing
+//!   of what is in it. The suite in `testing` (feature `testing`) shows whether it keeps the contract.
 
-use std::fmt;
+mod file;
+mod lease;
+mod memory;
+mod record;
+mod refreshing;
+mod renewal;
+mod store;
+mod tokens;
 
-use async_trait::async_trait;
-
-use crate::error::Result;
-use crate::secret::Secret;
-
-/// A token that a request carries.
-#[derive(Clone)]
-pub struct AccessToken(Secret);
-
-impl AccessToken {
-    /// Takes the token over.
-    #[must_use]
-    pub fn new(token: impl Into<Secret>) -> Self {
-        Self(token.into())
-    }
-
-    /// The token's text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose()
-    }
-}
-
-impl fmt::Debug for AccessToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AccessToken(..)")
-    }
-}
-
-/// Where a request gets its access token.
-#[async_trait]
-pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// A token that is valid now, as far as is known.
-    async fn token(&self) -> Result<AccessToken>;
-
-    /// The server refused this token: do not give it out again. A token that replaced it meanwhile stays.
-    async fn reject(&self, token: &AccessToken);
-}
+pub use file::FileStore;
+pub use lease::{Acquired, Lease};
+pub use memory::MemoryStore;
+pub use record::{
+    AccountRecord, AccountState, Credential, Identity, LoadedAccount, Service, SubscriptionRecord,
+    UnknownFields,
+};
+pub use refreshing::{Refresh, Refreshed};
+pub use store::{
+    CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
+};
+pub use tokens::{AccessToken, StaticToken, StoredTokens, TokenOptions, TokenSource};

@@ -1,0 +1,364 @@
+//! What is kept about a connected account: [`AccountRecord`] and its parts, in a form that later versions can add
+//! to. Where it is kept is a store's; how its tokens are renewed is `tokens`'s.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::store::{CredentialStore, RecordKey, Revision, Save, Saved, StoreError};
+use crate::model::{Access, AccountId, SubscriptionId};
+use crate::secret::{Secret, exposed_option};
+
+/// Everything that is kept about one connected account.
+///
+/// Its serialized form is a secret: it holds the tokens. It is JSON with a version, and what a later version of this
+/// crate adds to it survives being read and written by this one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AccountRecord {
+    version: FormatVersion,
+    /// The host's own key for the account.
+    pub account: AccountId,
+    /// The name of the provider configuration that the account was connected with.
+    pub configuration: String,
+    /// Whose account it is.
+    pub service: Service,
+    /// The directory that tokens were issued by and must be renewed at; Microsoft only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Who the user is, as far as the service said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The mailbox's addresses, the main one first. They change; [`identity`](Self::identity) does not.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// The user's name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What the user granted, in levels.
+    #[serde(default, deserialize_with = "known_levels")]
+    pub granted: Access,
+    /// What the user granted, in the service's own words.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// The tokens.
+    #[serde(default)]
+    pub credential: Credential,
+    /// Whether the account can be used.
+    #[serde(default)]
+    pub state: AccountState,
+    /// Push subscriptions that exist at the service for this account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<SubscriptionRecord>,
+    /// What the host or the provider keeps with the account, such as other endpoints. Not for secrets: it is shown by
+    /// `Debug`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+/// A record as it was loaded, with what to compare when it is saved again.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoadedAccount {
+    /// The record.
+    pub record: AccountRecord,
+    /// The revision it has.
+    pub revision: Revision,
+}
+
+impl AccountRecord {
+    /// A record of an account that has no credential yet.
+    #[must_use]
+    pub fn new(
+        account: impl Into<AccountId>,
+        configuration: impl Into<String>,
+        service: Service,
+    ) -> Self {
+        Self {
+            version: FormatVersion,
+            account: account.into(),
+            configuration: configuration.into(),
+            service,
+            tenant: None,
+            identity: None,
+            addresses: Vec::new(),
+            display_name: None,
+            granted: Access::NONE,
+            scopes: Vec::new(),
+            credential: Credential::default(),
+            state: AccountState::Active,
+            subscriptions: Vec::new(),
+            settings: BTreeMap::new(),
+            unknown: UnknownFields::default(),
+        }
+    }
+
+    /// The record as a store keeps it.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON, which only a record that was read from elsewhere could cause.
+    pub fn to_secret(&self) -> Result<Secret, StoreError> {
+        // The cause may quote what it could not write, so it stays here.
+        serde_json::to_string(self)
+            .map(Secret::new)
+            .map_err(|_| StoreError::new("the account's record cannot be written as JSON"))
+    }
+
+    /// Reads what [`to_secret`](Self::to_secret) gave.
+    ///
+    /// # Errors
+    /// It is no record, or one of a version that this crate does not know.
+    pub fn from_secret(record: &Secret) -> Result<Self, StoreError> {
+        // A parser's message quotes what it found, and that may be a token: only the place is told.
+        serde_json::from_str(record.expose()).map_err(|error| {
+            StoreError::new(format!(
+                "the account's record is damaged or of a later version (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+
+    /// Loads the record under `key`.
+    ///
+    /// # Errors
+    /// The store failed, the record cannot be read, or it is another account's.
+    pub async fn load(
+        store: &dyn CredentialStore,
+        key: &RecordKey,
+    ) -> Result<Option<LoadedAccount>, StoreError> {
+        let Some(stored) = store.load(key).await? else {
+            return Ok(None);
+        };
+        let record = Self::from_secret(&stored.record)?;
+        if record.account != key.account {
+            return Err(StoreError::new(
+                "the store gave the record of another account",
+            ));
+        }
+        Ok(Some(LoadedAccount {
+            record,
+            revision: stored.revision,
+        }))
+    }
+
+    /// Saves the record under `key`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn save(
+        &self,
+        store: &dyn CredentialStore,
+        key: &RecordKey,
+        save: Save,
+    ) -> Result<Saved, StoreError> {
+        store.save(key, &self.to_secret()?, save).await
+    }
+}
+
+/// The tokens of one account.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Credential {
+    /// What requests carry.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exposed_option"
+    )]
+    pub access_token: Option<Secret>,
+    /// When the access token ends; `None` where the service did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the access token was asked for, by the clock that its end was reckoned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obtained_at: Option<DateTime<Utc>>,
+    /// What new access tokens are obtained with.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exposed_option"
+    )]
+    pub refresh_token: Option<Secret>,
+    /// When the refresh token ends, where the service says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token_expires_at: Option<DateTime<Utc>>,
+    /// How the access token is to be used; `Bearer` where nothing was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+/// Whose account it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Service {
+    /// Google: Gmail.
+    Google,
+    /// Microsoft: Outlook.com and Microsoft 365.
+    Microsoft,
+    /// A service that another crate provides, by a name of its own.
+    Other(String),
+}
+
+impl Service {
+    /// The service's name: `google`, `microsoft`, or the other one's own.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Google => "google",
+            Self::Microsoft => "microsoft",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl From<&str> for Service {
+    fn from(name: &str) -> Self {
+        match name {
+            "google" => Self::Google,
+            "microsoft" => Self::Microsoft,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl Serialize for Service {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Service {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self::from(name.as_str()))
+    }
+}
+
+/// Who a user is, for good: a service and its stable subject, never an address, which can be renamed and given to
+/// somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Who vouches for it.
+    pub service: Service,
+    /// Google: the claim `sub` (<https://developers.google.com/identity/openid-connect/openid-connect#obtainuserinfo>).
+    /// Microsoft: the claims `tid` and `oid`, with a slash between them
+    /// (<https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference>).
+    pub subject: String,
+}
+
+impl Identity {
+    /// An identity.
+    #[must_use]
+    pub fn new(service: Service, subject: impl Into<String>) -> Self {
+        Self {
+            service,
+            subject: subject.into(),
+        }
+    }
+}
+
+/// Whether an account can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AccountState {
+    /// It can.
+    #[default]
+    Active,
+    /// Its grant is gone; its user must sign in again. Everything else about it is kept.
+    NeedsSignIn {
+        /// When that was found out.
+        since: DateTime<Utc>,
+        /// The service's own code for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// A state of a later version of this crate, kept as it is and treated as active.
+    #[serde(untagged)]
+    Unknown(UnknownFields),
+}
+
+/// A push subscription that exists at the service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SubscriptionRecord {
+    /// The service's name for it.
+    pub id: SubscriptionId,
+    /// When it ends unless it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+impl SubscriptionRecord {
+    /// A subscription and its end.
+    #[must_use]
+    pub fn new(id: impl Into<SubscriptionId>, expires_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            id: id.into(),
+            expires_at,
+            unknown: UnknownFields::default(),
+        }
+    }
+}
+
+/// Fields that a later version of this crate wrote: kept, written back, never shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnknownFields(BTreeMap<String, serde_json::Value>);
+
+impl fmt::Debug for UnknownFields {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nobody knows what is in them: a later version may keep secrets there.
+        write!(formatter, "UnknownFields({})", self.0.len())
+    }
+}
+
+/// The format's version. It changes only when a reader of the older one would be wrong; additions leave it alone.
+#[derive(Clone, Copy, Debug)]
+struct FormatVersion;
+
+impl FormatVersion {
+    const CURRENT: u32 = 1;
+}
+
+impl Serialize for FormatVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(Self::CURRENT)
+    }
+}
+
+impl<'de> Deserialize<'de> for FormatVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u32::deserialize(deserializer)? {
+            Self::CURRENT => Ok(Self),
+            _ => Err(serde::de::Error::custom("a version that is not known")),
+        }
+    }
+}
+
+/// Reads the levels that this version knows. The scopes beside them keep what a later one granted.
+fn known_levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Access, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let levels = names.into_iter().filter_map(|name| {
+        let level = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(
+            std::iter::once(name),
+        );
+        Access::deserialize(level).ok()
+    });
+    Ok(levels.fold(Access::NONE, |access, level| access | level))
+}

@@ -1,0 +1,78 @@
+//! The line between keeping a credential and renewing it: [`Refresh`], which the token source calls and a sign-in
+//! flow implements.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::record::{AccountRecord, AccountState};
+use crate::error::Result;
+use crate::model::Access;
+use crate::secret::Secret;
+
+/// Renews an access token at the service.
+#[async_trait]
+pub trait Refresh: fmt::Debug + Send + Sync + 'static {
+    /// Obtains a new access token for this account. It changes nothing that is stored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired) exactly when the service refused the grant
+    /// itself: whoever calls this will look at the store once more and then ask the user. Anything else leaves the
+    /// grant alone.
+    async fn refresh(&self, account: &AccountRecord) -> Result<Refreshed>;
+}
+
+/// What a refresh gave. What the service did not mention is `None` and stays as it was.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Refreshed {
+    /// The new access token.
+    pub access_token: Secret,
+    /// When it ends; `None` where the service did not say.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The refresh token that takes the old one's place.
+    pub refresh_token: Option<Secret>,
+    /// When the refresh token ends, where the service says so.
+    pub refresh_token_expires_at: Option<DateTime<Utc>>,
+    /// How the access token is to be used.
+    pub token_type: Option<String>,
+    /// What is granted now, in the service's own words and in levels.
+    pub granted: Option<(Vec<String>, Access)>,
+}
+
+impl Refreshed {
+    /// A new access token and nothing else.
+    #[must_use]
+    pub fn new(access_token: Secret, expires_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            access_token,
+            expires_at,
+            refresh_token: None,
+            refresh_token_expires_at: None,
+            token_type: None,
+            granted: None,
+        }
+    }
+
+    /// Writes it, asked for at `obtained_at`, into the account's record, which is active with it. A refresh token is
+    /// never replaced by nothing.
+    pub(super) fn apply_to(self, record: &mut AccountRecord, obtained_at: DateTime<Utc>) {
+        let credential = &mut record.credential;
+        credential.access_token = Some(self.access_token);
+        credential.expires_at = self.expires_at;
+        credential.obtained_at = Some(obtained_at);
+        if let Some(refresh_token) = self.refresh_token.filter(|token| !token.is_empty()) {
+            credential.refresh_token = Some(refresh_token);
+            credential.refresh_token_expires_at = self.refresh_token_expires_at;
+        }
+        if self.token_type.is_some() {
+            credential.token_type = self.token_type;
+        }
+        if let Some((scopes, granted)) = self.granted {
+            record.scopes = scopes;
+            record.granted = granted;
+        }
+        record.state = AccountState::Active;
+    }
+}
