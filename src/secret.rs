@@ -76,7 +76,6 @@ pub(crate) fn exposed<S: serde::Serializer>(
 }
 
 /// [`exposed`] for a secret that may be absent.
-#[expect(dead_code, reason = "credentials, which use it, come next")]
 pub(crate) fn exposed_option<S: serde::Serializer>(
     secret: &Option<Secret>,
     serializer: S,

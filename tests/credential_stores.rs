@@ -1,5 +1,6 @@
 //! Every store keeps the contract of credential stores, and what a file store leaves on the disk is readable, private
 //! and whole at any moment.
+#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
