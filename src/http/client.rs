@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::limit::{Limiter, Permit};
 use super::origin::Origins;
-use super::request::ApiRequest;
+use super::request::{ApiRequest, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
@@ -171,15 +171,9 @@ impl ApiClient {
                 token_renewed = true;
                 continue;
             }
-            if error.kind() == ErrorKind::RateLimited
-                && let Some(delay) = error.retry_after()
-            {
-                self.limiter.pause(delay, self.clock.as_ref());
-            }
-            let Some(wait) = self.retry.wait(&error, request.replay, attempt) else {
+            if !self.wait_to_repeat(&error, request.replay, attempt).await {
                 return Err(error);
-            };
-            self.clock.sleep(wait).await;
+            }
             attempt += 1;
         }
     }
@@ -218,21 +212,39 @@ impl ApiClient {
 
     /// The error that an unsuccessful answer means.
     async fn refused(&self, opened: Opened) -> Error {
-        let status = opened.status.as_u16();
         let headers = opened.headers.clone();
         // An error page that is too long or breaks off still has a status to go by.
         let body = read_up_to(opened.body, ERROR_LIMIT).await;
-        let answer = Answer {
+        self.error(&Answer {
             status: opened.status,
             headers,
             body,
-        };
-        let error = (self.classify)(&answer).with_status(status);
+        })
+    }
+
+    /// The error that an unsuccessful answer means. A part of a batch can be given as an answer too.
+    pub(crate) fn error(&self, answer: &Answer) -> Error {
+        let error = (self.classify)(answer).with_status(answer.status.as_u16());
         match (error.retry_after(), answer.retry_after(self.clock.now())) {
             (None, Some(delay)) => error.with_retry_after(delay),
             (Some(told), Some(delay)) if delay > told => error.with_retry_after(delay),
             _ => error,
         }
+    }
+
+    /// Waits as long as the service and the policy want before what failed is sent again, whole or in part; `false` if
+    /// it must not be. `attempt` counts from 1.
+    pub(crate) async fn wait_to_repeat(&self, error: &Error, replay: Replay, attempt: u32) -> bool {
+        if error.kind() == ErrorKind::RateLimited
+            && let Some(delay) = error.retry_after()
+        {
+            self.limiter.pause(delay, self.clock.as_ref());
+        }
+        let Some(wait) = self.retry.wait(error, replay, attempt) else {
+            return false;
+        };
+        self.clock.sleep(wait).await;
+        true
     }
 }
 
