@@ -5,6 +5,8 @@ pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+#[cfg(feature = "gmail")]
+mod gmail;
 pub mod http;
 mod journal;
 mod mailbox;
@@ -16,6 +18,8 @@ mod secret;
 pub mod testing;
 
 pub use error::{Delivery, Error, ErrorKind, Result};
+#[cfg(feature = "gmail")]
+pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{Mailbox, Messages, SyncPages};
 pub use model::*;

@@ -26,7 +26,7 @@ pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 
-pub(crate) use client::{Answer, ApiClient, protocol};
+pub(crate) use client::{Answer, ApiClient, parse, protocol};
 pub(crate) use limit::Limiter;
 pub(crate) use origin::Origins;
 pub(crate) use request::ApiRequest;

@@ -15,7 +15,7 @@ mod compose;
 mod read;
 
 pub(crate) use base64::base64_text;
-pub(crate) use compose::{KEY_HEADER, compose};
+pub(crate) use compose::{KEY_HEADER, compose, key_token};
 pub(crate) use read::{decode_words, message_ids, parameter, read_headers, text};
 
 #[cfg(test)]

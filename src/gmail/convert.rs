@@ -1,0 +1,611 @@
+//! Between Gmail's JSON and the model: the only place that knows both. Which bodies are text and which parts are
+//! attachments is decided here; fetching what is missing is `reading.rs`'s.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chrono::DateTime;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::wire;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::protocol;
+use crate::mime;
+use crate::model::{
+    Attachment, AttachmentId, ByteStream, Change, Detail, Folder, FolderId, FolderRole, Header,
+    Keyword, Message, MessageId, Profile, ThreadId,
+};
+
+/// Gmail's own labels that are for something
+/// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>), in the order that folders are
+/// listed in.
+const ROLES: [(&str, FolderRole); 7] = [
+    ("INBOX", FolderRole::Inbox),
+    ("DRAFT", FolderRole::Drafts),
+    ("SENT", FolderRole::Sent),
+    ("SPAM", FolderRole::Junk),
+    ("TRASH", FolderRole::Trash),
+    ("STARRED", FolderRole::Flagged),
+    ("IMPORTANT", FolderRole::Important),
+];
+
+/// Unread mail has this label, and read mail does not: it is a keyword and no folder.
+const UNREAD: &str = "UNREAD";
+
+/// Labels that only Gmail itself sets and clears.
+const FIXED: [&str; 3] = ["SENT", "DRAFT", "CHAT"];
+
+/// Gmail pads sometimes and sometimes not.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The label that stands for one of the service's own folders.
+pub(super) fn role_label(role: FolderRole) -> Option<&'static str> {
+    let mut roles = ROLES.iter();
+    roles
+        .find(|(_, known)| *known == role)
+        .map(|(label, _)| *label)
+}
+
+pub(super) fn profile(profile: wire::Profile) -> Result<Profile> {
+    let address = profile.email_address.filter(|address| !address.is_empty());
+    let address = address.ok_or_else(|| protocol("the profile has no address"))?;
+    Ok(Profile {
+        messages: profile
+            .messages_total
+            .and_then(|total| u64::try_from(total).ok()),
+        ..Profile::new(address)
+    })
+}
+
+/// The labels as folders: Gmail's own first, then the user's by name. A slash in a name makes a child of the label that
+/// is called as what stands before it; where there is none the slash is only a character.
+pub(super) fn folders(list: wire::LabelList) -> Vec<Folder> {
+    let labels: Vec<(String, String, bool)> = list
+        .labels
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|label| {
+            let id = label.id.filter(|id| !id.is_empty() && id != UNREAD)?;
+            let own = match label.kind.as_deref() {
+                Some(kind) => kind.eq_ignore_ascii_case("system"),
+                None => ROLES.iter().any(|(known, _)| *known == id),
+            };
+            let name = label.name.unwrap_or_else(|| id.clone());
+            Some((id, name, own))
+        })
+        .collect();
+    let parents: HashMap<&str, &str> = labels
+        .iter()
+        .filter(|(.., own)| !own)
+        .map(|(id, name, _)| (name.as_str(), id.as_str()))
+        .collect();
+    let mut folders: Vec<(bool, usize, Folder)> = labels
+        .iter()
+        .map(|(id, name, own)| {
+            let parent = name
+                .rmatch_indices('/')
+                .filter(|_| !own)
+                .find_map(|(at, _)| {
+                    let (parent, child) = name.split_at_checked(at)?;
+                    let parent = parents.get(parent)?;
+                    let child = child.strip_prefix('/').filter(|child| !child.is_empty())?;
+                    Some((*parent, child))
+                });
+            let mut folder = Folder::new(
+                FolderId::from(id.as_str()),
+                parent.map_or(name.as_str(), |(_, child)| child),
+            );
+            folder.parent = parent.map(|(parent, _)| FolderId::from(parent));
+            let place = ROLES.iter().position(|(known, _)| known == id);
+            folder.role = place
+                .and_then(|place| ROLES.get(place))
+                .map(|(_, role)| *role);
+            (!own, place.unwrap_or(ROLES.len()), folder)
+        })
+        .collect();
+    folders.sort_by(|(user, place, folder), (other_user, other_place, other)| {
+        (user, place, &folder.name).cmp(&(other_user, other_place, &other.name))
+    });
+    folders.into_iter().map(|(.., folder)| folder).collect()
+}
+
+/// What a listing says of a message: that there is one.
+pub(super) fn listed(message: wire::Message) -> Result<Message> {
+    let mut listed = Message::new(id(message.id)?);
+    listed.thread = message.thread_id.map(ThreadId::from);
+    Ok(listed)
+}
+
+/// A message as far as it was asked for. `fetched` holds bodies that did not come with it, by the id of their part.
+pub(super) fn message(
+    message: wire::Message,
+    detail: Detail,
+    fetched: &HashMap<String, Vec<u8>>,
+) -> Result<Message> {
+    let mut read = Message::new(id(message.id)?);
+    read.detail = detail;
+    read.thread = message.thread_id.map(ThreadId::from);
+    // A message without labels comes without the list; only listings do not tell.
+    let labels: Vec<String> = message.label_ids.into_iter().flatten().flatten().collect();
+    read.keywords = Some(keywords(&labels));
+    read.folders = Some(
+        labels
+            .into_iter()
+            .filter(|label| label != UNREAD)
+            .map(FolderId::from)
+            .collect(),
+    );
+    read.received_at = message
+        .internal_date
+        .and_then(DateTime::from_timestamp_millis);
+    read.preview = message
+        .snippet
+        .map(|snippet| html_escape::decode_html_entities(&snippet).into_owned());
+    read.size = message.size_estimate.and_then(|size| size.try_into().ok());
+    let Some(payload) = message.payload else {
+        return Ok(read);
+    };
+    let headers = headers(&payload);
+    mime::read_headers(&mut read, &headers);
+    if detail == Detail::Full {
+        read.headers = headers;
+        read_parts(&mut read, &payload, fetched);
+    }
+    Ok(read)
+}
+
+fn id(id: Option<String>) -> Result<MessageId> {
+    id.filter(|id| !id.is_empty())
+        .map(MessageId::from)
+        .ok_or_else(|| protocol("a message came without its id"))
+}
+
+fn keywords(labels: &[String]) -> BTreeSet<Keyword> {
+    let has = |label: &str| labels.iter().any(|given| given == label);
+    [
+        (!has(UNREAD), Keyword::Seen),
+        (has("STARRED"), Keyword::Flagged),
+        (has("DRAFT"), Keyword::Draft),
+        (has("IMPORTANT"), Keyword::Important),
+    ]
+    .into_iter()
+    .filter_map(|(set, keyword)| set.then_some(keyword))
+    .collect()
+}
+
+fn headers(part: &wire::Part) -> Vec<Header> {
+    let lines = part.headers.iter().flatten().flatten();
+    lines
+        .filter_map(|line| {
+            Some(Header::new(
+                line.name.clone()?,
+                line.value.clone().unwrap_or_default(),
+            ))
+        })
+        .collect()
+}
+
+/// A part that has no parts of its own.
+pub(super) struct Leaf<'a> {
+    /// Where it stands: the same in every answer about the same message, unlike the service's token for its bytes.
+    pub(super) id: String,
+    /// The same as numbers, from the root down.
+    pub(super) path: Vec<usize>,
+    part: &'a wire::Part,
+    media_type: String,
+    /// Whether it is text to be shown, not a file.
+    is_body: bool,
+}
+
+impl Leaf<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        header(self.part, name)
+    }
+
+    /// The bytes, if they came with the message.
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
+        bytes(self.part.body.as_ref()?)
+    }
+
+    /// The service's token for the bytes, if they are to be fetched.
+    pub(super) fn token(&self) -> Option<&str> {
+        let token = self.part.body.as_ref()?.attachment_id.as_deref()?;
+        (!token.is_empty()).then_some(token)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.part
+            .body
+            .as_ref()
+            .is_some_and(|body| body.size == Some(0))
+    }
+}
+
+/// The bytes that a body carries with it, if they are base64 at all.
+pub(super) fn bytes(body: &wire::PartBody) -> Option<Vec<u8>> {
+    BASE64URL.decode(body.data.as_deref()?).ok()
+}
+
+fn header<'a>(part: &'a wire::Part, name: &str) -> Option<&'a str> {
+    let mut lines = part.headers.iter().flatten().flatten();
+    lines
+        .find(|line| {
+            line.name
+                .as_deref()
+                .is_some_and(|given| given.eq_ignore_ascii_case(name))
+        })
+        .and_then(|line| line.value.as_deref())
+}
+
+/// Every leaf of the tree, in order. An attached message is a leaf: what is inside it belongs to that message.
+pub(super) fn leaves(root: &wire::Part) -> Vec<Leaf<'_>> {
+    let mut leaves = Vec::new();
+    collect(root, Vec::new(), false, &mut leaves);
+    leaves
+}
+
+fn collect<'a>(part: &'a wire::Part, path: Vec<usize>, related: bool, leaves: &mut Vec<Leaf<'a>>) {
+    let media_type = part.mime_type.as_deref().unwrap_or_default();
+    let media_type = match media_type.trim().to_ascii_lowercase() {
+        none if none.is_empty() => "text/plain".to_owned(),
+        media_type => media_type,
+    };
+    let children = part.parts.iter().flatten().flatten();
+    if media_type.starts_with("multipart/") {
+        let related = media_type == "multipart/related";
+        for (index, child) in children.enumerate() {
+            let path = path.iter().copied().chain([index]).collect();
+            collect(child, path, related, leaves);
+        }
+        return;
+    }
+    let named = file_name(part).is_some();
+    let disposition = header(part, "Content-Disposition").unwrap_or_default();
+    let attached = disposition
+        .trim_start()
+        .get(..10)
+        .is_some_and(|start| start.eq_ignore_ascii_case("attachment"));
+    // RFC 8621 §4.1.4. A Content-ID does not matter: some mailers give one to the text itself.
+    let is_body = matches!(media_type.as_str(), "text/plain" | "text/html")
+        && !attached
+        && (path.last().is_none_or(|index| *index == 0) || (!related && !named));
+    let told = part.part_id.as_deref().filter(|id| !id.is_empty());
+    leaves.push(Leaf {
+        id: told.map_or_else(|| place(&path), str::to_owned),
+        path,
+        part,
+        media_type,
+        is_body,
+    });
+}
+
+/// A part's id as the service makes it. The only part of a message that has but one gets none from the service.
+fn place(path: &[usize]) -> String {
+    if path.is_empty() {
+        return "0".to_owned();
+    }
+    let numbers: Vec<String> = path.iter().map(usize::to_string).collect();
+    numbers.join(".")
+}
+
+fn file_name(part: &wire::Part) -> Option<String> {
+    part.filename
+        .as_deref()
+        .filter(|name| !name.trim().is_empty())
+        .map(|name| {
+            if name.contains("=?") {
+                mime::decode_words(name)
+            } else {
+                name.to_owned()
+            }
+        })
+        .or_else(|| mime::parameter(header(part, "Content-Disposition")?, "filename"))
+        .or_else(|| mime::parameter(header(part, "Content-Type")?, "name"))
+}
+
+/// The bodies that did not come with the message: the id of each part, and the token to fetch it with.
+pub(super) fn missing_bodies(message: &wire::Message) -> Vec<(String, String)> {
+    let leaves = message.payload.as_ref().map(leaves).unwrap_or_default();
+    leaves
+        .iter()
+        .filter(|leaf| leaf.is_body && leaf.bytes().is_none_or(|bytes| bytes.is_empty()))
+        .filter_map(|leaf| Some((leaf.id.clone(), leaf.token()?.to_owned())))
+        .collect()
+}
+
+fn read_parts(message: &mut Message, root: &wire::Part, fetched: &HashMap<String, Vec<u8>>) {
+    for leaf in leaves(root) {
+        if !leaf.is_body {
+            message.attachments.push(attachment(&leaf));
+            continue;
+        }
+        let bytes = fetched.get(&leaf.id).cloned().or_else(|| leaf.bytes());
+        let Some(bytes) = bytes.or_else(|| leaf.is_empty().then(Vec::new)) else {
+            continue;
+        };
+        let text = mime::text(&bytes, leaf.header("Content-Type"));
+        let body = if leaf.media_type == "text/html" {
+            &mut message.body.html
+        } else {
+            &mut message.body.text
+        };
+        match body {
+            Some(body) => {
+                body.push('\n');
+                body.push_str(&text);
+            }
+            None => *body = Some(text),
+        }
+    }
+    // Senders call files inline that no text shows; what counts is whether the HTML refers to them.
+    let html = message.body.html.as_deref().unwrap_or_default();
+    for attachment in &mut message.attachments {
+        attachment.inline = attachment
+            .content_id
+            .as_ref()
+            .is_some_and(|id| html.contains(&format!("cid:{id}")));
+    }
+}
+
+fn attachment(leaf: &Leaf<'_>) -> Attachment {
+    let mut attachment = Attachment::new(
+        AttachmentId::from(leaf.id.as_str()),
+        leaf.media_type.clone(),
+    );
+    attachment.name = file_name(leaf.part);
+    attachment.size = leaf
+        .part
+        .body
+        .as_ref()
+        .and_then(|body| body.size)
+        .and_then(|size| size.try_into().ok());
+    attachment.content_id = leaf
+        .header("Content-ID")
+        .map(|id| id.trim().trim_start_matches('<').trim_end_matches('>'))
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned);
+    attachment
+}
+
+/// The labels that a change sets and clears.
+pub(super) fn modification(change: &Change) -> Result<wire::Modification> {
+    let labels = |add: &[&str], remove: &[&str]| wire::Modification {
+        add_label_ids: add.iter().map(|label| (*label).to_owned()).collect(),
+        remove_label_ids: remove.iter().map(|label| (*label).to_owned()).collect(),
+    };
+    Ok(match change {
+        Change::Set(Keyword::Seen) => labels(&[], &[UNREAD]),
+        Change::Clear(Keyword::Seen) => labels(&[UNREAD], &[]),
+        Change::Set(keyword) => labels(&[keyword_label(keyword)?], &[]),
+        Change::Clear(keyword) => labels(&[], &[keyword_label(keyword)?]),
+        Change::MoveTo { to, from } => {
+            let to = settable(to)?;
+            let from = match from {
+                Some(from) => vec![settable(from)?],
+                None => vec!["INBOX", "SPAM", "TRASH"],
+            };
+            let from: Vec<&str> = from.into_iter().filter(|from| *from != to).collect();
+            labels(&[to], &from)
+        }
+        Change::AddTo(folder) => labels(&[settable(folder)?], &[]),
+        Change::RemoveFrom(folder) => labels(&[], &[settable(folder)?]),
+        Change::Archive => labels(&[], &["INBOX"]),
+        Change::Trash => labels(&["TRASH"], &["INBOX"]),
+    })
+}
+
+fn keyword_label(keyword: &Keyword) -> Result<&'static str> {
+    match keyword {
+        Keyword::Flagged => Ok("STARRED"),
+        Keyword::Important => Ok("IMPORTANT"),
+        Keyword::Answered => Err(Error::unsupported("Gmail does not mark what was answered")),
+        Keyword::Custom(_) => Err(Error::unsupported(
+            "Gmail has labels, which are folders here, and no other tags",
+        )),
+        _ => Err(Error::unsupported(
+            "Gmail itself decides what is a draft: this cannot be changed",
+        )),
+    }
+}
+
+/// A label that can be set and cleared
+/// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>).
+fn settable(folder: &FolderId) -> Result<&str> {
+    match folder.as_str() {
+        UNREAD => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "unread is a keyword, not a folder: clear `Keyword::Seen`",
+        )),
+        label if FIXED.contains(&label) => Err(Error::unsupported(
+            "Gmail itself decides what is in sent, drafts and chats: nothing can be moved there or away",
+        )),
+        label => Ok(label),
+    }
+}
+
+/// Whether a message that a send may have made carries its mark.
+pub(super) fn is_sent_as(message: &wire::Message, token: &str) -> bool {
+    let mut labels = message.label_ids.iter().flatten().flatten();
+    let marked = message
+        .payload
+        .as_ref()
+        .and_then(|payload| header(payload, mime::KEY_HEADER))
+        .is_some_and(|value| value.trim() == token);
+    marked && labels.any(|label| label == "SENT")
+}
+
+/// The bytes that a JSON answer carries as base64url in its field `field`, decoded as they come, so that no message or
+/// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; a message
+/// is never empty, so there it is an error.
+pub(super) fn decoded(answer: ByteStream, field: &'static str) -> ByteStream {
+    let scanner = FieldScanner {
+        field,
+        depth: 0,
+        text: Text::Outside,
+        last: Vec::new(),
+        is_value: false,
+        wanted: false,
+        found: false,
+        ended: false,
+        pending: Vec::new(),
+    };
+    stream::try_unfold(Some((answer, scanner)), |state| async move {
+        let Some((mut answer, mut scanner)) = state else {
+            return Ok(None);
+        };
+        Ok(match answer.try_next().await? {
+            Some(chunk) => {
+                let bytes = scanner.push(&chunk)?;
+                Some((bytes, Some((answer, scanner))))
+            }
+            None => Some((scanner.finish()?, None)),
+        })
+    })
+    .try_filter(|bytes| std::future::ready(!bytes.is_empty()))
+    .boxed()
+}
+
+/// Finds one text field of an object in JSON that comes piece by piece.
+struct FieldScanner {
+    field: &'static str,
+    depth: usize,
+    text: Text,
+    /// The text that was read last, as far as it is worth comparing.
+    last: Vec<u8>,
+    /// Whether a colon came after the last key.
+    is_value: bool,
+    /// Whether the text being read is the one that is looked for.
+    wanted: bool,
+    found: bool,
+    ended: bool,
+    /// Characters of base64 that do not make whole bytes yet.
+    pending: Vec<u8>,
+}
+
+/// Where in a JSON text the scanner stands.
+enum Text {
+    Outside,
+    Inside,
+    Escaped,
+    /// After `\u`, with the digits so far.
+    Unicode(u32, u8),
+}
+
+impl FieldScanner {
+    fn push(&mut self, chunk: &[u8]) -> io::Result<bytes::Bytes> {
+        for byte in chunk {
+            match self.text {
+                Text::Outside => self.outside(*byte),
+                Text::Inside => match byte {
+                    b'"' => {
+                        self.text = Text::Outside;
+                        self.wanted = false;
+                    }
+                    b'\\' => self.text = Text::Escaped,
+                    byte => self.keep(*byte),
+                },
+                Text::Escaped if *byte == b'u' => self.text = Text::Unicode(0, 0),
+                Text::Escaped => {
+                    self.text = Text::Inside;
+                    self.keep(*byte);
+                }
+                Text::Unicode(value, digits) => {
+                    let digit = char::from(*byte).to_digit(16).ok_or_else(malformed)?;
+                    let value = value * 16 + digit;
+                    if digits < 3 {
+                        self.text = Text::Unicode(value, digits + 1);
+                    } else {
+                        self.text = Text::Inside;
+                        self.keep(u8::try_from(value).unwrap_or(b'?'));
+                    }
+                }
+            }
+        }
+        let whole = self.pending.len() / 4 * 4;
+        let rest = self.pending.split_off(whole);
+        let bytes = decode(&std::mem::replace(&mut self.pending, rest))?;
+        Ok(bytes.into())
+    }
+
+    fn finish(mut self) -> io::Result<bytes::Bytes> {
+        if !self.ended {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the answer breaks off",
+            ));
+        }
+        if !self.found && self.field == RAW {
+            return Err(malformed());
+        }
+        decode(&std::mem::take(&mut self.pending)).map(bytes::Bytes::from)
+    }
+
+    fn outside(&mut self, byte: u8) {
+        match byte {
+            b'"' => {
+                self.text = Text::Inside;
+                self.wanted =
+                    self.depth == 1 && self.is_value && self.last == self.field.as_bytes();
+                self.found |= self.wanted;
+                self.last.clear();
+                self.is_value = false;
+            }
+            b':' => self.is_value = true,
+            b',' => {
+                self.is_value = false;
+                self.last.clear();
+            }
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.is_value = false;
+                self.last.clear();
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.ended |= self.depth == 0;
+            }
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if !self.wanted {
+            // Only field names are compared, and those are short.
+            if self.last.len() < 16 {
+                self.last.push(byte);
+            }
+            return;
+        }
+        match byte {
+            b'=' | b'\r' | b'\n' => {}
+            b'+' => self.pending.push(b'-'),
+            b'/' => self.pending.push(b'_'),
+            byte => self.pending.push(byte),
+        }
+    }
+}
+
+/// The field that holds a whole message.
+pub(super) const RAW: &str = "raw";
+/// The field that holds an attachment's bytes.
+pub(super) const DATA: &str = "data";
+
+fn decode(text: &[u8]) -> io::Result<Vec<u8>> {
+    BASE64URL.decode(text).map_err(|_| malformed())
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the answer does not hold the bytes that were asked for",
+    )
+}

@@ -1,0 +1,189 @@
+//! Gmail's JSON, exactly as it travels (<https://developers.google.com/workspace/gmail/api/reference/rest>). Everything
+//! that the service may leave out or set to null is optional; what it means is `convert.rs`'s.
+//!
+//! No type here is `Debug`: they hold mail.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// `users.getProfile`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Profile {
+    pub(super) email_address: Option<String>,
+    #[serde(deserialize_with = "number")]
+    pub(super) messages_total: Option<i64>,
+}
+
+/// `users.labels.list`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LabelList {
+    pub(super) labels: Option<Vec<Option<Label>>>,
+}
+
+/// A label as the list tells of it: without counts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Label {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    /// `system` or `user`.
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+}
+
+/// `users.messages.list`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct MessageList {
+    /// Absent when there are none.
+    pub(super) messages: Option<Vec<Option<Message>>>,
+    pub(super) next_page_token: Option<String>,
+}
+
+/// A message, as far as the `format` asked for goes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Message {
+    pub(super) id: Option<String>,
+    pub(super) thread_id: Option<String>,
+    /// Absent when there are none.
+    pub(super) label_ids: Option<Vec<Option<String>>>,
+    /// Plain text, escaped as HTML.
+    pub(super) snippet: Option<String>,
+    /// Milliseconds since 1970.
+    #[serde(deserialize_with = "number")]
+    pub(super) internal_date: Option<i64>,
+    #[serde(deserialize_with = "number")]
+    pub(super) size_estimate: Option<i64>,
+    pub(super) payload: Option<Part>,
+}
+
+/// A part of a message's MIME tree, parsed by the service.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Part {
+    /// Empty for the root.
+    pub(super) part_id: Option<String>,
+    pub(super) mime_type: Option<String>,
+    /// Empty when there is none.
+    pub(super) filename: Option<String>,
+    pub(super) headers: Option<Vec<Option<Header>>>,
+    pub(super) body: Option<PartBody>,
+    pub(super) parts: Option<Vec<Option<Self>>>,
+}
+
+/// One header line, not decoded.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Header {
+    pub(super) name: Option<String>,
+    pub(super) value: Option<String>,
+}
+
+/// A part's bytes, or the token to fetch them with. Also the answer of `users.messages.attachments.get`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PartBody {
+    /// Valid only for a while; differs from one `messages.get` to the next.
+    pub(super) attachment_id: Option<String>,
+    #[serde(deserialize_with = "number")]
+    pub(super) size: Option<i64>,
+    /// base64url of the decoded bytes, in their own charset.
+    pub(super) data: Option<String>,
+}
+
+/// `users.threads.get`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Thread {
+    pub(super) messages: Option<Vec<Option<Message>>>,
+}
+
+/// `users.drafts.create` and `users.drafts.get`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Draft {
+    pub(super) id: Option<String>,
+    pub(super) message: Option<Message>,
+}
+
+/// Takes a number however it came: 64-bit numbers travel as text, and a wrong type is no reason to lose the message.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::Number(number)) => number.as_i64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    })
+}
+
+/// What `messages.modify` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Modification {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) add_label_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remove_label_ids: Vec<String>,
+}
+
+/// What `messages.batchModify` takes.
+#[derive(Serialize)]
+pub(super) struct BatchModification<'a> {
+    pub(super) ids: Vec<&'a str>,
+    #[serde(flatten)]
+    pub(super) modification: &'a Modification,
+}
+
+/// What an upload of a message says beside it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageMetadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thread_id: Option<&'a str>,
+}
+
+/// What an upload of a draft says beside it.
+#[derive(Serialize)]
+pub(super) struct DraftMetadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<MessageMetadata<'a>>,
+}
+
+/// What `drafts.send` takes.
+#[derive(Serialize)]
+pub(super) struct DraftReference<'a> {
+    pub(super) id: &'a str,
+}
+
+/// The body of an unsuccessful answer (<https://docs.cloud.google.com/apis/design/errors>).
+#[derive(Deserialize)]
+pub(super) struct ErrorAnswer {
+    pub(super) error: Option<ErrorObject>,
+}
+
+/// What is wrong. The fields are of any type, since what is no text is no code.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorObject {
+    pub(super) message: Option<Value>,
+    pub(super) status: Option<Value>,
+    pub(super) errors: Option<Vec<Option<ErrorItem>>>,
+    pub(super) details: Option<Vec<Option<ErrorDetail>>>,
+}
+
+/// The older form of a reason.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorItem {
+    pub(super) reason: Option<Value>,
+}
+
+/// The newer form, `google.rpc.ErrorInfo`, or `google.rpc.RequestInfo`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ErrorDetail {
+    pub(super) reason: Option<Value>,
+    pub(super) request_id: Option<Value>,
+}
