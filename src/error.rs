@@ -134,10 +134,11 @@ impl Error {
         self
     }
 
-    /// Adds the vendor's own error code.
+    /// Adds the vendor's own error code. What is not a plain word of at most 64 characters is no code, and is left out:
+    /// the field comes from outside and is printed.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.0.code = Some(code.into());
+        self.0.code = Some(code.into()).filter(|code| is_plain(code));
         self
     }
 
@@ -148,10 +149,10 @@ impl Error {
         self
     }
 
-    /// Adds the vendor's name for this request, for their support.
+    /// Adds the vendor's name for this request, for their support; left out as a code is.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
-        self.0.request_id = Some(id.into());
+        self.0.request_id = Some(id.into()).filter(|id| is_plain(id));
         self
     }
 
@@ -243,6 +244,11 @@ impl Error {
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
+}
+
+fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&word.len()) && word.bytes().all(plain)
 }
 
 impl fmt::Display for Error {
