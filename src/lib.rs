@@ -12,6 +12,7 @@ mod journal;
 mod mailbox;
 mod mime;
 mod model;
+pub mod oauth;
 mod provider;
 mod secret;
 #[cfg(feature = "testing")]

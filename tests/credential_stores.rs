@@ -119,7 +119,10 @@ async fn a_damaged_file_is_named_and_not_quoted() {
         assert!(!format!("{error:?} {error}").contains("planted-token"));
     }
     // The account is still listed, and a new sign-in repairs it.
-    assert_eq!(store.list(None).await.unwrap(), [key.account.clone()]);
+    assert_eq!(
+        store.list(None).await.unwrap(),
+        std::slice::from_ref(&key.account)
+    );
     store
         .save(&key, &Secret::new("y"), Save::Always)
         .await
@@ -158,7 +161,10 @@ async fn what_an_interrupted_writer_leaves_behind_does_no_harm() {
         store.load(&key).await.unwrap().unwrap().record.expose(),
         "whole"
     );
-    assert_eq!(store.list(None).await.unwrap(), [key.account.clone()]);
+    assert_eq!(
+        store.list(None).await.unwrap(),
+        std::slice::from_ref(&key.account)
+    );
     // A writer whose caller has gone leaves a whole record too.
     let large = Secret::new("n".repeat(1_000_000));
     for _ in 0..20 {

@@ -2,11 +2,7 @@
 //! request of the crate goes through [`ApiClient`]; [`Transport`] is the only seam to an HTTP implementation. What a
 //! request means, and what an error body says, is known by those who build it.
 
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "the providers that use it come next"
-)]
+#![expect(dead_code, reason = "the providers that use it come next")]
 
 mod client;
 mod connection;
@@ -28,5 +24,5 @@ pub use transport::{Transport, TransportError};
 
 pub(crate) use client::{Answer, ApiClient, parse, protocol};
 pub(crate) use limit::Limiter;
-pub(crate) use origin::Origins;
+pub(crate) use origin::{Origins, is_loopback};
 pub(crate) use request::ApiRequest;

@@ -1,0 +1,345 @@
+//! The token endpoint: requests that the `oauth2` crate writes, sent through the crate's one loop, and answers read by
+//! tolerant types of our own. That crate's errors hold whole answers, so none of them leaves this file.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_core::future::BoxFuture;
+use http::header::ACCEPT;
+use http::{HeaderValue, Method};
+use oauth2::basic::{
+    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+    BasicTokenType,
+};
+use oauth2::{
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret,
+    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+use super::error::{Place, explain, refusal};
+use crate::credentials::Credential;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{ApiClient, ApiRequest, Cost, Replay, protocol};
+use crate::secret::Secret;
+
+/// Far more than any token answer.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+pub(super) type OAuthClient = Client<
+    BasicErrorResponse,
+    TokenAnswer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// The `oauth2` crate's client for these endpoints.
+pub(super) fn client(
+    client_id: &str,
+    client_secret: Option<&Secret>,
+    authorize: &Url,
+    token: &Url,
+) -> OAuthClient {
+    let client = Client::new(ClientId::new(client_id.to_owned()))
+        // Both services take the secret in the form, and only there is it sure to be spelled right.
+        .set_auth_type(AuthType::RequestBody)
+        .set_auth_uri(AuthUrl::from_url(authorize.clone()))
+        .set_token_uri(TokenUrl::from_url(token.clone()));
+    match client_secret {
+        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
+        None => client,
+    }
+}
+
+/// What a token endpoint gave.
+pub(super) struct Tokens {
+    pub(super) answer: TokenAnswer,
+    pub(super) asked_at: DateTime<Utc>,
+    /// The service's own clock when it answered, for the instants in its answer; ours where it did not say.
+    pub(super) answered_at: DateTime<Utc>,
+}
+
+/// Redeems an authorization code.
+pub(super) async fn exchange_code(
+    api: &ApiClient,
+    client: &OAuthClient,
+    code: &Secret,
+    verifier: &Secret,
+    redirect_uri: &str,
+) -> Result<Tokens> {
+    let redirect_uri = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {
+        Error::new(
+            ErrorKind::Configuration,
+            "the redirect address is no address",
+        )
+        .with_source(error)
+    })?;
+    let adapter = Adapter::new(api, "oauth.exchange_code");
+    let answer = client
+        .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+        .set_redirect_uri(Cow::Owned(redirect_uri))
+        .request_async(&adapter)
+        .await;
+    adapter.tokens(answer)
+}
+
+/// Redeems a refresh token, for these scopes or for all that it has.
+pub(super) async fn refresh(
+    api: &ApiClient,
+    client: &OAuthClient,
+    refresh_token: &Secret,
+    scopes: Vec<String>,
+) -> Result<Tokens> {
+    let adapter = Adapter::new(api, "oauth.refresh");
+    let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
+    let answer = client
+        .exchange_refresh_token(&refresh_token)
+        .add_scopes(scopes.into_iter().map(Scope::new))
+        .request_async(&adapter)
+        .await;
+    adapter.tokens(answer)
+}
+
+/// Revokes a token (RFC 7009), with the client's own address for that: the `oauth2` crate refuses loopback ones.
+pub(super) async fn revoke(api: &ApiClient, endpoint: &Url, token: &Secret) -> Result<()> {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token.expose())
+        .finish();
+    let request = request("oauth.revoke", endpoint.clone(), form.into_bytes());
+    match api.done(request).await {
+        // It was revoked or had expired already
+        // (<https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke>).
+        Err(error) if error.code() == Some("invalid_token") => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn request(operation: &'static str, url: Url, form: Vec<u8>) -> ApiRequest {
+    // Repeating is right even for a code: if the first request was answered and the answer lost, the second is refused,
+    // and without it there would be no token either.
+    ApiRequest::new(
+        operation,
+        Method::POST,
+        url,
+        Cost::requests(1),
+        Replay::Idempotent,
+    )
+    .unauthorized()
+    .with_header(ACCEPT, HeaderValue::from_static("application/json"))
+    .with_content(
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+        form,
+    )
+    .with_answer_limit(ANSWER_LIMIT)
+}
+
+/// Lets the `oauth2` crate send through our loop, whose errors are classified already.
+struct Adapter<'a> {
+    api: &'a ApiClient,
+    operation: &'static str,
+    asked_at: DateTime<Utc>,
+    answered_at: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl<'a> Adapter<'a> {
+    fn new(api: &'a ApiClient, operation: &'static str) -> Self {
+        Self {
+            api,
+            operation,
+            asked_at: api.clock.now(),
+            answered_at: Mutex::new(None),
+        }
+    }
+
+    async fn send(&self, outgoing: HttpRequest) -> Result<HttpResponse> {
+        let url = Url::parse(&outgoing.uri().to_string()).map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the token endpoint is no address")
+                .with_source(error)
+        })?;
+        let answer = self
+            .api
+            .answer(request(self.operation, url, outgoing.into_body()))
+            .await?;
+        let date = answer.date();
+        *self
+            .answered_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = date;
+        // Some servers refuse with 200.
+        if let Some(refusal) = refusal(&answer.body) {
+            return Err(explain(refusal, Place::TokenEndpoint).with_operation(self.operation));
+        }
+        // The crate wants 200 and is particular about the media type; the body's shape is what counts.
+        Ok(HttpResponse::new(answer.body.to_vec()))
+    }
+
+    fn tokens(
+        self,
+        answer: Result<TokenAnswer, RequestTokenError<Error, BasicErrorResponse>>,
+    ) -> Result<Tokens> {
+        let answer = answer.map_err(|error| match error {
+            RequestTokenError::Request(error) => error,
+            // These hold the answer, and with it perhaps the tokens.
+            RequestTokenError::Parse(..)
+            | RequestTokenError::ServerResponse(_)
+            | RequestTokenError::Other(_) => {
+                protocol("the token endpoint's answer is not the documented one")
+                    .with_operation(self.operation)
+            }
+        })?;
+        if oauth2::TokenResponse::access_token(&answer)
+            .secret()
+            .is_empty()
+        {
+            return Err(protocol("the token endpoint answered without a token")
+                .with_operation(self.operation));
+        }
+        let answered_at = self
+            .answered_at
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(Tokens {
+            answer,
+            asked_at: self.asked_at,
+            answered_at: answered_at.unwrap_or_else(|| self.api.clock.now()),
+        })
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Adapter<'_> {
+    type Error = Error;
+    type Future = BoxFuture<'c, Result<HttpResponse>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
+    }
+}
+
+/// A successful answer (RFC 6749 §5.1), tolerant in everything but the token itself: numbers come as text, and fields
+/// are missing or null.
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    access_token: oauth2::AccessToken,
+    #[serde(default, deserialize_with = "lenient")]
+    token_type: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<Duration>,
+    #[serde(default, deserialize_with = "lenient")]
+    refresh_token: Option<RefreshToken>,
+    #[serde(default, deserialize_with = "seconds")]
+    refresh_token_expires_in: Option<Duration>,
+    #[serde(default, deserialize_with = "words")]
+    scope: Option<Vec<Scope>>,
+    #[serde(default, deserialize_with = "lenient")]
+    id_token: Option<Secret>,
+}
+
+impl Tokens {
+    /// The answer as a credential.
+    pub(super) fn credential(&self) -> Credential {
+        let answer = &self.answer;
+        let mut credential = Credential::default();
+        credential.access_token = Some(Secret::new(answer.access_token.secret().clone()));
+        credential.expires_at = self.end(answer.expires_in);
+        credential.obtained_at = Some(self.asked_at);
+        credential.refresh_token = answer
+            .refresh_token
+            .as_ref()
+            .filter(|token| !token.secret().is_empty())
+            .map(|token| Secret::new(token.secret().clone()));
+        credential.refresh_token_expires_at = self.end(answer.refresh_token_expires_in);
+        credential.token_type.clone_from(&answer.token_type);
+        credential
+    }
+
+    /// What was granted, where the answer says so.
+    pub(super) fn scopes(&self) -> Option<Vec<String>> {
+        let scopes = self.answer.scope.as_ref()?;
+        Some(scopes.iter().map(|scope| scope.to_string()).collect())
+    }
+
+    pub(super) fn id_token(&self) -> Option<&Secret> {
+        self.answer.id_token.as_ref()
+    }
+
+    /// A life that began when the answer was asked for: late is the side to err on.
+    fn end(&self, life: Option<Duration>) -> Option<DateTime<Utc>> {
+        let life = TimeDelta::from_std(life?).ok()?;
+        self.asked_at.checked_add_signed(life)
+    }
+}
+
+impl oauth2::TokenResponse for TokenAnswer {
+    type TokenType = BasicTokenType;
+
+    fn access_token(&self) -> &oauth2::AccessToken {
+        &self.access_token
+    }
+
+    fn token_type(&self) -> &BasicTokenType {
+        &BasicTokenType::Bearer
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref()
+    }
+
+    fn scopes(&self) -> Option<&Vec<Scope>> {
+        self.scope.as_ref()
+    }
+}
+
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenAnswer(..)")
+    }
+}
+
+/// The `oauth2` crate asks that its answers can be written, and never writes one. This one must not be.
+impl Serialize for TokenAnswer {
+    fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("a token answer is not written"))
+    }
+}
+
+/// The value if it is of the right shape; a token answer is not refused for a detail.
+fn lenient<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let seconds = match &value {
+        serde_json::Value::Number(number) => number.as_f64(),
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+}
+
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
+    let text: Option<String> = lenient(deserializer)?;
+    Ok(text.map(|text| {
+        let words = text.split_whitespace();
+        words.map(|word| Scope::new(word.to_owned())).collect()
+    }))
+}

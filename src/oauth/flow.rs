@@ -1,0 +1,611 @@
+//! One registered application at one service: [`OAuthFlow`], from the address that a user's browser must visit to the
+//! grant, and what becomes of grants later. Checks of the callback and of the answers are their own files'.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oauth2::{CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
+use url::Url;
+
+use super::callback::{PendingAuthorization, invalid};
+use super::endpoint::{self, OAuthClient, Tokens};
+use super::error::classify;
+use super::grant::Grant;
+use super::identity::{self, Expected};
+use super::scope::{access_of, missing, scopes_for};
+use super::server::Endpoints;
+use crate::clock::{Clock, SystemClock};
+use crate::credentials::{AccountRecord, Refresh, Refreshed, Service};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{ApiClient, Limiter, Limits, Origins, RetryPolicy, Transport};
+use crate::model::Access;
+use crate::secret::Secret;
+
+/// Signs users of one registered application in. Clones are the same flow.
+///
+/// ```
+/// # fn main() -> postroom::Result<()> {
+/// use postroom::Access;
+/// use postroom::oauth::{Authorization, OAuthFlow};
+///
+/// let flow = OAuthFlow::google("id.apps.googleusercontent.com")
+///     .client_secret("from the Google Cloud console")
+///     .redirect_uri("https://desk.example/oauth/google")
+///     .access(Access::READ_WRITE | Access::SEND)
+///     .build()?;
+/// let Authorization { url, pending, .. } = flow.authorize()?;
+/// assert_eq!(url.host_str(), Some("accounts.google.com"));
+/// // Send the user's browser to `url`, keep `pending` in their session, and when the browser comes back:
+/// // let grant = flow.complete(pending, &callback_url).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct OAuthFlow(Arc<Flow>);
+
+struct Flow {
+    service: Service,
+    client_id: String,
+    client_secret: Option<Secret>,
+    redirect_uri: Option<String>,
+    tenant: Option<String>,
+    access: Access,
+    login_hint: Option<String>,
+    prompt: Option<String>,
+    endpoints: Endpoints,
+    api: ApiClient,
+    clock: Arc<dyn Clock>,
+}
+
+/// Where the user's browser must go, and what to keep until it comes back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Authorization {
+    /// The address to visit. It is good for one sign-in.
+    pub url: Url,
+    /// What [`OAuthFlow::complete`] needs.
+    pub pending: PendingAuthorization,
+}
+
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revoked {
+    /// The service ended the grant: **every** grant of this user to any client of the same Google project
+    /// (<https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke>).
+    AtService,
+    /// The service has no way to revoke a grant, or there was no token to revoke: forgetting the tokens is all that can
+    /// be done here. On Microsoft the user can remove the application at <https://myapps.microsoft.com> or
+    /// <https://account.live.com/consent/Manage>.
+    LocallyOnly,
+}
+
+/// What is different about one sign-in.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SignInOptions {
+    /// What to ask for, in place of what the flow asks for.
+    pub access: Option<Access>,
+    /// Whose sign-in it is, if that is known: an address, or the `sub` of a Google user.
+    pub login_hint: Option<String>,
+    /// What the service must ask the user even if it need not: words of OpenID Connect such as `consent` and
+    /// `select_account`, separated by spaces.
+    pub prompt: Option<String>,
+    /// Where the browser comes back to, in place of the flow's own address: a loopback receiver's, for instance.
+    pub redirect_uri: Option<String>,
+}
+
+impl SignInOptions {
+    /// Nothing different.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for this access.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    /// Suggests whose sign-in it is.
+    #[must_use]
+    pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
+        self.login_hint = Some(hint.into());
+        self
+    }
+
+    /// Makes the service ask.
+    #[must_use]
+    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Lets the browser come back to this address.
+    #[must_use]
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+}
+
+impl OAuthFlow {
+    /// Sign-in with Google for the application with this client id.
+    #[must_use]
+    pub fn google(client_id: impl Into<String>) -> OAuthFlowBuilder {
+        OAuthFlowBuilder::new(Service::Google, client_id.into())
+    }
+
+    /// Sign-in with Microsoft for the application with this client id.
+    #[must_use]
+    pub fn microsoft(client_id: impl Into<String>) -> OAuthFlowBuilder {
+        OAuthFlowBuilder::new(Service::Microsoft, client_id.into())
+    }
+
+    /// Begins a sign-in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when there is no redirect address.
+    pub fn authorize(&self) -> Result<Authorization> {
+        self.authorize_with(SignInOptions::new())
+    }
+
+    /// Begins a sign-in that differs from the flow's usual one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when there is no redirect address, or none that a browser could come back to.
+    pub fn authorize_with(&self, options: SignInOptions) -> Result<Authorization> {
+        let flow = &self.0;
+        let access = options.access.unwrap_or(flow.access);
+        let redirect_uri = options
+            .redirect_uri
+            .or_else(|| flow.redirect_uri.clone())
+            .ok_or_else(|| configuration("the flow has no redirect address"))?;
+        let redirect_uri = require_redirect(redirect_uri)?;
+        let login_hint = options.login_hint.or_else(|| flow.login_hint.clone());
+        let prompt = options
+            .prompt
+            .or_else(|| flow.prompt.clone())
+            .or_else(|| flow.usual_prompt(login_hint.is_some()).map(str::to_owned));
+
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        // As many bits as the verifier has.
+        let nonce = CsrfToken::new_random_len(32);
+        let client = flow.client(&flow.endpoints.token);
+        let scopes = scopes_for(&flow.service, access);
+        let mut request = client
+            .authorize_url(|| CsrfToken::new_random_len(32))
+            .set_redirect_uri(std::borrow::Cow::Borrowed(&redirect_uri))
+            .add_scopes(scopes.into_iter().map(|scope| Scope::new(scope.to_owned())))
+            .set_pkce_challenge(challenge)
+            .add_extra_param("nonce", nonce.secret().clone());
+        if flow.service == Service::Google {
+            // Without it web applications get no refresh token
+            // (<https://developers.google.com/identity/protocols/oauth2/web-server#offline>).
+            request = request.add_extra_param("access_type", "offline");
+        } else {
+            request = request.add_extra_param("response_mode", "query");
+        }
+        if let Some(prompt) = prompt {
+            request = request.add_extra_param("prompt", prompt);
+        }
+        if let Some(hint) = login_hint {
+            request = request.add_extra_param("login_hint", hint);
+        }
+        let (url, state) = request.url();
+        let pending = PendingAuthorization::new(
+            flow.service.clone(),
+            flow.client_id.clone(),
+            redirect_uri.to_string(),
+            access,
+            (
+                Secret::new(state.into_secret()),
+                Secret::new(nonce.into_secret()),
+                Secret::new(verifier.into_secret()),
+            ),
+            flow.clock.now(),
+        );
+        Ok(Authorization { url, pending })
+    }
+
+    /// Completes a sign-in with the whole address that the browser came back with. Whatever comes of it, the pending
+    /// authorization is spent.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::InvalidCallback`]: the address does not belong to this sign-in, or its code is empty, used, expired or
+    ///   another's; [`Error::code`] says which.
+    /// * [`ErrorKind::Declined`]: the user said no.
+    /// * [`ErrorKind::AdminConsentRequired`], [`ErrorKind::PermissionDenied`]: the user's organisation has to allow it.
+    /// * [`ErrorKind::Configuration`]: the application's registration or its settings here are wrong.
+    /// * [`ErrorKind::Protocol`]: the service's answer is not the documented one.
+    pub async fn complete(&self, pending: PendingAuthorization, callback: &Url) -> Result<Grant> {
+        let flow = &self.0;
+        if pending.client_id != flow.client_id || pending.service != flow.service {
+            return Err(invalid(
+                "another_application",
+                "the sign-in was begun with another configuration",
+            ));
+        }
+        let code = pending.code(callback, &flow.endpoints, flow.clock.now())?;
+        let client = flow.client(&flow.endpoints.token);
+        let tokens = endpoint::exchange_code(
+            &flow.api,
+            &client,
+            &code,
+            &pending.verifier,
+            &pending.redirect_uri,
+        )
+        .await
+        .map_err(code_refused)?;
+        flow.grant(&tokens, &pending)
+    }
+
+    /// Ends the account's grant at the service, if the service can. Nothing that is stored is changed.
+    ///
+    /// On Google this ends every grant that the user gave to any client of the same project: a host that has the same
+    /// mailbox connected twice must not do it while the other one is needed.
+    ///
+    /// # Errors
+    /// The service could not be reached or refused for another reason than that the token is dead already.
+    pub async fn revoke(&self, account: &AccountRecord) -> Result<Revoked> {
+        let credential = &account.credential;
+        let token = credential
+            .refresh_token
+            .as_ref()
+            .or(credential.access_token.as_ref());
+        match (&self.0.endpoints.revoke, token) {
+            (Some(endpoint), Some(token)) => {
+                endpoint::revoke(&self.0.api, endpoint, token).await?;
+                Ok(Revoked::AtService)
+            }
+            _ => Ok(Revoked::LocallyOnly),
+        }
+    }
+
+    /// Whose sign-in it is.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.0.service
+    }
+
+    /// The access that the flow asks for.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.0.access
+    }
+
+    /// The Microsoft tenant that the flow signs in at.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+}
+
+impl Flow {
+    fn client(&self, token: &Url) -> OAuthClient {
+        endpoint::client(
+            &self.client_id,
+            self.client_secret.as_ref(),
+            &self.endpoints.authorize,
+            token,
+        )
+    }
+
+    /// What to make the service ask. Google repeats the refresh token only to those who consent again
+    /// (<https://developers.google.com/identity/protocols/oauth2/web-server#offline>); and both would otherwise take
+    /// whichever account the browser is signed in with, unless it is known which one it should be.
+    fn usual_prompt(&self, knows_who: bool) -> Option<&'static str> {
+        match (&self.service, knows_who) {
+            (Service::Google, true) => Some("consent"),
+            (Service::Google, false) => Some("select_account consent"),
+            (_, true) => None,
+            (_, false) => Some("select_account"),
+        }
+    }
+
+    fn grant(&self, tokens: &Tokens, pending: &PendingAuthorization) -> Result<Grant> {
+        let expected = Expected {
+            service: &self.service,
+            endpoints: &self.endpoints,
+            client_id: &self.client_id,
+            tenant: self.tenant.as_deref(),
+            nonce: &pending.nonce,
+            now: tokens.answered_at,
+        };
+        let user = tokens
+            .id_token()
+            .map(|token| identity::read(token, &expected))
+            .transpose()
+            .map_err(|error| error.with_operation("oauth.exchange_code"))?;
+        // RFC 6749 §5.1: a server that does not say has granted what was asked for.
+        let scopes = tokens.scopes().unwrap_or_else(|| {
+            let asked = scopes_for(&self.service, pending.access);
+            asked.into_iter().map(str::to_owned).collect()
+        });
+        let granted = access_of(&self.service, &scopes);
+        let (identity, addresses, display_name) = user.map_or_else(Default::default, |user| {
+            (Some(user.identity), user.addresses, user.display_name)
+        });
+        Ok(Grant {
+            service: self.service.clone(),
+            credential: tokens.credential(),
+            identity,
+            addresses,
+            display_name,
+            granted,
+            missing: missing(pending.access, granted),
+            scopes,
+            tenant: self.tenant.clone(),
+        })
+    }
+
+    /// The scopes to name when renewing: Microsoft's personal accounts give no new refresh token unless `offline_access` is
+    /// among them (<https://github.com/AzureAD/microsoft-authentication-library-for-js/issues/2195>), and refuse those
+    /// that were not granted. Google renews what was granted unless told otherwise.
+    fn refresh_scopes(&self, account: &AccountRecord) -> Vec<String> {
+        if self.service != Service::Microsoft {
+            return Vec::new();
+        }
+        let mut scopes = account.scopes.clone();
+        if scopes.is_empty() {
+            let asked = scopes_for(&self.service, self.access);
+            scopes.extend(asked.into_iter().map(str::to_owned));
+        }
+        if !scopes.iter().any(|scope| scope == "offline_access") {
+            scopes.push("offline_access".to_owned());
+        }
+        scopes
+    }
+}
+
+#[async_trait]
+impl Refresh for OAuthFlow {
+    async fn refresh(&self, account: &AccountRecord) -> Result<Refreshed> {
+        let flow = &self.0;
+        let Some(refresh_token) = &account.credential.refresh_token else {
+            return Err(Error::new(
+                ErrorKind::SignInRequired,
+                "there is no refresh token: the user must sign in again",
+            )
+            .with_code("no_refresh_token"));
+        };
+        let token_endpoint = match &account.tenant {
+            Some(tenant) if flow.service == Service::Microsoft => {
+                flow.endpoints.token_for(tenant)?
+            }
+            _ => flow.endpoints.token.clone(),
+        };
+        let client = flow.client(&token_endpoint);
+        let scopes = flow.refresh_scopes(account);
+        let tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes).await?;
+        let credential = tokens.credential();
+        let mut refreshed = Refreshed::new(
+            credential.access_token.unwrap_or_else(|| Secret::new("")),
+            credential.expires_at,
+        );
+        refreshed.refresh_token = credential.refresh_token;
+        refreshed.refresh_token_expires_at = credential.refresh_token_expires_at;
+        refreshed.token_type = credential.token_type;
+        refreshed.granted = tokens.scopes().map(|scopes| {
+            let access = access_of(&flow.service, &scopes);
+            (scopes, access)
+        });
+        Ok(refreshed)
+    }
+}
+
+impl fmt::Debug for OAuthFlow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OAuthFlow")
+            .field("service", &self.0.service)
+            .field("client_id", &self.0.client_id)
+            .field("client_secret", &self.0.client_secret)
+            .field("redirect_uri", &self.0.redirect_uri)
+            .field("tenant", &self.0.tenant)
+            .field("access", &self.0.access)
+            .field("endpoints", &self.0.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of an [`OAuthFlow`].
+#[derive(Clone, Debug)]
+pub struct OAuthFlowBuilder {
+    service: Service,
+    client_id: String,
+    client_secret: Option<Secret>,
+    redirect_uri: Option<String>,
+    tenant: Option<String>,
+    access: Access,
+    login_hint: Option<String>,
+    prompt: Option<String>,
+    endpoints: Option<Endpoints>,
+    transport: Option<Arc<dyn Transport>>,
+    clock: Option<Arc<dyn Clock>>,
+    retry: RetryPolicy,
+}
+
+impl OAuthFlowBuilder {
+    fn new(service: Service, client_id: String) -> Self {
+        Self {
+            service,
+            client_id,
+            client_secret: None,
+            redirect_uri: None,
+            tenant: None,
+            access: Access::default(),
+            login_hint: None,
+            prompt: None,
+            endpoints: None,
+            transport: None,
+            clock: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// The application's secret. Google gives desktop applications one too and wants it; Microsoft's public clients have
+    /// none.
+    #[must_use]
+    pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.client_secret = Some(secret.into());
+        self
+    }
+
+    /// Where browsers come back to: registered with the service, character by character; for loopback addresses any
+    /// port.
+    #[must_use]
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Whose accounts may sign in with Microsoft: `common` (the default: all), `organizations`, `consumers`, or one
+    /// directory's id or domain. Without meaning for Google.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// What to ask users for; by default to read, change and send mail.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Suggests to the service whose sign-ins these are.
+    #[must_use]
+    pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
+        self.login_hint = Some(hint.into());
+        self
+    }
+
+    /// What the service must ask users; see [`SignInOptions::prompt`]. By default Google asks for consent each time, without
+    /// which it gives no refresh token the second time, and both let users choose an account.
+    #[must_use]
+    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Another server in place of the service's own. For Microsoft they must be for the flow's tenant.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = Some(endpoints);
+        self
+    }
+
+    /// The HTTP client to use; by default a `ReqwestTransport` (feature `reqwest`).
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The clock to use in place of the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// How often and how patiently requests to the token endpoint are repeated.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Builds the flow.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when the client id is missing, the redirect address or the tenant is none, an
+    /// endpoint is not confidential, or there is no HTTP client.
+    pub fn build(self) -> Result<OAuthFlow> {
+        if self.client_id.trim().is_empty() {
+            return Err(configuration("the client id is missing"));
+        }
+        if let Some(redirect_uri) = &self.redirect_uri {
+            require_redirect(redirect_uri.clone())?;
+        }
+        let tenant = (self.service == Service::Microsoft)
+            .then(|| self.tenant.unwrap_or_else(|| "common".to_owned()));
+        let endpoints = match (self.endpoints, &tenant) {
+            (Some(endpoints), _) => endpoints,
+            (None, Some(tenant)) => Endpoints::microsoft(tenant)?,
+            (None, None) => Endpoints::google()?,
+        };
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => default_transport()?,
+        };
+        let clock = self
+            .clock
+            .unwrap_or_else(|| Arc::new(SystemClock::new()) as Arc<dyn Clock>);
+        let mut places = vec![endpoints.authorize.clone(), endpoints.token.clone()];
+        places.extend(endpoints.revoke.clone());
+        let api = ApiClient {
+            transport,
+            tokens: None,
+            clock: Arc::clone(&clock),
+            retry: self.retry,
+            // Sign-ins of many users at once; the services do not say how many they take.
+            limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
+            origins: Origins::new(&places, &[])?,
+            classify,
+        };
+        Ok(OAuthFlow(Arc::new(Flow {
+            service: self.service,
+            client_id: self.client_id,
+            client_secret: self.client_secret,
+            redirect_uri: self.redirect_uri,
+            tenant,
+            access: self.access,
+            login_hint: self.login_hint,
+            prompt: self.prompt,
+            endpoints,
+            api,
+            clock,
+        })))
+    }
+}
+
+#[cfg(feature = "reqwest")]
+fn default_transport() -> Result<Arc<dyn Transport>> {
+    Ok(Arc::new(crate::http::ReqwestTransport::new()?))
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_transport() -> Result<Arc<dyn Transport>> {
+    Err(configuration(
+        "without the feature `reqwest` the flow needs a transport",
+    ))
+}
+
+/// The text is kept as it is: services compare it character by character.
+fn require_redirect(redirect_uri: String) -> Result<RedirectUrl> {
+    let redirect = RedirectUrl::new(redirect_uri)
+        .map_err(|error| configuration("the redirect address is no address").with_source(error))?;
+    if redirect.url().fragment().is_some() {
+        return Err(configuration("a redirect address has no fragment"));
+    }
+    Ok(redirect)
+}
+
+/// A refused code is a callback that cannot be used, not a grant that is gone.
+fn code_refused(error: Error) -> Error {
+    if error.kind() == ErrorKind::SignInRequired {
+        error.with_kind(ErrorKind::InvalidCallback)
+    } else {
+        error
+    }
+}
+
+fn configuration(message: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}

@@ -1,0 +1,31 @@
+//! Getting a credential: sign-in with Google and with Microsoft, renewal and revocation. It wraps the `oauth2` crate,
+//! of which nothing is public, and knows no mail; keeping what it gives is `credentials`'s.
+//!
+//! One [`OAuthFlow`] serves all users of one registered application:
+//!
+//! 1. [`OAuthFlow::authorize`] gives the address that the user's browser must visit, and a [`PendingAuthorization`] to
+//!    keep meanwhile, in the user's web session for instance;
+//! 2. the service sends the browser back to the application's redirect address;
+//! 3. [`OAuthFlow::complete`] takes the pending authorization and the whole address that the browser came back with,
+//!    checks everything, and gives a [`Grant`].
+//!
+//! A desktop or command-line host receives the browser with a `LoopbackReceiver` (feature `loopback`).
+
+mod callback;
+mod endpoint;
+mod error;
+mod flow;
+mod grant;
+mod identity;
+#[cfg(feature = "loopback")]
+mod loopback;
+mod scope;
+mod server;
+
+pub use callback::PendingAuthorization;
+pub use error::Refusal;
+pub use flow::{Authorization, OAuthFlow, OAuthFlowBuilder, Revoked, SignInOptions};
+pub use grant::Grant;
+#[cfg(feature = "loopback")]
+pub use loopback::LoopbackReceiver;
+pub use server::Endpoints;
