@@ -1,0 +1,309 @@
+//! What goes wrong on request: which requests a fault strikes, how often, and with what. The server
+//! applies it; ordinary refusals belong to the faces.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Vendor;
+
+/// Something that goes wrong with certain requests.
+///
+/// ```
+/// use http::Method;
+/// use postroom::emulator::{Fault, FaultKind};
+///
+/// // The next two sends are carried out, and the connection is closed before the answer.
+/// let fault = Fault::new(FaultKind::DropAfter).on(Method::POST, "/messages/send").times(2);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Fault {
+    kind: FaultKind,
+    method: Option<Method>,
+    path: String,
+    vendor: Option<Vendor>,
+    skip: u32,
+    times: u32,
+}
+
+/// In which way it goes wrong.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// This answer, with no effect. The functions of this type make those that the vendors give.
+    Status {
+        /// The status code.
+        code: u16,
+        /// The body; with `None`, what the vendor sends with this status.
+        body: Option<String>,
+        /// Further header fields.
+        headers: Vec<(String, String)>,
+    },
+    /// The connection is closed with no effect and no answer.
+    DropBefore,
+    /// The request takes effect, then the connection is closed without an answer.
+    DropAfter,
+    /// The right answer with its right length, of which only the first half comes.
+    Truncate,
+    /// The request takes effect; the answer is so many bytes of nothing in particular.
+    Garbage(usize),
+    /// The request takes effect; the answer is a page of HTML with status 200.
+    NotJson,
+    /// The right answer, but for every value, which is null.
+    Nulls,
+    /// The right answer, later.
+    Delay(Duration),
+}
+
+impl FaultKind {
+    /// Too many requests, with or without saying when to come back.
+    #[must_use]
+    pub fn rate_limited(retry_after: Option<Duration>) -> Self {
+        Self::status(429, retry_after)
+    }
+
+    /// The service is out for a moment.
+    #[must_use]
+    pub fn unavailable(retry_after: Option<Duration>) -> Self {
+        Self::status(503, retry_after)
+    }
+
+    /// The service failed.
+    #[must_use]
+    pub fn internal_error() -> Self {
+        Self::status(500, None)
+    }
+
+    /// The token is not accepted.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::status(401, None)
+    }
+
+    /// The token does not allow this.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::status(403, None)
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::status(404, None)
+    }
+
+    /// A status with the vendor's body for it.
+    fn status(code: u16, retry_after: Option<Duration>) -> Self {
+        Self::Status {
+            code,
+            body: None,
+            headers: retry_after
+                .map(|wait| ("Retry-After".to_owned(), wait.as_secs().to_string()))
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+impl Fault {
+    /// Strikes the next request of all, once, unless told otherwise.
+    pub fn new(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            method: None,
+            path: String::new(),
+            vendor: None,
+            skip: 0,
+            times: 1,
+        }
+    }
+
+    /// Only requests with this method whose path contains `path`. Requests inside a batch are struck
+    /// too, by faults that are an answer.
+    pub fn on(mut self, method: Method, path: impl Into<String>) -> Self {
+        self.method = Some(method);
+        self.path = path.into();
+        self
+    }
+
+    /// Only requests to this vendor.
+    pub fn at(mut self, vendor: Vendor) -> Self {
+        self.vendor = Some(vendor);
+        self
+    }
+
+    /// Lets so many requests that it would strike pass first.
+    pub fn after(mut self, requests: u32) -> Self {
+        self.skip = requests;
+        self
+    }
+
+    /// Strikes so often, then no more.
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    fn strikes(&self, vendor: Vendor, method: &Method, path: &str) -> bool {
+        self.times > 0
+            && self.vendor.is_none_or(|wanted| wanted == vendor)
+            && self.method.as_ref().is_none_or(|wanted| wanted == method)
+            && path.contains(&self.path)
+    }
+}
+
+/// The faults still to come, in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    waiting: Mutex<Vec<Fault>>,
+}
+
+impl Faults {
+    pub(crate) fn add(&self, fault: Fault) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
+    }
+
+    /// What strikes this request, counted as having struck.
+    pub(crate) fn strike(&self, vendor: Vendor, method: &Method, path: &str) -> Option<FaultKind> {
+        self.strike_if(vendor, method, path, |_| true)
+    }
+
+    /// What strikes this request inside a batch: only an answer can.
+    pub(crate) fn strike_inner(
+        &self,
+        vendor: Vendor,
+        method: &Method,
+        path: &str,
+    ) -> Option<FaultKind> {
+        self.strike_if(vendor, method, path, |kind| {
+            matches!(kind, FaultKind::Status { .. })
+        })
+    }
+
+    fn strike_if(
+        &self,
+        vendor: Vendor,
+        method: &Method,
+        path: &str,
+        accepts: impl Fn(&FaultKind) -> bool,
+    ) -> Option<FaultKind> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = waiting
+            .iter()
+            .position(|fault| accepts(&fault.kind) && fault.strikes(vendor, method, path))?;
+        let fault = waiting.get_mut(position)?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
+        fault.times -= 1;
+        let kind = fault.kind.clone();
+        if fault.times == 0 {
+            waiting.remove(position);
+        }
+        Some(kind)
+    }
+}
+
+/// The body that a vendor sends with a status of trouble.
+pub(crate) fn vendor_body(vendor: Vendor, code: u16, now: DateTime<Utc>) -> String {
+    match vendor {
+        Vendor::Google => google_body(code),
+        Vendor::Microsoft => microsoft_body(code, now),
+    }
+    .to_string()
+}
+
+/// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>
+fn google_body(code: u16) -> Value {
+    let (message, domain, reason, status) = match code {
+        401 => (
+            "Invalid Credentials",
+            "global",
+            "authError",
+            "UNAUTHENTICATED",
+        ),
+        403 => (
+            "Request had insufficient authentication scopes.",
+            "global",
+            "insufficientPermissions",
+            "PERMISSION_DENIED",
+        ),
+        404 => (
+            "Requested entity was not found.",
+            "global",
+            "notFound",
+            "NOT_FOUND",
+        ),
+        429 => (
+            "Too many concurrent requests for user.",
+            "global",
+            "rateLimitExceeded",
+            "RESOURCE_EXHAUSTED",
+        ),
+        503 => (
+            "The service is currently unavailable.",
+            "global",
+            "backendError",
+            "UNAVAILABLE",
+        ),
+        _ => (
+            "Internal error encountered.",
+            "global",
+            "backendError",
+            "INTERNAL",
+        ),
+    };
+    json!({"error": {
+        "code": code,
+        "message": message,
+        "errors": [{"message": message, "domain": domain, "reason": reason}],
+        "status": status,
+    }})
+}
+
+/// <https://learn.microsoft.com/graph/errors>
+fn microsoft_body(code: u16, now: DateTime<Utc>) -> Value {
+    let (name, message) = match code {
+        401 => (
+            "InvalidAuthenticationToken",
+            "Access token has expired or is not yet valid.",
+        ),
+        403 => (
+            "ErrorAccessDenied",
+            "Access is denied. Check credentials and try again.",
+        ),
+        404 => (
+            "ErrorItemNotFound",
+            "The specified object was not found in the store.",
+        ),
+        429 => (
+            "ApplicationThrottled",
+            "Application is over its MailboxConcurrency limit.",
+        ),
+        503 => (
+            "ErrorServerBusy",
+            "The server cannot service this request right now. Try again later.",
+        ),
+        _ => (
+            "InternalServerError",
+            "An internal server error occurred. Try again later.",
+        ),
+    };
+    json!({"error": {
+        "code": name,
+        "message": message,
+        "innerError": {
+            "date": now.format("%Y-%m-%dT%H:%M:%S").to_string(),
+            "request-id": "00000000-0000-0000-0000-000000000000",
+            "client-request-id": "00000000-0000-0000-0000-000000000000",
+        },
+    }})
+}

@@ -1,0 +1,276 @@
+//! A Gmail mailbox: messages with sets of labels in threads, drafts, and a history of what happened to
+//! them. Requests are read in the files beside this one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::super::EmulatedMessage;
+use super::super::message::Mail;
+use super::super::world::{Arrival, Place};
+
+/// One mailbox.
+#[derive(Debug)]
+pub(crate) struct GmailMailbox {
+    pub(crate) messages: BTreeMap<u64, GmailMessage>,
+    /// The user's own labels.
+    pub(crate) labels: Vec<Label>,
+    /// Draft id to the message that holds its content now.
+    pub(crate) drafts: BTreeMap<String, u64>,
+    /// What happened, oldest first.
+    pub(crate) history: Vec<HistoryRecord>,
+    pub(crate) history_id: u64,
+    next_label: u64,
+}
+
+/// A message and its labels.
+#[derive(Clone, Debug)]
+pub(crate) struct GmailMessage {
+    pub(crate) id: u64,
+    pub(crate) thread: u64,
+    pub(crate) labels: BTreeSet<String>,
+    /// Gmail's `internalDate`.
+    pub(crate) received: DateTime<Utc>,
+    pub(crate) history_id: u64,
+    pub(crate) mail: Arc<Mail>,
+}
+
+/// A label that the user made.
+#[derive(Clone, Debug)]
+pub(crate) struct Label {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) label_list_visibility: Option<String>,
+    pub(crate) message_list_visibility: Option<String>,
+    /// Background and text.
+    pub(crate) color: Option<(String, String)>,
+}
+
+/// One entry of the history.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryRecord {
+    pub(crate) id: u64,
+    pub(crate) message: u64,
+    pub(crate) thread: u64,
+    pub(crate) event: HistoryEvent,
+}
+
+/// What happened to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HistoryEvent {
+    Added,
+    Deleted,
+    LabelsAdded(Vec<String>),
+    LabelsRemoved(Vec<String>),
+}
+
+impl GmailMailbox {
+    pub(crate) fn new(random: &mut fastrand::Rng) -> Self {
+        Self {
+            messages: BTreeMap::new(),
+            labels: Vec::new(),
+            drafts: BTreeMap::new(),
+            history: Vec::new(),
+            history_id: random.u64(1_000_000..9_000_000),
+            next_label: 1,
+        }
+    }
+
+    /// Files an arriving message and returns its id.
+    pub(crate) fn store(&mut self, arrival: Arrival, random: &mut fastrand::Rng) -> u64 {
+        let mut labels = BTreeSet::new();
+        match arrival.place {
+            Place::Inbox => labels.insert("INBOX".to_owned()),
+            Place::Archive => false,
+            Place::Sent => labels.insert("SENT".to_owned()),
+            Place::Junk => labels.insert("SPAM".to_owned()),
+            Place::Trash => labels.insert("TRASH".to_owned()),
+            Place::Drafts => labels.insert("DRAFT".to_owned()),
+        };
+        if !arrival.seen {
+            labels.insert("UNREAD".to_owned());
+        }
+        if arrival.flagged {
+            labels.insert("STARRED".to_owned());
+        }
+        let thread = self.thread_of(&arrival.mail);
+        let id = self.add(arrival.mail, labels, thread, arrival.received, random);
+        if arrival.place == Place::Drafts {
+            let draft = new_draft_id(random);
+            self.drafts.insert(draft, id);
+        }
+        id
+    }
+
+    /// Adds a message, in `thread` or in one of its own, and returns its id.
+    pub(crate) fn add(
+        &mut self,
+        mail: Arc<Mail>,
+        labels: BTreeSet<String>,
+        thread: Option<u64>,
+        received: DateTime<Utc>,
+        random: &mut fastrand::Rng,
+    ) -> u64 {
+        // Ids are 16 hexadecimal digits that grow with time, and say no more than that.
+        let time = u64::try_from(received.timestamp_millis()).unwrap_or_default();
+        let mut id = (time << 20) | random.u64(0..1 << 20);
+        while self.messages.contains_key(&id) {
+            id = (time << 20) | random.u64(0..1 << 20);
+        }
+        let thread = thread.unwrap_or(id);
+        self.messages.insert(
+            id,
+            GmailMessage {
+                id,
+                thread,
+                labels,
+                received,
+                history_id: 0,
+                mail,
+            },
+        );
+        self.record(id, HistoryEvent::Added, random);
+        id
+    }
+
+    /// The thread that a new message continues: that of a message it refers to, if the subject is the
+    /// same but for `Re:` and `Fwd:`.
+    /// <https://developers.google.com/workspace/gmail/api/guides/threads>
+    pub(crate) fn thread_of(&self, mail: &Mail) -> Option<u64> {
+        let parsed = mail.parsed();
+        let subject = base_subject(parsed.subject.as_deref());
+        self.messages
+            .values()
+            .find(|known| {
+                let known = known.mail.parsed();
+                let is_referred = known
+                    .message_id
+                    .as_ref()
+                    .is_some_and(|id| parsed.references.contains(id));
+                is_referred && base_subject(known.subject.as_deref()) == subject
+            })
+            .map(|known| known.thread)
+    }
+
+    /// Changes labels. Returns false if there is no such message.
+    pub(crate) fn change(
+        &mut self,
+        id: u64,
+        add: &[String],
+        remove: &[String],
+        random: &mut fastrand::Rng,
+    ) -> bool {
+        let Some(message) = self.messages.get_mut(&id) else {
+            return false;
+        };
+        let removed: Vec<String> = remove
+            .iter()
+            .filter(|label| !add.contains(label) && message.labels.remove(*label))
+            .cloned()
+            .collect();
+        let added: Vec<String> = add
+            .iter()
+            .filter(|label| message.labels.insert((*label).clone()))
+            .cloned()
+            .collect();
+        if !added.is_empty() {
+            self.record(id, HistoryEvent::LabelsAdded(added), random);
+        }
+        if !removed.is_empty() {
+            self.record(id, HistoryEvent::LabelsRemoved(removed), random);
+        }
+        true
+    }
+
+    /// Deletes a message for good. Returns false if there is no such message.
+    pub(crate) fn delete(&mut self, id: u64, random: &mut fastrand::Rng) -> bool {
+        let known = self.messages.contains_key(&id);
+        if known {
+            self.record(id, HistoryEvent::Deleted, random);
+            self.messages.remove(&id);
+            self.drafts.retain(|_, message| *message != id);
+        }
+        known
+    }
+
+    /// The messages of a thread, oldest first.
+    pub(crate) fn thread(&self, thread: u64) -> Vec<&GmailMessage> {
+        let mut messages: Vec<&GmailMessage> = self
+            .messages
+            .values()
+            .filter(|message| message.thread == thread)
+            .collect();
+        messages.sort_by_key(|message| (message.received, message.id));
+        messages
+    }
+
+    /// A new label's id.
+    pub(crate) fn new_label_id(&mut self) -> String {
+        let id = format!("Label_{}", self.next_label);
+        self.next_label += 1;
+        id
+    }
+
+    fn record(&mut self, id: u64, event: HistoryEvent, random: &mut fastrand::Rng) {
+        // History ids grow with gaps.
+        self.history_id += random.u64(1..40);
+        let history_id = self.history_id;
+        let Some(message) = self.messages.get_mut(&id) else {
+            return;
+        };
+        message.history_id = history_id;
+        self.history.push(HistoryRecord {
+            id: history_id,
+            message: id,
+            thread: message.thread,
+            event,
+        });
+    }
+
+    /// What a test may look at.
+    pub(crate) fn truth(&self) -> Vec<EmulatedMessage> {
+        self.messages
+            .values()
+            .map(|message| EmulatedMessage {
+                id: format_id(message.id),
+                thread: format_id(message.thread),
+                raw: message.mail.raw().to_vec(),
+                folders: message.labels.iter().cloned().collect(),
+                keywords: Vec::new(),
+                seen: !message.labels.contains("UNREAD"),
+                flagged: message.labels.contains("STARRED"),
+                draft: message.labels.contains("DRAFT"),
+                received: message.received,
+            })
+            .collect()
+    }
+}
+
+/// An id as the API writes it.
+pub(crate) fn format_id(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+/// A new draft's id.
+pub(crate) fn new_draft_id(random: &mut fastrand::Rng) -> String {
+    format!(
+        "r{}",
+        random.u64(1_000_000_000_000_000..9_000_000_000_000_000_000)
+    )
+}
+
+/// The subject without what replies and forwards put before it.
+fn base_subject(subject: Option<&str>) -> String {
+    let mut rest = subject.unwrap_or_default().trim();
+    loop {
+        let lower = rest.to_lowercase();
+        let Some(prefix) = ["re:", "fwd:", "fw:"]
+            .iter()
+            .find(|prefix| lower.starts_with(**prefix))
+        else {
+            return lower;
+        };
+        rest = rest.get(prefix.len()..).unwrap_or_default().trim_start();
+    }
+}
