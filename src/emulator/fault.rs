@@ -205,9 +205,7 @@ impl Faults {
         }
         fault.times -= 1;
         let kind = fault.kind.clone();
-        if fault.times == 0 {
-            waiting.remove(position);
-        }
+        waiting.retain(|fault| fault.times > 0);
         Some(kind)
     }
 }

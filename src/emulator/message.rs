@@ -68,7 +68,7 @@ pub(crate) struct Part {
     pub(crate) body: Bytes,
     /// The body as text, for text parts.
     pub(crate) text: Option<String>,
-    pub(crate) children: Vec<Part>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Mail {

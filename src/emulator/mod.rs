@@ -173,6 +173,7 @@ pub(crate) struct State {
     pub(crate) faults: fault::Faults,
     pub(crate) record: record::Record,
     pub(crate) quotas: quota::Quotas,
+    pub(crate) uploads: google::Uploads,
     world: Mutex<World>,
 }
 
@@ -484,6 +485,7 @@ impl EmulatorBuilder {
             faults: fault::Faults::default(),
             record: record::Record::new(self.record.as_deref())?,
             quotas: quota::Quotas::default(),
+            uploads: google::Uploads::default(),
             google,
             microsoft,
             world: Mutex::new(world),

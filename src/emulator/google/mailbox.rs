@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::super::EmulatedMessage;
-use super::super::message::Mail;
+use super::super::message::{Mail, Part};
 use super::super::world::{Arrival, Place};
 
 /// One mailbox.
@@ -21,7 +22,60 @@ pub(crate) struct GmailMailbox {
     /// What happened, oldest first.
     pub(crate) history: Vec<HistoryRecord>,
     pub(crate) history_id: u64,
+    pub(crate) attachments: AttachmentTokens,
     next_label: u64,
+}
+
+/// The names under which attachments may be fetched: each holds for a while, and every look at a
+/// message gives new ones, so that clients cannot keep them:
+/// <https://github.com/taylorwilsdon/google_workspace_mcp/issues/237>.
+#[derive(Debug, Default)]
+pub(crate) struct AttachmentTokens {
+    issued: BTreeMap<String, AttachmentToken>,
+}
+
+#[derive(Debug)]
+struct AttachmentToken {
+    message: u64,
+    part: String,
+    expires: Duration,
+}
+
+/// How long an attachment's name holds. The service publishes nothing; some last hours, some fail soon.
+const ATTACHMENT_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+impl AttachmentTokens {
+    /// A new name for the attachment in `part`.
+    pub(crate) fn issue(
+        &mut self,
+        message: u64,
+        part: &Part,
+        now: Duration,
+        random: &mut fastrand::Rng,
+    ) -> String {
+        self.issued.retain(|_, token| token.expires > now);
+        let text: String = std::iter::repeat_with(|| random.alphanumeric())
+            .take(120)
+            .collect();
+        let token = format!("ANGjdJ{text}");
+        self.issued.insert(
+            token.clone(),
+            AttachmentToken {
+                message,
+                part: part.id.clone(),
+                expires: now + ATTACHMENT_TOKEN_LIFETIME,
+            },
+        );
+        token
+    }
+
+    /// Which part of the message a name stands for, if it still does.
+    pub(crate) fn part(&self, token: &str, message: u64, now: Duration) -> Option<&str> {
+        self.issued
+            .get(token)
+            .filter(|token| token.message == message && token.expires > now)
+            .map(|token| token.part.as_str())
+    }
 }
 
 /// A message and its labels.
@@ -73,6 +127,7 @@ impl GmailMailbox {
             drafts: BTreeMap::new(),
             history: Vec::new(),
             history_id: random.u64(1_000_000..9_000_000),
+            attachments: AttachmentTokens::default(),
             next_label: 1,
         }
     }
@@ -151,6 +206,19 @@ impl GmailMailbox {
                 is_referred && base_subject(known.subject.as_deref()) == subject
             })
             .map(|known| known.thread)
+    }
+
+    /// Whether a message that is sent into `thread` really continues it: it answers one of its messages
+    /// under the same subject.
+    pub(crate) fn continues(&self, mail: &Mail, thread: u64) -> bool {
+        let parsed = mail.parsed();
+        let subject = base_subject(parsed.subject.as_deref());
+        self.thread(thread).iter().any(|known| {
+            let known = known.mail.parsed();
+            let id = known.message_id.as_ref();
+            id.is_some_and(|id| parsed.references.contains(id))
+                && base_subject(known.subject.as_deref()) == subject
+        })
     }
 
     /// Changes labels. Returns false if there is no such message.
