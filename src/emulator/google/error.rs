@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 
 use super::super::server::html;
 
-/// A request that is refused.
+/// A request that is refused. Boxed, as it is carried through every result.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Refusal>);
+
+#[derive(Clone, Debug)]
+struct Refusal {
     code: u16,
     status: &'static str,
     domain: &'static str,
@@ -30,7 +33,7 @@ impl Failure {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Refusal {
             code,
             status,
             domain: "global",
@@ -39,7 +42,7 @@ impl Failure {
             location: None,
             details: None,
             authenticate: None,
-        }
+        }))
     }
 
     /// 400: the method does not take this value.
@@ -73,7 +76,7 @@ impl Failure {
     pub(crate) fn invalid_payload(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let mut failure = Self::bad_request(message.clone());
-        failure.details = Some(json!([{
+        failure.0.details = Some(json!([{
             "@type": "type.googleapis.com/google.rpc.BadRequest",
             "fieldViolations": [{"field": field, "description": message}],
         }]));
@@ -84,7 +87,7 @@ impl Failure {
     pub(crate) fn invalid_fields(selection: &str) -> Self {
         let message = format!("Invalid field selection {selection}");
         let mut failure = Self::new(400, "INVALID_ARGUMENT", "invalidParameter", message);
-        failure.location = Some(("fields".to_owned(), "parameter"));
+        failure.0.location = Some(("fields".to_owned(), "parameter"));
         failure
     }
 
@@ -98,9 +101,9 @@ impl Failure {
              login cookie or other valid authentication credential. See \
              https://developers.google.com/identity/sign-in/web/devconsole-project.",
         );
-        failure.location = Some(("Authorization".to_owned(), "header"));
-        failure.details = Some(error_info("CREDENTIALS_MISSING", "googleapis.com"));
-        failure.authenticate = Some("Bearer realm=\"https://accounts.google.com/\"".to_owned());
+        failure.0.location = Some(("Authorization".to_owned(), "header"));
+        failure.0.details = Some(error_info("CREDENTIALS_MISSING", "googleapis.com"));
+        failure.0.authenticate = Some("Bearer realm=\"https://accounts.google.com/\"".to_owned());
         failure
     }
 
@@ -114,9 +117,9 @@ impl Failure {
              cookie or other valid authentication credential. See \
              https://developers.google.com/identity/sign-in/web/devconsole-project.",
         );
-        failure.location = Some(("Authorization".to_owned(), "header"));
-        failure.details = Some(error_info("ACCESS_TOKEN_EXPIRED", "googleapis.com"));
-        failure.authenticate = Some(
+        failure.0.location = Some(("Authorization".to_owned(), "header"));
+        failure.0.details = Some(error_info("ACCESS_TOKEN_EXPIRED", "googleapis.com"));
+        failure.0.authenticate = Some(
             "Bearer realm=\"https://accounts.google.com/\", error=\"invalid_token\"".to_owned(),
         );
         failure
@@ -130,11 +133,11 @@ impl Failure {
             "insufficientPermissions",
             "Request had insufficient authentication scopes.",
         );
-        failure.details = Some(error_info(
+        failure.0.details = Some(error_info(
             "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
             "googleapis.com",
         ));
-        failure.authenticate = Some(format!(
+        failure.0.authenticate = Some(format!(
             "Bearer realm=\"https://accounts.google.com/\", error=\"insufficient_scope\", \
              scope=\"{}\"",
             sufficient.join(" ")
@@ -162,8 +165,8 @@ impl Failure {
             "Quota exceeded for quota metric 'Total Query Cost' and limit 'Units per minute per \
              user' of service 'gmail.googleapis.com' for consumer 'project_number:318250479861'.",
         );
-        failure.domain = "usageLimits";
-        failure.details = Some(json!([{
+        failure.0.domain = "usageLimits";
+        failure.0.details = Some(json!([{
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": "RATE_LIMIT_EXCEEDED",
             "domain": "googleapis.com",
@@ -213,21 +216,21 @@ impl Failure {
 
     pub(crate) fn body(&self) -> Value {
         let mut error = json!({
-            "message": self.message,
-            "domain": self.domain,
-            "reason": self.reason,
+            "message": self.0.message,
+            "domain": self.0.domain,
+            "reason": self.0.reason,
         });
-        if let (Some((location, kind)), Some(error)) = (&self.location, error.as_object_mut()) {
+        if let (Some((location, kind)), Some(error)) = (&self.0.location, error.as_object_mut()) {
             error.insert("location".to_owned(), json!(location));
             error.insert("locationType".to_owned(), json!(kind));
         }
         let mut body = json!({
-            "code": self.code,
-            "message": self.message,
+            "code": self.0.code,
+            "message": self.0.message,
             "errors": [error],
-            "status": self.status,
+            "status": self.0.status,
         });
-        if let (Some(details), Some(body)) = (&self.details, body.as_object_mut()) {
+        if let (Some(details), Some(body)) = (&self.0.details, body.as_object_mut()) {
             body.insert("details".to_owned(), details.clone());
         }
         json!({ "error": body })
@@ -241,9 +244,9 @@ impl Failure {
             body.to_string()
         };
         let mut builder = Response::builder()
-            .status(self.code)
+            .status(self.0.code)
             .header(header::CONTENT_TYPE, "application/json; charset=UTF-8");
-        if let Some(authenticate) = &self.authenticate {
+        if let Some(authenticate) = &self.0.authenticate {
             builder = builder.header(header::WWW_AUTHENTICATE, authenticate);
         }
         builder

@@ -253,11 +253,10 @@ fn edit(label: &mut Label, body: &Map<String, Value>) -> Result<(), Failure> {
 fn system(id: &str) -> Value {
     let mut label = json!({"id": id, "name": id, "type": "system"});
     // What the web interface does not list says so.
-    if id == "CHAT" || id.starts_with("CATEGORY_") {
-        if let Some(label) = label.as_object_mut() {
-            label.insert("messageListVisibility".to_owned(), json!("hide"));
-            label.insert("labelListVisibility".to_owned(), json!("labelHide"));
-        }
+    let is_unlisted = id == "CHAT" || id.starts_with("CATEGORY_");
+    if let Some(label) = label.as_object_mut().filter(|_| is_unlisted) {
+        label.insert("messageListVisibility".to_owned(), json!("hide"));
+        label.insert("labelListVisibility".to_owned(), json!("labelHide"));
     }
     label
 }

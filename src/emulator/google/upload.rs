@@ -272,7 +272,7 @@ impl Session {
             ));
         }
         let is_last = self.total == Some(last + 1);
-        if !is_last && body.len() % GRANULARITY != 0 {
+        if !is_last && !body.len().is_multiple_of(GRANULARITY) {
             return Err(Failure::bad_request(format!(
                 "Invalid request.  The number of bytes uploaded is required to be equal or greater \
                  than {GRANULARITY}, except for the final request (it's recommended to be the exact \
