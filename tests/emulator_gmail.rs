@@ -225,7 +225,7 @@ async fn labels_are_made_changed_counted_and_deleted() {
     let counted = gmail.read(&format!("/labels/{label}")).await;
     assert_eq!(counted["messagesTotal"], 1);
     assert_eq!(counted["threadsUnread"], 1);
-    assert_eq!(gmail.search("label:work-tickets").await, [id.clone()]);
+    assert_eq!(gmail.search("label:work-tickets").await, [id.as_str()]);
 
     let path = format!("/labels/{label}");
     let patched = gmail
@@ -271,7 +271,7 @@ async fn trash_hides_a_message_and_untrash_brings_it_back_without_its_inbox() {
         .ok();
     assert_eq!(trashed["labelIds"], json!(["TRASH"]));
     assert!(gmail.search("ticket").await.is_empty());
-    assert_eq!(gmail.search("ticket in:anywhere").await, [id.clone()]);
+    assert_eq!(gmail.search("ticket in:anywhere").await, [id.as_str()]);
     for query in ["includeSpamTrash=true", "labelIds=TRASH"] {
         let list = gmail.read(&format!("/messages?{query}")).await;
         assert_eq!(list["messages"][0]["id"], id, "{query}");
@@ -281,7 +281,7 @@ async fn trash_hides_a_message_and_untrash_brings_it_back_without_its_inbox() {
         .await
         .ok();
     assert!(back.get("labelIds").is_none());
-    assert_eq!(gmail.search("in:archive").await, [id.clone()]);
+    assert_eq!(gmail.search("in:archive").await, [id.as_str()]);
     let gone = gmail.call("DELETE", &format!("/messages/{id}"), None).await;
     assert_eq!(gone.status, 204);
     assert_eq!(gmail.get(&format!("/messages/{id}")).await.status, 404);

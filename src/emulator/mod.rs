@@ -35,6 +35,7 @@ mod sign_in;
 mod tokens;
 mod world;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,7 +50,6 @@ use self::world::World;
 use crate::clock::{Clock, SystemClock};
 
 /// Running servers for both vendors; they stop when this is dropped.
-#[derive(Debug)]
 pub struct Emulator {
     state: Arc<State>,
     authority_pem: Option<String>,
@@ -58,7 +58,7 @@ pub struct Emulator {
 }
 
 /// Where one vendor's server is and how a client introduces itself to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Service {
     /// Such as `http://127.0.0.1:41234/`, to be used in place of every host of the vendor.
@@ -92,7 +92,7 @@ pub struct EmulatedAccount {
 }
 
 /// A message as the service keeps it: the truth that tests compare with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct EmulatedMessage {
     /// The vendor's id. Outlook's changes when the message moves.
@@ -164,7 +164,6 @@ pub(crate) struct Settings {
 }
 
 /// What both servers share.
-#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
@@ -175,6 +174,47 @@ pub(crate) struct State {
     pub(crate) quotas: quota::Quotas,
     pub(crate) uploads: google::Uploads,
     world: Mutex<World>,
+}
+
+// Secrets, tokens and mail stay out of what is printed, here as in the rest of the crate.
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Emulator")
+            .field("google", &self.state.google)
+            .field("microsoft", &self.state.microsoft)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Service")
+            .field("base_url", &self.base_url.as_str())
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EmulatedMessage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EmulatedMessage")
+            .field("id", &self.id)
+            .field("folders", &self.folders)
+            .field("seen", &self.seen)
+            .field("flagged", &self.flagged)
+            .field("draft", &self.draft)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("State").finish_non_exhaustive()
+    }
 }
 
 impl State {

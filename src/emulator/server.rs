@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -340,9 +340,13 @@ fn distorted(
             parts
                 .headers
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            let half = body.slice(..body.len() / 2);
-            let pieces: [Result<Bytes, Dropped>; 2] = [Ok(half), Err(Dropped)];
-            return Response::from_parts(parts, Body::from_stream(stream::iter(pieces)));
+            let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
+            // What was written so far is sent before the connection breaks, not thrown away with it.
+            let end = stream::once(async {
+                tokio::task::yield_now().await;
+                Err::<Bytes, Dropped>(Dropped)
+            });
+            return Response::from_parts(parts, Body::from_stream(half.chain(end)));
         }
         Some(FaultKind::Garbage(length)) => {
             parts.status = StatusCode::OK;

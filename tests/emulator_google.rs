@@ -1,0 +1,686 @@
+//! The emulated Gmail refuses what Gmail refuses, in Google's words. What it does for clients that ask
+//! rightly is in `emulator_gmail`.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod gmail_client;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gmail_client::{Gmail, HandClock, READER, TEAM, mail, raw};
+use postroom::emulator::{Emulator, EmulatorBuilder};
+use serde_json::json;
+
+const SCOPE: &str = "https://www.googleapis.com/auth/gmail";
+const SEND: &str = "/upload/gmail/v1/users/me/messages/send";
+
+/// An empty world with one message in the reader's inbox, and its id.
+async fn start() -> (Emulator, Gmail, String) {
+    start_with(Emulator::builder().quota(false)).await
+}
+
+async fn start_with(builder: EmulatorBuilder) -> (Emulator, Gmail, String) {
+    let emulator = builder.empty().start().await.unwrap();
+    emulator.deliver(
+        READER,
+        mail("desk@support.example", READER, "Ticket").as_bytes(),
+    );
+    let gmail = Gmail::new(&emulator, READER);
+    let id = gmail.find("ticket").await;
+    (emulator, gmail, id)
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_no_answer() {
+    let (emulator, gmail, _) = start().await;
+    let path = "/gmail/v1/users/me/profile";
+    let answer = gmail.exchange("GET", path, &[], b"").await.unwrap();
+    answer.assert_refused(
+        401,
+        "required",
+        "missing required authentication credential",
+    );
+    assert!(answer.headers.contains_key("www-authenticate"));
+    let foreign = emulator.access_token("reader@outlook.example");
+    for token in ["ya29.nonsense", foreign.as_str()] {
+        let gmail = Gmail::with_token(&emulator, token.to_owned());
+        let answer = gmail.get("/profile").await;
+        answer.assert_refused(401, "authError", "invalid authentication credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_or_with_consent() {
+    let clock = Arc::new(HandClock::new());
+    let (emulator, gmail, _) = start_with(Emulator::builder().clock(clock.clone())).await;
+    clock.advance(Duration::from_secs(3_598));
+    assert_eq!(gmail.get("/profile").await.status, 200);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(gmail.get("/profile").await.status, 401);
+
+    let (first, second) = (Gmail::new(&emulator, READER), Gmail::new(&emulator, TEAM));
+    emulator.revoke(READER);
+    assert_eq!(first.get("/profile").await.status, 401);
+    assert_eq!(second.get("/profile").await.status, 200);
+    emulator.expire_access_tokens(TEAM);
+    assert_eq!(second.get("/profile").await.status, 401);
+}
+
+#[tokio::test]
+async fn each_method_needs_one_of_its_scopes() {
+    let (emulator, _, id) = start().await;
+    let message = format!("/messages/{id}");
+    let modify = format!("{message}/modify");
+    let attachment = format!("{message}/attachments/x");
+    for (scope, method, path, body) in [
+        (
+            "readonly",
+            "POST",
+            modify.as_str(),
+            Some(json!({"addLabelIds": ["STARRED"]})),
+        ),
+        ("readonly", "POST", "/labels", Some(json!({"name": "A"}))),
+        ("send", "GET", "/profile", None),
+        ("compose", "GET", "/messages", None),
+        ("labels", "GET", "/messages", None),
+        (
+            "insert",
+            "POST",
+            "/messages/send",
+            Some(raw(&mail(READER, TEAM, "A"))),
+        ),
+        ("metadata", "GET", attachment.as_str(), None),
+        ("metadata", "GET", "/drafts", None),
+        ("modify", "DELETE", message.as_str(), None),
+        ("send", "POST", "/drafts/send", Some(json!({"id": "r1"}))),
+    ] {
+        let token = emulator.access_token_for(READER, &[&format!("{SCOPE}.{scope}")]);
+        let gmail = Gmail::with_token(&emulator, token);
+        let answer = gmail.call(method, path, body).await;
+        answer.assert_refused(
+            403,
+            "insufficientPermissions",
+            "insufficient authentication scopes",
+        );
+        let challenge = &answer.headers["www-authenticate"];
+        assert!(challenge.contains("insufficient_scope"), "{challenge}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_scope_takes_away_what_another_scope_gives() {
+    let (emulator, _, id) = start().await;
+    let scopes = [format!("{SCOPE}.metadata"), format!("{SCOPE}.readonly")];
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let gmail = Gmail::with_token(&emulator, emulator.access_token_for(READER, &scopes));
+    let search = gmail.get("/messages?q=ticket").await;
+    search.assert_refused(
+        403,
+        "forbidden",
+        "Metadata scope does not support 'q' parameter",
+    );
+    for format in ["", "?format=raw"] {
+        let answer = gmail.get(&format!("/messages/{id}{format}")).await;
+        answer.assert_refused(403, "forbidden", "Metadata scope doesn't allow format");
+    }
+    let metadata = gmail.get(&format!("/messages/{id}?format=metadata")).await;
+    assert_eq!(metadata.status, 200);
+}
+
+#[tokio::test]
+async fn a_mailbox_is_its_own_users() {
+    let (_emulator, gmail, _) = start().await;
+    let own = gmail
+        .send(
+            "GET",
+            &format!("/gmail/v1/users/{READER}/profile"),
+            &[],
+            b"",
+        )
+        .await;
+    assert_eq!(own.status, 200);
+    let other = gmail
+        .send("GET", &format!("/gmail/v1/users/{TEAM}/profile"), &[], b"")
+        .await;
+    other.assert_refused(403, "forbidden", "Delegation denied for team@gmail.example");
+}
+
+#[tokio::test]
+async fn a_path_that_leads_nowhere_gets_the_front_ends_page() {
+    let (_emulator, gmail, id) = start().await;
+    for (method, path) in [
+        ("GET", "/gmail/v1/users/me/mesages".to_owned()),
+        ("GET", "/gmail/v1/users/me/messages/".to_owned()),
+        ("GET", "/gmail/v2/users/me/messages".to_owned()),
+        ("PUT", format!("/gmail/v1/users/me/messages/{id}")),
+        ("GET", "/upload/gmail/v1/users/me/messages".to_owned()),
+        ("GET", "/".to_owned()),
+    ] {
+        let answer = gmail.send(method, &path, &[], b"").await;
+        assert_eq!(answer.status, 404, "{method} {path}");
+        assert!(answer.headers["content-type"].starts_with("text/html"));
+        assert!(answer.text().contains("was not found on this server"));
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_must_exist_and_take_its_value() {
+    let (_emulator, gmail, id) = start().await;
+    for (query, message) in [
+        (
+            "/messages?query=x",
+            "Unknown name \"query\": Cannot bind query parameter",
+        ),
+        ("/profile?q=x", "Unknown name \"q\""),
+        (
+            "/messages?maxResults=many",
+            "Invalid value at 'max_results' (TYPE_UINT32)",
+        ),
+        ("/messages?maxResults=-1", "TYPE_UINT32"),
+        ("/messages?includeSpamTrash=yes", "TYPE_BOOL"),
+        ("/messages?q=a&q=b", "Proto field is not repeating"),
+        ("/messages?alt=xml", "TYPE_ENUM"),
+    ] {
+        gmail
+            .get(query)
+            .await
+            .assert_refused(400, "badRequest", message);
+    }
+    let format = gmail.get(&format!("/messages/{id}?format=complete")).await;
+    format.assert_refused(400, "badRequest", "Invalid value at 'format'");
+    // Enumerations are taken in any case.
+    let format = gmail.get(&format!("/messages/{id}?format=RAW")).await;
+    assert!(format.ok()["raw"].is_string());
+}
+
+#[tokio::test]
+async fn a_label_is_named_exactly_in_a_list_of_messages() {
+    let (_emulator, gmail, _) = start().await;
+    for label in ["inbox", "Label_99"] {
+        let answer = gmail.get(&format!("/messages?labelIds={label}")).await;
+        answer.assert_refused(400, "invalidArgument", &format!("Invalid label: {label}"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_token_holds_for_its_query_only() {
+    let (emulator, gmail, _) = start().await;
+    emulator.deliver(
+        READER,
+        mail("desk@support.example", READER, "Other").as_bytes(),
+    );
+    let page = gmail.read("/messages?maxResults=1").await;
+    let token = page["nextPageToken"].as_str().unwrap();
+    for path in [
+        format!("/messages?pageToken={token}&q=is:unread"),
+        format!("/messages?pageToken={token}&labelIds=INBOX"),
+        format!("/threads?pageToken={token}"),
+        "/messages?pageToken=2".to_owned(),
+    ] {
+        let answer = gmail.get(&path).await;
+        answer.assert_refused(400, "invalidArgument", "Invalid pageToken");
+    }
+}
+
+#[tokio::test]
+async fn a_selection_of_fields_that_are_not_there_is_refused() {
+    let (_emulator, gmail, _) = start().await;
+    for (fields, wrong) in [
+        ("message", "message"),
+        ("messages(id,subject)", "subject"),
+        ("messages/id/value", "value"),
+        ("messages(id", "messages(id"),
+        ("messages)", "messages)"),
+    ] {
+        let answer = gmail.get(&format!("/messages?fields={fields}")).await;
+        let message = format!("Invalid field selection {wrong}");
+        answer.assert_refused(400, "invalidParameter", &message);
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_json_of_the_methods_own_shape() {
+    let (_emulator, gmail, id) = start().await;
+    let path = format!("/messages/{id}/modify");
+    for (body, message) in [
+        (
+            json!({"addLabels": ["STARRED"]}),
+            "Unknown name \"addLabels\": Cannot find field",
+        ),
+        (
+            json!({"addLabelIds": "STARRED"}),
+            "Invalid value at 'add_label_ids' (TYPE_STRING)",
+        ),
+        (
+            json!({"addLabelIds": [1]}),
+            "Invalid value at 'add_label_ids[0]'",
+        ),
+    ] {
+        let answer = gmail.post(&path, body).await;
+        answer.assert_refused(400, "badRequest", message);
+    }
+    let inner = json!({"message": {"raw": "", "subject": "x"}});
+    let answer = gmail.post("/drafts", inner).await;
+    answer.assert_refused(400, "badRequest", "Unknown name \"subject\" at 'message'");
+
+    let target = format!("/gmail/v1/users/me{path}");
+    let kind = [("Content-Type", "application/json")];
+    let broken = gmail
+        .send("POST", &target, &kind, b"{\"addLabelIds\":[")
+        .await;
+    broken.assert_refused(400, "parseError", "Invalid JSON payload received");
+    let kind = [("Content-Type", "text/plain")];
+    let untyped = gmail.send("POST", &target, &kind, b"{}").await;
+    untyped.assert_refused(400, "badContent", "text/plain");
+    let surplus = gmail
+        .send("GET", "/gmail/v1/users/me/profile", &[], b"{}")
+        .await;
+    assert_eq!(surplus.status, 400);
+    assert!(surplus.text().contains("malformed or illegal request"));
+}
+
+#[tokio::test]
+async fn raw_is_base64_for_urls() {
+    let (_emulator, gmail, _) = start().await;
+    for wrong in ["YWI/Y2Q+", "not base64!", "YWJj\nYWJj"] {
+        let answer = gmail.post("/messages/send", json!({"raw": wrong})).await;
+        answer.assert_refused(400, "badRequest", "Invalid value at 'raw' (TYPE_BYTES)");
+    }
+    let missing = gmail
+        .post("/messages/send", json!({"threadId": "ff"}))
+        .await;
+    missing.assert_refused(
+        400,
+        "invalidArgument",
+        "'raw' RFC822 payload message string",
+    );
+}
+
+#[tokio::test]
+async fn a_post_without_a_length_is_refused_with_a_page_even_if_it_is_empty() {
+    let (emulator, gmail, id) = start().await;
+    let path = format!("/gmail/v1/users/me/messages/{id}/trash");
+    let authorization = format!("Bearer {}", gmail.token);
+    let headers = [("Authorization", authorization.as_str())];
+    let answer = gmail.exchange("POST", &path, &headers, b"").await.unwrap();
+    assert_eq!(answer.status, 411);
+    assert!(answer.headers["content-type"].starts_with("text/html"));
+    assert_eq!(emulator.messages(READER)[0].folders, ["INBOX", "UNREAD"]);
+}
+
+#[tokio::test]
+async fn ids_are_gmails_own() {
+    let (_emulator, gmail, id) = start().await;
+    for wrong in ["FMfcgzQXJWDsKmvPLcTzHNNcpVVrZbTs", "INBOX", "18F2"] {
+        let answer = gmail.get(&format!("/messages/{wrong}")).await;
+        answer.assert_refused(400, "invalidArgument", "Invalid id value");
+    }
+    for path in [
+        "/messages/00000000000000ff",
+        "/threads/ff",
+        "/drafts/r1",
+        "/labels/Label_9",
+    ] {
+        let answer = gmail.get(path).await;
+        answer.assert_refused(404, "notFound", "Requested entity was not found.");
+    }
+    let answer = gmail
+        .get(&format!("/messages/{id}/attachments/stale"))
+        .await;
+    answer.assert_refused(400, "invalidArgument", "Invalid attachment token");
+}
+
+#[tokio::test]
+async fn an_attachments_name_is_new_at_each_look_and_does_not_last() {
+    let clock = Arc::new(HandClock::new());
+    let emulator = Emulator::builder().empty().clock(clock.clone());
+    let emulator = emulator.start().await.unwrap();
+    let message = "Subject: File\r\nContent-Type: application/pdf; name=a.pdf\r\n\
+                   Content-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n";
+    emulator.deliver(READER, message.as_bytes());
+    let gmail = Gmail::new(&emulator, READER);
+    let id = gmail.find("file").await;
+    let look = async || {
+        let message = gmail.read(&format!("/messages/{id}")).await;
+        let name = message["payload"]["body"]["attachmentId"].as_str().unwrap();
+        name.to_owned()
+    };
+    let (first, second) = (look().await, look().await);
+    assert_ne!(first, second);
+    let path = format!("/messages/{id}/attachments/{first}");
+    assert_eq!(gmail.get(&path).await.status, 200);
+    clock.advance(Duration::from_secs(3_000));
+    let stale = gmail.get(&path).await;
+    stale.assert_refused(400, "invalidArgument", "Invalid attachment token");
+}
+
+#[tokio::test]
+async fn labels_are_changed_within_gmails_rules() {
+    let (_emulator, gmail, id) = start().await;
+    let many: Vec<String> = (0..101).map(|number| format!("Label_{number}")).collect();
+    let path = format!("/messages/{id}/modify");
+    for (body, message) in [
+        (json!({}), "No label add or removes specified"),
+        (
+            json!({"addLabelIds": []}),
+            "No label add or removes specified",
+        ),
+        (json!({"addLabelIds": ["SENT"]}), "Invalid label: SENT"),
+        (json!({"removeLabelIds": ["DRAFT"]}), "Invalid label: DRAFT"),
+        (
+            json!({"addLabelIds": ["Starred"]}),
+            "Invalid label: Starred",
+        ),
+        (json!({"addLabelIds": many}), "Too many labels"),
+        (
+            json!({"addLabelIds": ["STARRED"], "removeLabelIds": ["STARRED"]}),
+            "Cannot both add and remove the same label",
+        ),
+    ] {
+        let answer = gmail.post(&path, body).await;
+        answer.assert_refused(400, "invalidArgument", message);
+    }
+    let draft = json!({"message": raw(&mail(READER, TEAM, "Draft"))});
+    let draft = gmail.post("/drafts", draft).await.ok();
+    let path = format!(
+        "/messages/{}/modify",
+        draft["message"]["id"].as_str().unwrap()
+    );
+    let answer = gmail.post(&path, json!({"addLabelIds": ["STARRED"]})).await;
+    answer.assert_refused(400, "failedPrecondition", "Precondition check failed.");
+
+    let ids = vec![id.clone(); 1_001];
+    let body = json!({"ids": ids, "addLabelIds": ["STARRED"]});
+    let answer = gmail.post("/messages/batchModify", body).await;
+    answer.assert_refused(400, "invalidArgument", "Too many message ids: 1001");
+    let answer = gmail.post("/messages/batchDelete", json!({})).await;
+    answer.assert_refused(400, "invalidArgument", "No message ids specified");
+}
+
+#[tokio::test]
+async fn labels_have_one_name_and_the_colours_of_the_palette() {
+    let (_emulator, gmail, _) = start().await;
+    let made = gmail.post("/labels", json!({"name": "Work"})).await.ok();
+    let taken = gmail.post("/labels", json!({"name": "wORK"})).await;
+    taken.assert_refused(409, "aborted", "Label name exists or conflicts");
+    assert_eq!(taken.json()["error"]["status"], "ALREADY_EXISTS");
+    for (body, message) in [
+        (json!({"name": "Inbox"}), "Invalid label name"),
+        (
+            json!({"labelListVisibility": "labelShow"}),
+            "Invalid label name",
+        ),
+        (
+            json!({"name": "A", "color": {"textColor": "#ffffff"}}),
+            "both a background and a text color",
+        ),
+        (
+            json!({"name": "A", "color": {"textColor": "#ffffff", "backgroundColor": "#123456"}}),
+            "Label color #123456 is not on the allowed color palette",
+        ),
+    ] {
+        let answer = gmail.post("/labels", body).await;
+        answer.assert_refused(400, "invalidArgument", message);
+    }
+    let hidden = json!({"name": "A", "labelListVisibility": "hidden"});
+    let answer = gmail.post("/labels", hidden).await;
+    answer.assert_refused(
+        400,
+        "badRequest",
+        "Invalid value at 'label_list_visibility'",
+    );
+    let answer = gmail.call("DELETE", "/labels/INBOX", None).await;
+    answer.assert_refused(400, "invalidArgument", "Invalid label: INBOX");
+    let path = format!("/labels/{}", made["id"].as_str().unwrap());
+    let answer = gmail
+        .call("PUT", &path, Some(json!({"id": "Label_7", "name": "B"})))
+        .await;
+    answer.assert_refused(400, "invalidArgument", "Invalid label id");
+}
+
+#[tokio::test]
+async fn mail_needs_recipients_that_can_be_reached() {
+    let (emulator, gmail, _) = start().await;
+    for (header, message) in [
+        ("Subject: A", "Recipient address required"),
+        ("To: nobody", "Invalid To header"),
+        ("To: a b@shop.example", "Invalid To header"),
+        (
+            "To: team@gmail.example\r\nCc: @shop.example",
+            "Invalid Cc header",
+        ),
+    ] {
+        let text = format!("{header}\r\n\r\nText.\r\n");
+        let answer = gmail.post("/messages/send", raw(&text)).await;
+        answer.assert_refused(400, "invalidArgument", message);
+    }
+    assert_eq!(emulator.messages(READER).len(), 1);
+    let hidden = format!("To: undisclosed-recipients:;\r\nBcc: {TEAM}\r\n\r\nText.\r\n");
+    gmail.post("/messages/send", raw(&hidden)).await.ok();
+    assert_eq!(emulator.messages(TEAM).len(), 1);
+}
+
+#[tokio::test]
+async fn a_thread_to_send_into_must_be_there() {
+    let (_emulator, gmail, _) = start().await;
+    let mut body = raw(&mail(READER, TEAM, "Re: Ticket"));
+    body["threadId"] = json!("00000000000000ff");
+    let answer = gmail.post("/messages/send", body.clone()).await;
+    answer.assert_refused(404, "notFound", "Requested entity was not found.");
+    body["threadId"] = json!("thread-1");
+    let answer = gmail.post("/messages/send", body).await;
+    answer.assert_refused(400, "invalidArgument", "Invalid thread_id value");
+}
+
+#[tokio::test]
+async fn imported_mail_needs_an_author_and_inserted_mail_does_not() {
+    let (_emulator, gmail, _) = start().await;
+    let anonymous = raw("Subject: Anonymous\r\n\r\nText.\r\n");
+    let answer = gmail.post("/messages/import", anonymous.clone()).await;
+    answer.assert_refused(400, "invalidArgument", "Invalid From header");
+    gmail.post("/messages", anonymous.clone()).await.ok();
+    let mut labelled = anonymous;
+    labelled["labelIds"] = json!(["Nowhere"]);
+    let answer = gmail.post("/messages", labelled).await;
+    answer.assert_refused(400, "invalidArgument", "Invalid label: Nowhere");
+}
+
+#[tokio::test]
+async fn too_much_in_json_has_to_be_uploaded() {
+    let (_emulator, gmail, _) = start().await;
+    let mut message = mail(READER, TEAM, "Large");
+    while message.len() < 4 * 1024 * 1024 {
+        message.push_str("One line after the other, until it is long enough for this.\r\n");
+    }
+    let answer = gmail.post("/messages/send", raw(&message)).await;
+    answer.assert_refused(400, "badRequest", "Request payload size exceeds the limit");
+    let kind = [("Content-Type", "message/rfc822")];
+    let target = format!("{SEND}?uploadType=media");
+    let answer = gmail.send("POST", &target, &kind, message.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    while message.len() <= 36_700_160 {
+        message.push_str(&message.clone());
+    }
+    let answer = gmail.send("POST", &target, &kind, message.as_bytes()).await;
+    answer.assert_refused(413, "uploadTooLarge", "maximum message size");
+}
+
+#[tokio::test]
+async fn an_upload_is_of_a_known_kind_and_form() {
+    let (_emulator, gmail, _) = start().await;
+    let message = mail(READER, TEAM, "A");
+    let post = async |query: &str, kind: &str, body: &str| {
+        let target = format!("{SEND}{query}");
+        let kind = [("Content-Type", kind)];
+        gmail.send("POST", &target, &kind, body.as_bytes()).await
+    };
+    let answer = post("?uploadType=media", "application/octet-stream", &message).await;
+    answer.assert_refused(400, "badContent", "application/octet-stream");
+    assert_eq!(post("", "message/rfc822", &message).await.status, 404);
+    let answer = post("?uploadType=multipart", "message/rfc822", &message).await;
+    answer.assert_refused(400, "badRequest", "Missing multipart boundary");
+    let related = "multipart/related; boundary=b";
+    let json = "--b\r\nContent-Type: application/json\r\n\r\n{}\r\n";
+    let media = format!("--b\r\nContent-Type: message/rfc822\r\n\r\n{message}\r\n");
+    for (body, message) in [
+        (format!("{json}{media}"), "Malformed multipart body"),
+        (format!("{json}--b--\r\n"), "exactly two parts"),
+        (
+            format!("{json}{media}{media}--b--\r\n"),
+            "exactly two parts",
+        ),
+    ] {
+        let answer = post("?uploadType=multipart", related, &body).await;
+        answer.assert_refused(400, "badRequest", message);
+    }
+    let answer = post(
+        "?uploadType=multipart",
+        related,
+        &format!("{media}{json}--b--\r\n"),
+    )
+    .await;
+    answer.assert_refused(400, "badContent", "message/rfc822");
+}
+
+#[tokio::test]
+async fn a_resumable_upload_keeps_to_its_ranges() {
+    const CHUNK: usize = 256 * 1024;
+    let (emulator, gmail, _) = start().await;
+    let start = async |length: &str| {
+        let headers = [
+            ("X-Upload-Content-Type", "message/rfc822"),
+            ("X-Upload-Content-Length", length),
+        ];
+        let target = format!("{SEND}?uploadType=resumable");
+        gmail.send("POST", &target, &headers, b"").await
+    };
+    let too_large = start("36700161").await;
+    too_large.assert_refused(413, "uploadTooLarge", "maximum message size");
+    let begun = start("600000").await;
+    let session = url::Url::parse(&begun.headers["location"]).unwrap();
+    let session = format!("{}?{}", session.path(), session.query().unwrap());
+    let body = vec![b'a'; CHUNK];
+    for (range, length, message) in [
+        ("bytes 0-99999/600000", 100_000, "exact multiple of 262144"),
+        (
+            "bytes 262144-524287/600000",
+            CHUNK,
+            "exceeds already uploaded size of 0 byte(s)",
+        ),
+        (
+            "bytes 0-262143/500000",
+            CHUNK,
+            "announced with 600000 bytes",
+        ),
+        (
+            "bytes 0-99/600000",
+            CHUNK,
+            "does not agree with the body's length",
+        ),
+        (
+            "0-262143/600000",
+            CHUNK,
+            "Failed to parse Content-Range header",
+        ),
+    ] {
+        let headers = [("Content-Range", range)];
+        let answer = gmail.send("PUT", &session, &headers, &body[..length]).await;
+        answer.assert_refused(400, "badRequest", message);
+    }
+    let unknown = format!("{SEND}?uploadType=resumable&upload_id=unknown");
+    let answer = gmail.send("PUT", &unknown, &[], b"a").await;
+    answer.assert_refused(404, "notFound", "Requested entity was not found.");
+    assert_eq!(emulator.messages(READER).len(), 1);
+}
+
+/// A batch of these request lines.
+async fn batch(gmail: &Gmail, lines: &[String]) -> gmail_client::Answer {
+    let mut body = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        body.push_str(&format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <{index}>\r\n\r\n{line}\r\n\r\n\r\n"
+        ));
+    }
+    body.push_str("--b--\r\n");
+    let kind = [("Content-Type", "multipart/mixed; boundary=b")];
+    gmail
+        .send("POST", "/batch/gmail/v1", &kind, body.as_bytes())
+        .await
+}
+
+fn count(text: &str, wanted: &str) -> usize {
+    text.matches(wanted).count()
+}
+
+#[tokio::test]
+async fn a_batch_holds_at_most_a_hundred_calls_and_no_batches_or_uploads() {
+    let (_emulator, gmail, _) = start().await;
+    let profile = "GET /gmail/v1/users/me/profile".to_owned();
+    let answer = batch(&gmail, &vec![profile.clone(); 101]).await;
+    answer.assert_refused(400, "badRequest", "Received: 101, Limit: 100");
+    let answer = batch(&gmail, &[]).await;
+    answer.assert_refused(400, "badRequest", "0 items");
+    let kind = [("Content-Type", "application/json")];
+    let answer = gmail.send("POST", "/batch/gmail/v1", &kind, b"{}").await;
+    answer.assert_refused(400, "badRequest", "not multipart/mixed");
+    let answer = gmail
+        .exchange("POST", "/batch", &[("Content-Length", "0")], b"")
+        .await;
+    assert_eq!(answer.unwrap().status, 401);
+
+    let lines = [
+        profile,
+        "POST /batch/gmail/v1".to_owned(),
+        format!("POST {SEND}?uploadType=media"),
+        "GET https://gmail.googleapis.com/gmail/v1/users/me/profile".to_owned(),
+        "GET /gmail/v1/users/me/mesages".to_owned(),
+        "GET /gmail/v1/users/me/messages?maxResults=x".to_owned(),
+    ];
+    let answer = batch(&gmail, &lines).await;
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    assert_eq!(count(&text, "HTTP/1.1 200 OK"), 1, "{text}");
+    assert_eq!(count(&text, "HTTP/1.1 400 Bad Request"), 4, "{text}");
+    assert_eq!(count(&text, "HTTP/1.1 404 Not Found"), 1, "{text}");
+}
+
+#[tokio::test]
+async fn a_large_batch_is_too_much_at_once_in_part() {
+    let (_emulator, gmail, _) = start_with(Emulator::builder()).await;
+    let profile = "GET /gmail/v1/users/me/profile".to_owned();
+    let answer = batch(&gmail, &vec![profile.clone(); 100]).await;
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    assert_eq!(count(&text, "HTTP/1.1 200 OK"), 50);
+    assert_eq!(count(&text, "HTTP/1.1 429 Too Many Requests"), 50);
+    assert!(text.contains("Too many concurrent requests for user."));
+    let text = batch(&gmail, &vec![profile; 25]).await.text();
+    assert_eq!(count(&text, "HTTP/1.1 200 OK"), 25);
+}
+
+#[tokio::test]
+async fn units_run_out_for_each_user_and_come_back_with_time() {
+    let clock = Arc::new(HandClock::new());
+    let emulator = Emulator::builder().empty().clock(clock.clone());
+    let emulator = emulator.start().await.unwrap();
+    let (gmail, other) = (Gmail::new(&emulator, READER), Gmail::new(&emulator, TEAM));
+    // Looking for a thread costs 40 units whether there is one or not.
+    let path = "/threads/ff?format=minimal";
+    for _ in 0..150 {
+        assert_eq!(gmail.get(path).await.status, 404);
+    }
+    let answer = gmail.get(path).await;
+    answer.assert_refused(403, "rateLimitExceeded", "'Units per minute per user'");
+    assert_eq!(answer.json()["error"]["errors"][0]["domain"], "usageLimits");
+    assert_eq!(other.get(path).await.status, 404);
+    clock.advance(Duration::from_millis(390));
+    assert_eq!(gmail.get(path).await.status, 403);
+    clock.advance(Duration::from_millis(10));
+    assert_eq!(gmail.get(path).await.status, 404);
+}
