@@ -143,7 +143,7 @@ async fn answers_take_their_time_and_are_dated_by_the_emulators_clock() {
     let clock = Arc::new(HandClock::new());
     let emulator = Emulator::builder()
         .empty()
-        .clock(clock.clone())
+        .clock(Arc::<HandClock>::clone(&clock))
         .latency(Duration::from_secs(2))
         .start()
         .await
@@ -188,7 +188,7 @@ async fn too_many_requests_under_way_are_refused() {
     });
     let emulator = Emulator::builder()
         .empty()
-        .clock(clock.clone())
+        .clock(Arc::<GateClock>::clone(&clock))
         .latency(Duration::from_secs(1))
         .start()
         .await
