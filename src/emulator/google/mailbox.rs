@@ -168,10 +168,11 @@ impl GmailMailbox {
         random: &mut fastrand::Rng,
     ) -> u64 {
         // Ids are 16 hexadecimal digits that grow with time, and say no more than that.
-        let time = u64::try_from(received.timestamp_millis()).unwrap_or_default();
-        let mut id = (time << 20) | random.u64(0..1 << 20);
+        let time = u64::try_from(received.timestamp_millis()).unwrap_or_default() << 20;
+        let last = self.messages.range(time..time + (1 << 20)).next_back();
+        let mut id = last.map_or(time, |(last, _)| *last) + random.u64(1..1 << 10);
         while self.messages.contains_key(&id) {
-            id = (time << 20) | random.u64(0..1 << 20);
+            id += 1;
         }
         let thread = thread.unwrap_or(id);
         self.messages.insert(

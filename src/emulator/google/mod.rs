@@ -39,6 +39,8 @@ use self::fields::Selection;
 use super::State;
 use super::quota::UnderWay;
 
+const VARY: http::HeaderValue = http::HeaderValue::from_static("Origin, X-Origin, Referer");
+
 /// Everything below `/gmail`, `/upload/gmail` and `/batch`, and Google's page for everything else.
 pub(crate) fn router(state: &Arc<State>) -> axum::Router {
     let state = Arc::clone(state);
@@ -122,6 +124,8 @@ fn finish(call: &Call<'_>) -> Result<Response<Body>, Failure> {
     let Some(value) = (call.method.answer)(call)? else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
+        // Google's own Python client reads no answer inside a batch that has no header at all.
+        response.headers_mut().insert(header::VARY, VARY);
         return Ok(response);
     };
     let value = match selection {
@@ -147,9 +151,6 @@ fn json_response(value: &Value, pretty: bool) -> Response<Body> {
         header::CONTENT_TYPE,
         http::HeaderValue::from_static("application/json; charset=UTF-8"),
     );
-    headers.insert(
-        header::VARY,
-        http::HeaderValue::from_static("Origin, X-Origin, Referer"),
-    );
+    headers.insert(header::VARY, VARY);
     response
 }
