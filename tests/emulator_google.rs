@@ -492,3 +492,18 @@ async fn imported_mail_needs_an_author_and_inserted_mail_does_not() {
     let answer = gmail.post("/messages", labelled).await;
     answer.assert_refused(400, "invalidArgument", "Invalid label: Nowhere");
 }
+
+#[tokio::test]
+async fn blind_copies_stay_blind_behind_a_broken_header_line() {
+    let (emulator, gmail, _) = start().await;
+    let message = format!(
+        "To: {TEAM}\r\nthis line is no field\r\nbcc : team@outlook.example,\r\n {READER}\r\n\
+         Subject: Broken\r\n\r\nText.\r\n"
+    );
+    gmail.post("/messages/send", raw(&message)).await.ok();
+    let received = &emulator.messages(TEAM)[0];
+    let text = String::from_utf8(received.raw.clone()).unwrap();
+    assert!(text.contains("this line is no field"), "{text}");
+    assert!(!text.to_lowercase().contains("bcc"), "{text}");
+    assert!(!text.contains("team@outlook.example"), "{text}");
+}
