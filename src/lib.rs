@@ -13,6 +13,8 @@ mod mailbox;
 mod mime;
 mod model;
 pub mod oauth;
+#[cfg(feature = "outlook")]
+mod outlook;
 mod provider;
 mod secret;
 #[cfg(feature = "testing")]
@@ -24,5 +26,7 @@ pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{Mailbox, Messages, SyncPages};
 pub use model::*;
+#[cfg(feature = "outlook")]
+pub use outlook::Outlook;
 pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};
 pub use secret::Secret;

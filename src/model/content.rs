@@ -139,6 +139,35 @@ impl Content {
         })
     }
 
+    /// The bytes from `start` up to `end`, both within the content.
+    #[must_use]
+    pub fn range(&self, start: u64, end: u64) -> Self {
+        let start = start.min(self.length);
+        let length = end.min(self.length).saturating_sub(start);
+        let whole = self.clone();
+        Self::new(length, move |offset| {
+            let whole = whole.clone();
+            async move {
+                let left = length.saturating_sub(offset);
+                let stream = whole.read_from(start + offset).await?;
+                Ok(
+                    stream::try_unfold((stream, left), |(mut stream, left)| async move {
+                        if left == 0 {
+                            return Ok(None);
+                        }
+                        let Some(mut chunk) = stream.try_next().await? else {
+                            return Ok(None);
+                        };
+                        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                        let left = left - chunk.len() as u64;
+                        Ok(Some((chunk, (stream, left))))
+                    })
+                    .boxed(),
+                )
+            }
+        })
+    }
+
     /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> u64 {

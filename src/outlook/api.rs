@@ -1,0 +1,471 @@
+//! Graph's mail endpoints, one function each: path, verb, cost in requests and whether it may be repeated. What to ask
+//! for, and what an answer means, is known by the callers.
+//!
+//! What can go into a batch is made as a request; the rest is sent here.
+
+use http::header::{CONTENT_RANGE, HeaderName, IF_MATCH};
+use http::{HeaderValue, Method};
+use url::Url;
+
+use super::query::Search;
+use super::wire;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{
+    Answer, ApiClient, ApiRequest, Connection, Cost, Limits, Origins, Replay, protocol,
+};
+use crate::model::{ByteStream, Content, Detail};
+
+/// Where Microsoft serves the API. Sovereign clouds have hosts of their own
+/// (<https://learn.microsoft.com/graph/deployments>).
+pub(super) const ENDPOINT: &str = "https://graph.microsoft.com/";
+
+/// Where upload sessions of attachments are
+/// (<https://learn.microsoft.com/graph/outlook-large-attachments>).
+const UPLOAD_ENDPOINT: &str = "https://outlook.office.com/";
+
+/// Outlook runs four requests of an application at a time for one mailbox, the parts of a batch counted
+/// (<https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits>).
+const LIMITS: Limits = Limits::concurrency(4);
+
+/// How many parts of a batch Outlook works on at once: each takes one of the places above.
+const BATCH_CONCURRENCY: u32 = 4;
+
+/// The longest page that can be asked for (<https://learn.microsoft.com/graph/api/user-list-messages>).
+pub(super) const LONGEST_PAGE: u32 = 1_000;
+
+/// Folders are few and small; without a size only ten come
+/// (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/9037>).
+const FOLDER_PAGE: &str = "250";
+
+/// The most bytes that one request may have (<https://learn.microsoft.com/graph/api/resources/mail-api-overview>).
+pub(super) const LARGEST_REQUEST: u64 = 4 * 1024 * 1024;
+
+/// Ids that stay when a message moves (<https://learn.microsoft.com/graph/outlook-immutable-id>). Asked for with every
+/// request and every part of a batch: an id of one kind is of no use among the other.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const IMMUTABLE_ID: HeaderValue = HeaderValue::from_static("IdType=\"ImmutableId\"");
+
+const MIME: HeaderValue = HeaderValue::from_static("text/plain");
+
+const FOLDER_FIELDS: &str =
+    "id,displayName,parentFolderId,childFolderCount,totalItemCount,unreadItemCount";
+
+const IDS: &str = "id,conversationId,parentFolderId";
+
+const LISTED_FIELDS: &str = "id,conversationId,parentFolderId,isRead,isDraft,flag,importance,categories,\
+    receivedDateTime,sentDateTime,subject,from,sender,replyTo,toRecipients,ccRecipients,bccRecipients,\
+    internetMessageId,bodyPreview";
+
+/// Headers come only when they are named (<https://learn.microsoft.com/graph/api/resources/message>).
+const FULL_FIELDS: &str = "id,conversationId,parentFolderId,isRead,isDraft,flag,importance,categories,\
+    receivedDateTime,sentDateTime,subject,from,sender,replyTo,toRecipients,ccRecipients,bccRecipients,\
+    internetMessageId,bodyPreview,body,internetMessageHeaders";
+
+/// The attachments without their bytes. The content id belongs to one kind of attachment only, so it is named with its
+/// type (<https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3916>).
+const ATTACHMENTS: &str = "attachments($select=id,name,contentType,size,isInline,\
+    microsoft.graph.fileAttachment/contentId)";
+
+/// One mailbox at Graph.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub(super) client: ApiClient,
+    base: Url,
+    user: String,
+}
+
+impl Api {
+    /// The mailbox of `user`, which is `me` or names another one, at the service at `base`.
+    pub(super) fn new(connection: &Connection, mut base: Url, user: String) -> Result<Self> {
+        if base.cannot_be_a_base() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "an endpoint must be an address with a host",
+            ));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        let mut upload = vec![base.clone()];
+        upload.extend(Url::parse(UPLOAD_ENDPOINT));
+        let origins = Origins::new(std::slice::from_ref(&base), &upload)?;
+        Ok(Self {
+            client: connection.client(origins, LIMITS, super::error::classify),
+            base,
+            user,
+        })
+    }
+
+    /// The same service, seen through another mailbox.
+    pub(super) fn with_user(mut self, user: String) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// The mailbox's name in paths.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// `GET {user}` (<https://learn.microsoft.com/graph/api/user-get>).
+    pub(super) async fn profile(&self) -> Result<wire::User> {
+        let query = [("$select", "displayName,mail,userPrincipalName")];
+        let url = self.url(&[], &query)?;
+        self.client.json(read("outlook.users.get", url)).await
+    }
+
+    /// `GET {user}/mailFolders`: those at the top
+    /// (<https://learn.microsoft.com/graph/api/user-list-mailfolders>).
+    pub(super) async fn folders(&self) -> Result<wire::Collection> {
+        let query = [("$top", FOLDER_PAGE), ("$select", FOLDER_FIELDS)];
+        let url = self.url(&["mailFolders"], &query)?;
+        self.client
+            .json(read("outlook.mailFolders.list", url))
+            .await
+    }
+
+    /// `GET {user}/mailFolders/{folder}/childFolders`
+    /// (<https://learn.microsoft.com/graph/api/mailfolder-list-childfolders>).
+    pub(super) fn child_folders(&self, folder: &str) -> Result<ApiRequest> {
+        let query = [("$top", FOLDER_PAGE), ("$select", FOLDER_FIELDS)];
+        let url = self.url(&["mailFolders", folder, "childFolders"], &query)?;
+        Ok(read("outlook.mailFolders.listChildFolders", url))
+    }
+
+    /// `GET {user}/mailFolders/{folder}`; a well-known name is an id too
+    /// (<https://learn.microsoft.com/graph/api/mailfolder-get>).
+    pub(super) fn folder(&self, folder: &str) -> Result<ApiRequest> {
+        let query = [("$select", FOLDER_FIELDS)];
+        let url = self.url(&["mailFolders", folder], &query)?;
+        Ok(read("outlook.mailFolders.get", url))
+    }
+
+    /// `GET {user}/messages` or `GET {user}/mailFolders/{folder}/messages`
+    /// (<https://learn.microsoft.com/graph/api/user-list-messages>).
+    pub(super) async fn messages(
+        &self,
+        search: &Search,
+        detail: Detail,
+        size: u32,
+    ) -> Result<wire::Collection> {
+        let size = size.to_string();
+        let mut query = vec![("$top", size.as_str())];
+        query.extend(message_fields(detail));
+        query.extend(search.parameters());
+        let url = match &search.folder {
+            Some(folder) => self.url(&["mailFolders", folder, "messages"], &query)?,
+            None => self.url(&["messages"], &query)?,
+        };
+        self.client.json(read("outlook.messages.list", url)).await
+    }
+
+    /// `GET` of the address that the service gave for the next page, as it is
+    /// (<https://learn.microsoft.com/graph/paging>). The loop refuses it if it is no address of the service.
+    pub(super) async fn next_page(
+        &self,
+        operation: &'static str,
+        link: &str,
+    ) -> Result<wire::Collection> {
+        let url = Url::parse(link).map_err(|_| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "the page token is not one of this service's",
+            )
+            .with_operation(operation)
+        })?;
+        self.client.json(read(operation, url)).await
+    }
+
+    /// `GET {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-get>).
+    pub(super) fn message(&self, id: &str, detail: Detail) -> Result<ApiRequest> {
+        self.message_with(id, &message_fields(detail))
+    }
+
+    /// The same, with the categories and the version of the message.
+    pub(super) fn message_categories(&self, id: &str) -> Result<ApiRequest> {
+        self.message_with(id, &[("$select", "id,categories")])
+    }
+
+    /// The same, with what tells a draft from a sent message.
+    pub(super) fn message_state(&self, id: &str) -> Result<ApiRequest> {
+        self.message_with(
+            id,
+            &[("$select", "id,isDraft,conversationId,parentFolderId")],
+        )
+    }
+
+    fn message_with(&self, id: &str, query: &[(&'static str, &str)]) -> Result<ApiRequest> {
+        Ok(read(
+            "outlook.messages.get",
+            self.url(&["messages", id], query)?,
+        ))
+    }
+
+    /// `GET {user}/messages/{id}/$value`: the message as RFC 5322
+    /// (<https://learn.microsoft.com/graph/outlook-get-mime-message>).
+    pub(super) async fn raw(&self, id: &str) -> Result<ByteStream> {
+        let url = self.url(&["messages", id, "$value"], &[])?;
+        self.client
+            .stream(read("outlook.messages.getMime", url))
+            .await
+    }
+
+    /// `GET {user}/messages/{message}/attachments/{id}/$value`: a file's bytes, an item as RFC 5322, iCalendar or vCard;
+    /// a link has none (<https://learn.microsoft.com/graph/api/attachment-get>).
+    pub(super) async fn attachment(&self, message: &str, id: &str) -> Result<ByteStream> {
+        let url = self.url(&["messages", message, "attachments", id, "$value"], &[])?;
+        self.client
+            .stream(read("outlook.attachments.get", url))
+            .await
+    }
+
+    /// `PATCH {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-update>). With a version it is
+    /// changed only if that is still the current one.
+    pub(super) fn update(
+        &self,
+        id: &str,
+        patch: &wire::MessagePatch,
+        version: Option<&str>,
+    ) -> Result<ApiRequest> {
+        let url = self.url(&["messages", id], &[])?;
+        let replay = Replay::Idempotent;
+        let request = request("outlook.messages.update", Method::PATCH, url, replay);
+        let request = request.with_json(patch);
+        match version.map(HeaderValue::from_str) {
+            Some(Ok(version)) => Ok(request.with_header(IF_MATCH, version)),
+            _ => Ok(request),
+        }
+    }
+
+    /// `POST {user}/messages/{id}/move` (<https://learn.microsoft.com/graph/api/message-move>). The id stays, so that
+    /// moving twice to the same place is moving once.
+    pub(super) fn move_to(&self, id: &str, destination: &str) -> Result<ApiRequest> {
+        let url = self.url(&["messages", id, "move"], &[])?;
+        let request = request(
+            "outlook.messages.move",
+            Method::POST,
+            url,
+            Replay::Idempotent,
+        );
+        Ok(request.with_json(&wire::Destination {
+            destination_id: destination,
+        }))
+    }
+
+    /// `POST {user}/messages` with a whole message as base64: a draft
+    /// (<https://learn.microsoft.com/graph/outlook-send-mime-message>). Nobody receives a draft, but two of them would be
+    /// one too many.
+    pub(super) async fn create_mime_draft(&self, mime_text: Content) -> Result<wire::Message> {
+        let url = self.url(&["messages"], &[])?;
+        let request = request("outlook.messages.create", Method::POST, url, Replay::Once);
+        self.client
+            .json(request.with_content(MIME, mime_text))
+            .await
+    }
+
+    /// `POST {user}/messages`: a draft, attachments to be added
+    /// (<https://learn.microsoft.com/graph/api/user-post-messages>).
+    pub(super) async fn create_draft(&self, message: &wire::NewMessage) -> Result<wire::Message> {
+        let url = self.url(&["messages"], &[])?;
+        let request = request("outlook.messages.create", Method::POST, url, Replay::Once);
+        self.client.json(request.with_json(message)).await
+    }
+
+    /// `DELETE {user}/messages/{id}`, for a draft that came to nothing
+    /// (<https://learn.microsoft.com/graph/api/message-delete>).
+    pub(super) async fn delete_draft(&self, id: &str) -> Result<()> {
+        let url = self.url(&["messages", id], &[])?;
+        let replay = Replay::Idempotent;
+        let request = request("outlook.messages.delete", Method::DELETE, url, replay);
+        self.client.done(request).await
+    }
+
+    /// `POST {user}/messages/{id}/attachments`, for those of less than 3 MB
+    /// (<https://learn.microsoft.com/graph/api/message-post-attachments>). Done twice it would be there twice.
+    pub(super) async fn attach(&self, id: &str, attachment: &wire::NewAttachment) -> Result<()> {
+        let url = self.url(&["messages", id, "attachments"], &[])?;
+        let request = request(
+            "outlook.attachments.create",
+            Method::POST,
+            url,
+            Replay::Once,
+        );
+        self.client.done(request.with_json(attachment)).await
+    }
+
+    /// `POST {user}/messages/{id}/attachments/createUploadSession`
+    /// (<https://learn.microsoft.com/graph/api/attachment-createuploadsession>). A session that is never completed
+    /// attaches nothing.
+    pub(super) async fn start_upload(
+        &self,
+        id: &str,
+        session: &wire::NewUploadSession,
+    ) -> Result<wire::UploadSession> {
+        let path = ["messages", id, "attachments", "createUploadSession"];
+        let url = self.url(&path, &[])?;
+        let replay = Replay::Idempotent;
+        let request = request(
+            "outlook.attachments.createUploadSession",
+            Method::POST,
+            url,
+            replay,
+        );
+        self.client.json(request.with_json(session)).await
+    }
+
+    /// `PUT {session}` with some bytes of the file: 200 while some are missing, 201 with the last
+    /// (<https://learn.microsoft.com/graph/outlook-large-attachments>). The address alone authorizes it; a token is
+    /// refused (<https://github.com/microsoftgraph/msgraph-sdk-java/issues/409>).
+    pub(super) async fn upload(
+        &self,
+        session: &Url,
+        start: u64,
+        length: u64,
+        content: Content,
+    ) -> Result<Answer> {
+        let end = start + content.len().saturating_sub(1);
+        let range = HeaderValue::from_str(&format!("bytes {start}-{end}/{length}"))
+            .map_err(|_| protocol("the range cannot be written"))?;
+        let request = ApiRequest::new(
+            "outlook.attachments.upload",
+            Method::PUT,
+            session.clone(),
+            Cost::requests(1),
+            // What the session has got is asked before anything is sent again.
+            Replay::Once,
+        )
+        .with_content(
+            HeaderValue::from_static("application/octet-stream"),
+            content,
+        )
+        .with_header(CONTENT_RANGE, range)
+        .unauthorized();
+        self.client.answer(request).await
+    }
+
+    /// `GET {session}`: which bytes it still expects
+    /// (<https://learn.microsoft.com/graph/api/resources/uploadsession>).
+    pub(super) async fn upload_state(&self, session: &Url) -> Result<wire::UploadSession> {
+        let cost = Cost::requests(1);
+        let request = ApiRequest::read("outlook.attachments.upload", session.clone(), cost);
+        self.client.json(request.unauthorized()).await
+    }
+
+    /// `POST {user}/messages/{id}/send`: the one that people receive
+    /// (<https://learn.microsoft.com/graph/api/message-send>).
+    pub(super) async fn send_draft(&self, id: &str) -> Result<()> {
+        let url = self.url(&["messages", id, "send"], &[])?;
+        let request = request("outlook.messages.send", Method::POST, url, Replay::Once);
+        self.client.done(request).await
+    }
+
+    /// `POST {user}/sendMail` with a whole message as base64
+    /// (<https://learn.microsoft.com/graph/api/user-sendmail>).
+    pub(super) async fn send_mime(&self, mime_text: Content) -> Result<()> {
+        let url = self.url(&["sendMail"], &[])?;
+        let request = request("outlook.sendMail", Method::POST, url, Replay::Once);
+        self.client
+            .done(request.with_content(MIME, mime_text))
+            .await
+    }
+
+    /// `POST $batch` (<https://learn.microsoft.com/graph/json-batching>).
+    pub(super) async fn batch(
+        &self,
+        batch: &wire::Batch<'_>,
+        replay: Replay,
+    ) -> Result<wire::BatchAnswer> {
+        let url = self.address(&["$batch"], &[])?;
+        let parts = u32::try_from(batch.requests.len()).unwrap_or(u32::MAX);
+        let cost = Cost::requests(parts.min(BATCH_CONCURRENCY));
+        let request = ApiRequest::new("outlook.batch", Method::POST, url, cost, replay);
+        self.client.json(immutable(request).with_json(batch)).await
+    }
+
+    /// The path and query of a request to this service, as a part of a batch names it: relative to the version.
+    pub(super) fn target(&self, url: &Url) -> String {
+        let path = url.path();
+        let path = path.strip_prefix(self.base.path()).unwrap_or(path);
+        let path = path.strip_prefix("v1.0").unwrap_or(path);
+        match url.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// An address below this mailbox.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        let mailbox = match self.user.as_str() {
+            "me" => vec!["me"],
+            user => vec!["users", user],
+        };
+        self.address(&[&mailbox, path].concat(), query)
+    }
+
+    /// An address below the version. Ids are data: none may become another path.
+    fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        if path
+            .iter()
+            .any(|segment| matches!(*segment, "" | "." | ".."))
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "an id that is empty or consists of dots names nothing",
+            ));
+        }
+        let mut url = self.base.clone();
+        let segments: Vec<String> = path.iter().map(|segment| escaped(segment, "$")).collect();
+        url.set_path(&format!("{}v1.0/{}", self.base.path(), segments.join("/")));
+        if !query.is_empty() {
+            let pairs: Vec<String> = query
+                .iter()
+                .map(|(name, value)| format!("{name}={}", escaped(value, "$,/:()'")))
+                .collect();
+            url.set_query(Some(&pairs.join("&")));
+        }
+        Ok(url)
+    }
+}
+
+fn message_fields(detail: Detail) -> Vec<(&'static str, &'static str)> {
+    match detail {
+        Detail::Ids => vec![("$select", IDS)],
+        Detail::Headers => vec![("$select", LISTED_FIELDS)],
+        Detail::Full => vec![("$select", FULL_FIELDS), ("$expand", ATTACHMENTS)],
+    }
+}
+
+fn read(operation: &'static str, url: Url) -> ApiRequest {
+    request(operation, Method::GET, url, Replay::Read)
+}
+
+fn request(operation: &'static str, method: Method, url: Url, replay: Replay) -> ApiRequest {
+    immutable(ApiRequest::new(
+        operation,
+        method,
+        url,
+        Cost::requests(1),
+        replay,
+    ))
+}
+
+fn immutable(request: ApiRequest) -> ApiRequest {
+    request.with_header(PREFER, IMMUTABLE_ID)
+}
+
+/// Percent-encoded (RFC 3986 §2.1) but for unreserved characters and those in `plain`. A space is never a `+`, which
+/// OData reads as itself, and a `+` of an id is encoded.
+fn escaped(text: &str, plain: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let character = char::from(byte);
+        if byte.is_ascii_alphanumeric() || "-._~".contains(character) || plain.contains(character) {
+            escaped.push(character);
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

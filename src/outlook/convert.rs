@@ -1,0 +1,433 @@
+//! Between Graph's JSON and the model: the only place that knows both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike, Utc};
+
+use super::wire;
+use crate::error::{Error, Result};
+use crate::http::protocol;
+use crate::mime;
+use crate::model::{
+    Address, Attachment, AttachmentId, Body, Change, Detail, Folder, FolderId, FolderRole, Header,
+    Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile, SendKey, ThreadId,
+};
+
+/// The service's own folders by the names that are the same in every language
+/// (<https://learn.microsoft.com/graph/api/resources/mailfolder>).
+const WELL_KNOWN: [(FolderRole, &str); 6] = [
+    (FolderRole::Inbox, "inbox"),
+    (FolderRole::Archive, "archive"),
+    (FolderRole::Drafts, "drafts"),
+    (FolderRole::Sent, "sentitems"),
+    (FolderRole::Trash, "deleteditems"),
+    (FolderRole::Junk, "junkemail"),
+];
+
+/// Where a message waits between being submitted and being sent.
+pub(super) const OUTBOX: &str = "outbox";
+
+/// Names in the namespace that clients share (`PS_PUBLIC_STRINGS`), and properties of Exchange's own: `In-Reply-To` and
+/// `References`, which JSON cannot set as headers
+/// (<https://learn.microsoft.com/graph/api/resources/extended-properties-overview>,
+/// <https://learn.microsoft.com/office/client-developer/outlook/mapi/pidtaginreplytoid-canonical-property>).
+const KEY_PROPERTY: &str = "String {00020329-0000-0000-C000-000000000046} Name PostroomKey";
+const IN_REPLY_TO_PROPERTY: &str = "String 0x1042";
+const REFERENCES_PROPERTY: &str = "String 0x1039";
+
+/// The roles that a mailbox has a folder for.
+pub(super) fn roles() -> impl Iterator<Item = FolderRole> {
+    WELL_KNOWN.iter().map(|(role, _)| *role)
+}
+
+/// The well-known name of a role's folder. Some roles are labels of Gmail's only.
+pub(super) fn role_folder(role: FolderRole) -> Option<&'static str> {
+    WELL_KNOWN
+        .iter()
+        .find(|(known, _)| *known == role)
+        .map(|(_, name)| *name)
+}
+
+/// The role that a well-known name stands for.
+pub(super) fn named_role(name: &str) -> Option<FolderRole> {
+    WELL_KNOWN
+        .iter()
+        .find(|(_, known)| known.eq_ignore_ascii_case(name))
+        .map(|(role, _)| *role)
+}
+
+/// Which folder has which role in one mailbox: names are localized, so only its ids tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roles(BTreeMap<FolderRole, FolderId>);
+
+impl Roles {
+    pub(super) fn id(&self, role: FolderRole) -> Option<&FolderId> {
+        self.0.get(&role)
+    }
+
+    fn of(&self, id: &FolderId) -> Option<FolderRole> {
+        let mut roles = self.0.iter();
+        roles.find(|(_, known)| *known == id).map(|(role, _)| *role)
+    }
+}
+
+impl FromIterator<(FolderRole, FolderId)> for Roles {
+    fn from_iter<T: IntoIterator<Item = (FolderRole, FolderId)>>(roles: T) -> Self {
+        Self(roles.into_iter().collect())
+    }
+}
+
+/// Who the mailbox belongs to. `mail` is empty for some personal accounts.
+pub(super) fn profile(user: wire::User) -> Result<Profile> {
+    let address = [user.mail, user.user_principal_name]
+        .into_iter()
+        .flatten()
+        .find(|address| !address.is_empty())
+        .ok_or_else(|| protocol("the answer names no address of the mailbox"))?;
+    let mut profile = Profile::new(address);
+    profile.display_name = user.display_name.filter(|name| !name.is_empty());
+    Ok(profile)
+}
+
+/// All folders: those with a role first, then as they came. The root itself is never listed, so what lies in it has no
+/// parent here.
+pub(super) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) -> Vec<Folder> {
+    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+    let mut folders: Vec<Folder> = listed
+        .into_iter()
+        .filter_map(|listed| {
+            let id = FolderId::new(listed.id?);
+            let role = roles.of(&id);
+            let mut folder = Folder::new(id, listed.display_name.unwrap_or_default());
+            folder.parent = listed.parent_folder_id.map(FolderId::new);
+            folder.role = role;
+            folder.total = count(listed.total_item_count);
+            folder.unread = count(listed.unread_item_count);
+            Some(folder)
+        })
+        .collect();
+    let known: BTreeSet<FolderId> = folders.iter().map(|folder| folder.id.clone()).collect();
+    for folder in &mut folders {
+        folder.parent = folder.parent.take().filter(|parent| known.contains(parent));
+    }
+    folders.sort_by_key(|folder| (folder.role.is_none(), folder.role));
+    folders
+}
+
+/// A message, as far as it was asked for.
+pub(super) fn message(wire: wire::Message, detail: Detail) -> Result<Message> {
+    let id = wire
+        .id
+        .as_deref()
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| protocol("a message came without an id"))?;
+    let mut message = Message::new(MessageId::new(id));
+    message.detail = detail;
+    message.keywords = keywords(&wire);
+    message.thread = wire.conversation_id.map(ThreadId::new);
+    message.folders = wire
+        .parent_folder_id
+        .map(|folder| vec![FolderId::new(folder)]);
+    message.received_at = instant(wire.received_date_time.as_deref());
+    message.sent_at = instant(wire.sent_date_time.as_deref());
+    message.subject = wire.subject;
+    message.from = wire.from.and_then(address).into_iter().collect();
+    message.sender = wire
+        .sender
+        .and_then(address)
+        .filter(|sender| !message.from.contains(sender));
+    message.reply_to = addresses(wire.reply_to);
+    message.to = addresses(wire.to_recipients);
+    message.cc = addresses(wire.cc_recipients);
+    message.bcc = addresses(wire.bcc_recipients);
+    message.message_id = wire
+        .internet_message_id
+        .and_then(|id| mime::message_ids(&id).into_iter().next());
+    message.preview = wire.body_preview.filter(|preview| !preview.is_empty());
+    if detail == Detail::Full {
+        message.headers = headers(wire.internet_message_headers);
+        message.in_reply_to = ids_in(&message, "In-Reply-To");
+        message.references = ids_in(&message, "References");
+        message.body = body(wire.body);
+        message.attachments = wire
+            .attachments
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(attachment)
+            .collect();
+    }
+    Ok(message)
+}
+
+/// `None` unless the service told at least whether the message was read: an empty set would say that it was not.
+fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
+    let is = |text: &Option<String>, value: &str| {
+        text.as_deref()
+            .is_some_and(|text| text.eq_ignore_ascii_case(value))
+    };
+    let flag = wire
+        .flag
+        .as_ref()
+        .is_some_and(|flag| is(&flag.flag_status, "flagged"));
+    let custom = wire.categories.iter().flatten().flatten();
+    let read = wire.is_read?;
+    let keywords = [
+        (read, Keyword::Seen),
+        (flag, Keyword::Flagged),
+        (wire.is_draft == Some(true), Keyword::Draft),
+        (is(&wire.importance, "high"), Keyword::Important),
+    ];
+    Some(
+        keywords
+            .into_iter()
+            .filter_map(|(set, keyword)| set.then_some(keyword))
+            .chain(custom.cloned().map(Keyword::Custom))
+            .collect(),
+    )
+}
+
+/// The year 1 is how Exchange writes no date.
+fn instant(text: Option<&str>) -> Option<DateTime<Utc>> {
+    let instant = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
+    (instant.year() > 1).then_some(instant)
+}
+
+fn addresses(recipients: Option<Vec<Option<wire::Recipient>>>) -> Vec<Address> {
+    recipients
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(address)
+        .collect()
+}
+
+/// The address of some senders within an organisation is no internet address; it is given all the same.
+fn address(recipient: wire::Recipient) -> Option<Address> {
+    let wire::EmailAddress { name, address } = recipient.email_address?;
+    let address = address.unwrap_or_default();
+    // Where there is no name, the service repeats the address.
+    let name = name.filter(|name| !name.is_empty() && *name != address);
+    (name.is_some() || !address.is_empty()).then(|| Address::received(name, address))
+}
+
+fn headers(headers: Option<Vec<Option<wire::InternetMessageHeader>>>) -> Vec<Header> {
+    headers
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|header| Some(Header::new(header.name?, header.value.unwrap_or_default())))
+        .collect()
+}
+
+fn ids_in(message: &Message, name: &str) -> Vec<String> {
+    message
+        .header(name)
+        .map(mime::message_ids)
+        .unwrap_or_default()
+}
+
+/// Graph keeps one body: HTML, or text where the message has no other.
+fn body(body: Option<wire::ItemBody>) -> Body {
+    let mut read = Body::default();
+    let Some(wire::ItemBody {
+        content_type,
+        content: Some(content),
+    }) = body
+    else {
+        return read;
+    };
+    let is_text = content_type.is_some_and(|kind| kind.eq_ignore_ascii_case("text"));
+    if is_text {
+        read.text = Some(content);
+    } else {
+        read.html = Some(content);
+    }
+    read
+}
+
+fn attachment(wire: wire::Attachment) -> Option<Attachment> {
+    let id = wire.id.filter(|id| !id.is_empty())?;
+    let kind = wire.odata_type.unwrap_or_default();
+    let media_type = wire.content_type.filter(|kind| !kind.is_empty());
+    let media_type = media_type.unwrap_or_else(|| {
+        // An attached message has no media type at Graph; its bytes are those of one.
+        if kind.eq_ignore_ascii_case("#microsoft.graph.itemAttachment") {
+            "message/rfc822".to_owned()
+        } else {
+            "application/octet-stream".to_owned()
+        }
+    });
+    let mut attachment = Attachment::new(AttachmentId::new(id), media_type);
+    attachment.name = wire.name.filter(|name| !name.is_empty());
+    attachment.size = wire.size.and_then(|size| u64::try_from(size).ok());
+    attachment.inline = wire.is_inline.unwrap_or_default();
+    attachment.content_id = wire
+        .content_id
+        .map(|id| unbracketed(&id))
+        .filter(|id| !id.is_empty());
+    Some(attachment)
+}
+
+/// What a change is at Graph.
+pub(super) enum Action {
+    /// Properties are set.
+    Update(wire::MessagePatch),
+    /// The message goes to a folder, given by id or well-known name.
+    Move(String),
+    /// A category is added or taken away, which needs to know the others.
+    Category(String, bool),
+}
+
+/// What a change is at Graph, or why it cannot be made.
+pub(super) fn action(change: &Change) -> Result<Action> {
+    let (keyword, set) = match change {
+        Change::Set(keyword) => (keyword, true),
+        Change::Clear(keyword) => (keyword, false),
+        Change::MoveTo { to, from: _ } => return Ok(Action::Move(to.as_str().to_owned())),
+        Change::Archive => return Ok(Action::Move(well_known(FolderRole::Archive))),
+        // A move, because DELETE ends in a place that is not documented
+        // (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/285>).
+        Change::Trash => return Ok(Action::Move(well_known(FolderRole::Trash))),
+        Change::AddTo(_) | Change::RemoveFrom(_) => {
+            return Err(Error::unsupported(
+                "a message in Outlook is in exactly one folder: move it",
+            ));
+        }
+    };
+    let patch = wire::MessagePatch::default();
+    Ok(match keyword {
+        Keyword::Seen => Action::Update(wire::MessagePatch {
+            is_read: Some(set),
+            ..patch
+        }),
+        Keyword::Flagged => {
+            let status = if set { "flagged" } else { "notFlagged" };
+            Action::Update(wire::MessagePatch {
+                flag: Some(wire::Flag {
+                    flag_status: Some(status.to_owned()),
+                }),
+                ..patch
+            })
+        }
+        Keyword::Important => Action::Update(wire::MessagePatch {
+            importance: Some(if set { "high" } else { "normal" }),
+            ..patch
+        }),
+        Keyword::Custom(name) => Action::Category(name.clone(), set),
+        Keyword::Draft => {
+            return Err(Error::unsupported(
+                "whether a message in Outlook is a draft cannot be changed",
+            ));
+        }
+        Keyword::Answered => {
+            return Err(Error::unsupported("Graph does not set what was answered"));
+        }
+    })
+}
+
+fn well_known(role: FolderRole) -> String {
+    role_folder(role).unwrap_or_default().to_owned()
+}
+
+/// The categories that a message is to have; `None` if it has them already. Exchange knows one category by its name in
+/// any case.
+pub(super) fn categories(message: &wire::Message, name: &str, set: bool) -> Option<Vec<String>> {
+    let mut categories: Vec<String> = message
+        .categories
+        .iter()
+        .flatten()
+        .flatten()
+        .cloned()
+        .collect();
+    let same = |category: &String| category.to_lowercase() == name.to_lowercase();
+    if categories.iter().any(same) == set {
+        return None;
+    }
+    if set {
+        categories.push(name.to_owned());
+    } else {
+        categories.retain(|category| !same(category));
+    }
+    Some(categories)
+}
+
+/// A draft that attachments are added to. Graph takes one body: the HTML if there is one.
+pub(super) fn draft(outgoing: &Outgoing, key: &SendKey) -> wire::NewMessage {
+    let body = match (&outgoing.html, &outgoing.text) {
+        (Some(html), _) => ("html", html.clone()),
+        (None, text) => ("text", text.clone().unwrap_or_default()),
+    };
+    let recipients = |list: &[Address]| list.iter().map(recipient).collect();
+    let mut properties = vec![property(KEY_PROPERTY, key.as_str().to_owned())];
+    if let Some(id) = &outgoing.in_reply_to {
+        properties.push(property(IN_REPLY_TO_PROPERTY, bracketed(id)));
+    }
+    if !outgoing.references.is_empty() {
+        let ids: Vec<String> = outgoing.references.iter().map(|id| bracketed(id)).collect();
+        properties.push(property(REFERENCES_PROPERTY, ids.join(" ")));
+    }
+    wire::NewMessage {
+        subject: outgoing.subject.clone(),
+        body: wire::ItemBody {
+            content_type: Some(body.0.to_owned()),
+            content: Some(body.1),
+        },
+        from: outgoing.from.as_ref().map(recipient),
+        to_recipients: recipients(&outgoing.to),
+        cc_recipients: recipients(&outgoing.cc),
+        bcc_recipients: recipients(&outgoing.bcc),
+        reply_to: recipients(&outgoing.reply_to),
+        single_value_extended_properties: properties,
+    }
+}
+
+fn property(id: &'static str, value: String) -> wire::ExtendedProperty {
+    wire::ExtendedProperty { id, value }
+}
+
+fn bracketed(id: &str) -> String {
+    format!("<{}>", unbracketed(id))
+}
+
+fn unbracketed(id: &str) -> String {
+    id.trim().trim_matches(['<', '>']).to_owned()
+}
+
+fn recipient(address: &Address) -> wire::Recipient {
+    wire::Recipient {
+        email_address: Some(wire::EmailAddress {
+            name: address.name().map(str::to_owned),
+            address: Some(address.address().to_owned()),
+        }),
+    }
+}
+
+/// A small attachment with its bytes.
+pub(super) fn small_attachment(
+    attachment: &OutgoingAttachment,
+    content_bytes: String,
+) -> wire::NewAttachment {
+    wire::NewAttachment {
+        odata_type: "#microsoft.graph.fileAttachment",
+        name: attachment.name.clone(),
+        content_type: attachment.media_type.clone(),
+        is_inline: attachment.content_id.is_some(),
+        content_id: attachment.content_id.as_deref().map(unbracketed),
+        content_bytes,
+    }
+}
+
+/// An attachment whose bytes follow in a session.
+pub(super) fn upload_session(attachment: &OutgoingAttachment) -> wire::NewUploadSession {
+    wire::NewUploadSession {
+        attachment_item: wire::AttachmentItem {
+            attachment_type: "file",
+            name: attachment.name.clone(),
+            size: attachment.content.len(),
+            content_type: attachment.media_type.clone(),
+            is_inline: attachment.content_id.is_some(),
+            content_id: attachment.content_id.as_deref().map(unbracketed),
+        },
+    }
+}

@@ -1,0 +1,216 @@
+//! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
+//! `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+
+mod api;
+mod batch;
+mod changing;
+mod convert;
+mod error;
+mod query;
+mod reading;
+mod sending;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use self::api::Api;
+use self::reading::OwnFolders;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Connection;
+use crate::model::{
+    Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
+    Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
+};
+use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
+
+/// An Outlook mailbox, at work, at school or personal, over Microsoft Graph.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use postroom::credentials::TokenSource;
+/// use postroom::http::{Connection, ReqwestTransport};
+/// use postroom::{Detail, MailProvider, Outlook, PageRequest, Query};
+///
+/// # async fn newest(tokens: Arc<dyn TokenSource>) -> postroom::Result<()> {
+/// let transport = Arc::new(ReqwestTransport::new()?);
+/// let outlook = Outlook::new(Connection::new(transport, tokens))?;
+/// let page = outlook
+///     .list(&Query::inbox(), Detail::Headers, PageRequest::first())
+///     .await?;
+/// for message in page.items {
+///     println!("{}", message?.subject.unwrap_or_default());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is particular to Outlook
+/// * A message is in exactly one folder; its id is the immutable one, which survives moves within the mailbox
+///   (<https://learn.microsoft.com/graph/outlook-immutable-id>).
+/// * [`Keyword::Custom`](crate::Keyword::Custom) is a category. What was answered is not told.
+/// * [`Change::Archive`] moves to the archive folder from wherever the message lies, [`Change::Trash`] to the deleted
+///   items, and [`Change::MoveTo`] from whichever folder it is in.
+/// * A body is either HTML or text: what Outlook keeps of a message that had both is the HTML, made safe by the service.
+///   Bytes of [`raw`](MailProvider::raw) are written anew and are not those that were received.
+/// * [`list`](MailProvider::list) takes one request whatever the detail. Unless the query names a folder, Graph lists
+///   junk and deleted items too; they are left out of each page here, so that pages may be short.
+/// * A query for words (`From` with a name, `To`, `Cc`, `Subject`, `Word`, `Phrase`) is a search of at most 1,000 results.
+///   It can be combined with one folder, attachments and importance, and not with other keywords or instants: those are
+///   [`Unsupported`](ErrorKind::Unsupported) together. `HasAttachment` does not see attachments that are only shown
+///   within the text.
+/// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent: files of up to 150 MB, an id
+///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
+///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
+///   unknown.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    connection: Connection,
+    api: Api,
+    own_folders: Arc<OwnFolders>,
+    access: Access,
+    capabilities: Capabilities,
+}
+
+impl Outlook {
+    /// The mailbox of the user whose tokens `connection` carries, with [`Access::default`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when the service's address cannot be used.
+    pub fn new(connection: Connection) -> Result<Self> {
+        let endpoint = Url::parse(api::ENDPOINT).map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the endpoint is no address").with_source(error)
+        })?;
+        let access = Access::default();
+        Ok(Self {
+            api: Api::new(&connection, endpoint, "me".to_owned())?,
+            connection,
+            own_folders: Arc::default(),
+            access,
+            capabilities: capabilities(access),
+        })
+    }
+
+    /// Uses another service with Graph's own paths, which begin with `v1.0/` below this address: a sovereign cloud, a proxy
+    /// or an emulator.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] unless it is `https`, or `http` on a loopback address.
+    pub fn with_api_endpoint(mut self, endpoint: Url) -> Result<Self> {
+        self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?;
+        self.own_folders = Arc::default();
+        Ok(self)
+    }
+
+    /// Says what the user has granted. Calls beyond it are refused before anything is sent.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self.capabilities = capabilities(access);
+        self
+    }
+
+    /// Opens the mailbox of another user, by id or address: one shared with the user of the tokens, or any that an
+    /// application may open.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<String>) -> Self {
+        self.api = self.api.with_user(user.into());
+        self.own_folders = Arc::default();
+        self
+    }
+
+    fn require(&self, access: Access) -> Result<()> {
+        if self.access.contains(access) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "this needs the access `{}`, and what was granted is `{}`",
+                access, self.access
+            ),
+        ))
+    }
+}
+
+fn capabilities(access: Access) -> Capabilities {
+    Capabilities {
+        folders_per_message: FoldersPerMessage::One,
+        change: access.contains(Access::READ_WRITE),
+        send: access.contains(Access::SEND),
+        confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
+        custom_keywords: access.contains(Access::READ_WRITE),
+        ..Capabilities::new("outlook")
+    }
+}
+
+#[async_trait]
+impl MailProvider for Outlook {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn profile(&self) -> Result<Profile> {
+        convert::profile(self.api.profile().await?)
+    }
+
+    async fn folders(&self) -> Result<Vec<Folder>> {
+        self.require(Access::READ)?;
+        reading::folders(&self.api, &self.own_folders).await
+    }
+
+    async fn list(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Message>>> {
+        self.require(Access::READ)?;
+        reading::list(&self.api, &self.own_folders, query, detail, &page).await
+    }
+
+    async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>> {
+        self.require(Access::READ)?;
+        reading::get(&self.api, ids, detail).await
+    }
+
+    async fn raw(&self, id: &MessageId) -> Result<ByteStream> {
+        self.require(Access::READ)?;
+        self.api.raw(id.as_str()).await
+    }
+
+    async fn attachment(
+        &self,
+        message: &MessageId,
+        attachment: &AttachmentId,
+    ) -> Result<ByteStream> {
+        self.require(Access::READ)?;
+        self.api
+            .attachment(message.as_str(), attachment.as_str())
+            .await
+    }
+
+    async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(Access::READ_WRITE)?;
+        changing::apply(&self.api, ids, change).await
+    }
+
+    async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
+        self.require(Access::SEND)?;
+        sending::prepare(&self.api, self.access, outgoing, key).await
+    }
+
+    async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {
+        self.require(Access::SEND)?;
+        sending::dispatch(&self.api, ticket).await
+    }
+
+    async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
+        self.require(Access::SEND)?;
+        sending::confirm(&self.api, ticket).await
+    }
+}

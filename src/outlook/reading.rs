@@ -1,0 +1,240 @@
+//! Folders, listings and messages: what takes more than one request. The requests are `api.rs`'s, what their answers mean
+//! is `convert.rs`'s.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
+
+use super::api::{Api, LONGEST_PAGE};
+use super::convert::{self, Roles};
+use super::{batch, query, wire};
+use crate::error::{ErrorKind, Result};
+use crate::http::{Answer, protocol};
+use crate::model::{
+    Detail, Folder, FolderId, FolderRole, Message, MessageId, Page, PageRequest, PageToken, Query,
+};
+
+/// How many messages a page has unless the caller says.
+const PAGE: u32 = 50;
+
+/// Whole messages make long pages, which the service gives up on
+/// (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/6538>).
+const LONGEST_FULL_PAGE: u32 = 50;
+const FULL_PAGE: u32 = 20;
+
+/// What is remembered of the service's own folders: their ids are needed to know what lies in them.
+#[derive(Debug, Default)]
+pub(super) struct OwnFolders {
+    /// They never change.
+    roles: OnceCell<Roles>,
+    /// Junk and trash, with the folders that were thrown away: these come and go.
+    hidden: Mutex<Option<Arc<BTreeSet<FolderId>>>>,
+}
+
+impl OwnFolders {
+    async fn roles(&self, api: &Api) -> Result<Roles> {
+        self.roles
+            .get_or_try_init(|| async { read_roles(api).await })
+            .await
+            .cloned()
+    }
+
+    /// The folders that a query leaves out unless it names them. They are looked up with each first page.
+    async fn hidden(&self, api: &Api, first_page: bool) -> Result<Arc<BTreeSet<FolderId>>> {
+        let remembered = || {
+            self.hidden
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        if let Some(hidden) = remembered().filter(|_| !first_page) {
+            return Ok(hidden);
+        }
+        let hidden = Arc::new(read_hidden(api).await?);
+        *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&hidden));
+        Ok(hidden)
+    }
+}
+
+/// All folders, with roles.
+pub(super) async fn folders(api: &Api, own: &OwnFolders) -> Result<Vec<Folder>> {
+    let (roles, listed) = future::try_join(own.roles(api), read_tree(api)).await?;
+    Ok(convert::folders(listed, &roles))
+}
+
+async fn read_roles(api: &Api) -> Result<Roles> {
+    let roles: Vec<FolderRole> = convert::roles().collect();
+    let found = well_known(api, &roles).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(role, folder)| Some((role, FolderId::new(folder.id?))))
+        .collect())
+}
+
+async fn read_hidden(api: &Api) -> Result<BTreeSet<FolderId>> {
+    let found = well_known(api, &[FolderRole::Junk, FolderRole::Trash]).await?;
+    let mut folders = found.into_iter().map(|(_, folder)| folder).collect();
+    read_below(api, &mut folders).await?;
+    let ids = folders.into_iter().filter_map(|folder| folder.id);
+    Ok(ids.map(FolderId::new).collect())
+}
+
+/// The folders of these roles. A mailbox may lack some: the archive is made when it is first used.
+async fn well_known(
+    api: &Api,
+    roles: &[FolderRole],
+) -> Result<Vec<(FolderRole, wire::MailFolder)>> {
+    let calls = roles
+        .iter()
+        .map(|role| api.folder(convert::role_folder(*role).unwrap_or_default()))
+        .collect();
+    let mut found = Vec::new();
+    for (role, answer) in roles.iter().zip(batch::send(api, calls).await) {
+        match answer {
+            Ok(answer) => found.push((*role, read(&answer)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+async fn read_tree(api: &Api) -> Result<Vec<wire::MailFolder>> {
+    let top = api.folders().await?;
+    let mut folders = Vec::new();
+    read_pages(api, top, &mut folders).await?;
+    read_below(api, &mut folders).await?;
+    Ok(folders)
+}
+
+/// Adds the folders that lie in these, level by level. No folder is entered twice, whatever the service says of it.
+async fn read_below(api: &Api, folders: &mut Vec<wire::MailFolder>) -> Result<()> {
+    let mut entered = BTreeSet::new();
+    let mut level = 0;
+    while level < folders.len() {
+        let parents: Vec<String> = folders
+            .iter()
+            .skip(level)
+            .filter(|folder| folder.child_folder_count.unwrap_or_default() > 0)
+            .filter_map(|folder| folder.id.clone())
+            .filter(|id| entered.insert(id.clone()))
+            .collect();
+        level = folders.len();
+        let calls = parents.iter().map(|id| api.child_folders(id)).collect();
+        for answer in batch::send(api, calls).await {
+            match answer {
+                Ok(answer) => read_pages(api, read(&answer)?, folders).await?,
+                // Deleted since it was listed.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folders of this page and all that follow it.
+async fn read_pages(
+    api: &Api,
+    mut page: wire::Collection,
+    folders: &mut Vec<wire::MailFolder>,
+) -> Result<()> {
+    loop {
+        let listed = page.value.ok_or_else(no_list)?;
+        let readable = |folder: Box<RawValue>| wire::salvage(folder.get().as_bytes());
+        folders.extend(listed.into_iter().filter_map(readable));
+        match page.next_link {
+            Some(link) => page = api.next_page("outlook.mailFolders.list", &link).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// One page of a listing. Graph lists all folders as one, so what lies in junk and trash is left out here, and a page may
+/// be shorter for it.
+pub(super) async fn list(
+    api: &Api,
+    own: &OwnFolders,
+    query: &Query,
+    detail: Detail,
+    page: &PageRequest,
+) -> Result<Page<Result<Message>>> {
+    let roles = if query::needs_roles(query) {
+        own.roles(api).await?
+    } else {
+        Roles::default()
+    };
+    let Some(search) = query::compile(query, &roles)? else {
+        return Ok(Page::new(Vec::new(), None));
+    };
+    let (usual, longest) = match detail {
+        Detail::Full => (FULL_PAGE, LONGEST_FULL_PAGE),
+        _ => (PAGE, LONGEST_PAGE),
+    };
+    let size = page.size.unwrap_or(usual).clamp(1, longest);
+    let token = page.token.as_ref().map(PageToken::as_str);
+    let listed = async {
+        match token {
+            Some(link) => api.next_page("outlook.messages.list", link).await,
+            None => api.messages(&search, detail, size).await,
+        }
+    };
+    let hidden = async {
+        match search.folder {
+            Some(_) => Ok(Arc::default()),
+            None => own.hidden(api, token.is_none()).await,
+        }
+    };
+    let (listed, hidden) = future::try_join(listed, hidden).await?;
+    let is_hidden = |message: &Message| {
+        let mut folders = message.folders.iter().flatten();
+        folders.any(|folder| hidden.contains(folder) && !search.named.contains(folder))
+    };
+    let items = listed
+        .value
+        .ok_or_else(no_list)?
+        .iter()
+        .map(|item| message(item.get().as_bytes(), detail))
+        .filter(|item| !item.as_ref().is_ok_and(is_hidden))
+        .collect();
+    let next = listed.next_link.filter(|link| !link.is_empty());
+    Ok(Page::new(items, next.map(PageToken::new)))
+}
+
+/// Messages by id.
+pub(super) async fn get(
+    api: &Api,
+    ids: &[MessageId],
+    detail: Detail,
+) -> Result<Vec<Result<Message>>> {
+    let calls = ids
+        .iter()
+        .map(|id| api.message(id.as_str(), detail))
+        .collect();
+    let answers = batch::send(api, calls).await.into_iter();
+    Ok(answers
+        .map(|answer| message(&answer?.body, detail))
+        .collect())
+}
+
+fn message(json: &[u8], detail: Detail) -> Result<Message> {
+    let operation = "outlook.messages.get";
+    wire::salvage(json)
+        .ok_or_else(|| protocol("a message came that is no JSON object"))
+        .and_then(|message| convert::message(message, detail))
+        .map_err(|error| error.with_operation(operation))
+}
+
+/// The answer to a part of a batch.
+pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
+    wire::salvage(&answer.body)
+        .ok_or_else(|| protocol("a part of a batch has another shape than documented"))
+}
+
+fn no_list() -> crate::error::Error {
+    protocol("the answer has no list").with_operation("outlook.list")
+}

@@ -1,0 +1,277 @@
+//! Microsoft Graph's JSON, exactly as it travels (<https://learn.microsoft.com/graph/api/resources/mail-api-overview>).
+//! Everything that the service may leave out or set to null is optional; what it means is `convert.rs`'s.
+//!
+//! No type here is `Debug`: they hold mail.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::secret::Secret;
+
+/// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
+#[derive(Deserialize)]
+pub(super) struct Collection {
+    pub(super) value: Option<Vec<Box<RawValue>>>,
+    #[serde(rename = "@odata.nextLink")]
+    pub(super) next_link: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/user>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    pub(super) display_name: Option<String>,
+    pub(super) mail: Option<String>,
+    pub(super) user_principal_name: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/mailfolder>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MailFolder {
+    pub(super) id: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) parent_folder_id: Option<String>,
+    pub(super) child_folder_count: Option<i64>,
+    pub(super) total_item_count: Option<i64>,
+    pub(super) unread_item_count: Option<i64>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/message>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Message {
+    #[serde(rename = "@odata.etag")]
+    pub(super) etag: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) conversation_id: Option<String>,
+    pub(super) parent_folder_id: Option<String>,
+    pub(super) is_read: Option<bool>,
+    pub(super) is_draft: Option<bool>,
+    pub(super) flag: Option<Flag>,
+    pub(super) importance: Option<String>,
+    pub(super) categories: Option<Vec<Option<String>>>,
+    pub(super) received_date_time: Option<String>,
+    pub(super) sent_date_time: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) from: Option<Recipient>,
+    pub(super) sender: Option<Recipient>,
+    pub(super) reply_to: Option<Vec<Option<Recipient>>>,
+    pub(super) to_recipients: Option<Vec<Option<Recipient>>>,
+    pub(super) cc_recipients: Option<Vec<Option<Recipient>>>,
+    pub(super) bcc_recipients: Option<Vec<Option<Recipient>>>,
+    pub(super) internet_message_id: Option<String>,
+    pub(super) internet_message_headers: Option<Vec<Option<InternetMessageHeader>>>,
+    pub(super) body_preview: Option<String>,
+    pub(super) body: Option<ItemBody>,
+    pub(super) attachments: Option<Vec<Option<Attachment>>>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/followupflag>
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Flag {
+    pub(super) flag_status: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/recipient>
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Recipient {
+    pub(super) email_address: Option<EmailAddress>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/emailaddress>
+#[derive(Deserialize, Serialize)]
+pub(super) struct EmailAddress {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/internetmessageheader>
+#[derive(Deserialize)]
+pub(super) struct InternetMessageHeader {
+    pub(super) name: Option<String>,
+    pub(super) value: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/itembody>
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ItemBody {
+    pub(super) content_type: Option<String>,
+    pub(super) content: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/attachment>, and what
+/// <https://learn.microsoft.com/graph/api/resources/fileattachment> adds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Attachment {
+    #[serde(rename = "@odata.type")]
+    pub(super) odata_type: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) size: Option<i64>,
+    pub(super) is_inline: Option<bool>,
+    pub(super) content_id: Option<String>,
+}
+
+/// A draft to be created from JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewMessage {
+    pub(super) subject: String,
+    pub(super) body: ItemBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<Recipient>,
+    pub(super) to_recipients: Vec<Recipient>,
+    pub(super) cc_recipients: Vec<Recipient>,
+    pub(super) bcc_recipients: Vec<Recipient>,
+    pub(super) reply_to: Vec<Recipient>,
+    pub(super) single_value_extended_properties: Vec<ExtendedProperty>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/singlevaluelegacyextendedproperty>
+#[derive(Serialize)]
+pub(super) struct ExtendedProperty {
+    pub(super) id: &'static str,
+    pub(super) value: String,
+}
+
+/// A small attachment to be added to a draft.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewAttachment {
+    #[serde(rename = "@odata.type")]
+    pub(super) odata_type: &'static str,
+    pub(super) name: String,
+    pub(super) content_type: String,
+    pub(super) is_inline: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content_id: Option<String>,
+    pub(super) content_bytes: String,
+}
+
+/// What is asked for when an upload session is created.
+#[derive(Serialize)]
+pub(super) struct NewUploadSession {
+    #[serde(rename = "AttachmentItem")]
+    pub(super) attachment_item: AttachmentItem,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/attachmentitem>
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AttachmentItem {
+    pub(super) attachment_type: &'static str,
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) content_type: String,
+    pub(super) is_inline: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content_id: Option<String>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/uploadsession>. Its address is all that is needed to write to it,
+/// and the case of the names differs between the answers.
+#[derive(Deserialize)]
+pub(super) struct UploadSession {
+    #[serde(rename = "uploadUrl", alias = "UploadUrl")]
+    pub(super) upload_url: Option<Secret>,
+    #[serde(rename = "nextExpectedRanges", alias = "NextExpectedRanges")]
+    pub(super) next_expected_ranges: Option<Vec<String>>,
+}
+
+/// What `move` is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Destination<'a> {
+    pub(super) destination_id: &'a str,
+}
+
+/// A change of what may be changed on a message that is not a draft.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessagePatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) is_read: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) flag: Option<Flag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) importance: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) categories: Option<Vec<String>>,
+}
+
+/// <https://learn.microsoft.com/graph/json-batching>
+#[derive(Serialize)]
+pub(super) struct Batch<'a> {
+    pub(super) requests: Vec<BatchRequest<'a>>,
+}
+
+/// One request of a batch.
+#[derive(Serialize)]
+pub(super) struct BatchRequest<'a> {
+    pub(super) id: String,
+    pub(super) method: &'a str,
+    pub(super) url: String,
+    pub(super) headers: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<Box<RawValue>>,
+}
+
+/// The answer to a batch: its parts in any order.
+#[derive(Deserialize)]
+pub(super) struct BatchAnswer {
+    pub(super) responses: Option<Vec<Option<BatchResponse>>>,
+}
+
+/// The answer to one part of a batch.
+#[derive(Deserialize)]
+pub(super) struct BatchResponse {
+    pub(super) id: Option<String>,
+    pub(super) status: Option<u16>,
+    pub(super) headers: Option<Map<String, Value>>,
+    pub(super) body: Option<Box<RawValue>>,
+}
+
+/// <https://learn.microsoft.com/graph/errors>. Messages are not read: they may quote mail.
+#[derive(Deserialize)]
+pub(super) struct ErrorAnswer {
+    pub(super) error: Option<Fault>,
+}
+
+/// An error, or an inner one, which says it more exactly.
+#[derive(Deserialize)]
+pub(super) struct Fault {
+    pub(super) code: Option<String>,
+    #[serde(rename = "innerError", alias = "innererror")]
+    pub(super) inner_error: Option<Box<Self>>,
+    #[serde(rename = "request-id")]
+    pub(super) request_id: Option<String>,
+}
+
+/// Reads an object. If it does not have the documented shape, the members that do are read and the others left out;
+/// `None` if it is no object at all.
+pub(super) fn salvage<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    if let Ok(whole) = serde_json::from_slice(json) {
+        return Some(whole);
+    }
+    let members: Map<String, Value> = serde_json::from_slice(json).ok()?;
+    let readable = |name: &String, value: &Value| {
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        serde_json::from_value::<T>(Value::Object(alone)).is_ok()
+    };
+    let good = members
+        .into_iter()
+        .filter(|(name, value)| readable(name, value))
+        .collect();
+    serde_json::from_value(Value::Object(good)).ok()
+}
