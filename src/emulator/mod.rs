@@ -173,6 +173,7 @@ pub(crate) struct State {
     pub(crate) record: record::Record,
     pub(crate) quotas: quota::Quotas,
     pub(crate) uploads: google::Uploads,
+    pub(crate) signing_key: sign_in::SigningKey,
     world: Mutex<World>,
 }
 
@@ -353,6 +354,38 @@ impl Emulator {
             .unwrap_or_default()
     }
 
+    /// A person opens the authorize URL, chooses the account and allows what is asked. Returns the URL
+    /// that the browser would go to next, with code and state, and does not visit it.
+    ///
+    /// # Errors
+    /// With the page's own words if it shows an error instead of leading anywhere.
+    pub async fn sign_in(&self, authorize_url: &Url, address: &str) -> std::io::Result<Url> {
+        sign_in::visit(&self.state, authorize_url, sign_in::Choice::Allow(address)).await
+    }
+
+    /// As [`Emulator::sign_in`], but the person leaves only these boxes ticked. Microsoft has no boxes:
+    /// there it is all or nothing.
+    ///
+    /// # Errors
+    /// As [`Emulator::sign_in`].
+    pub async fn grant_only(
+        &self,
+        authorize_url: &Url,
+        address: &str,
+        scopes: &[&str],
+    ) -> std::io::Result<Url> {
+        let choice = sign_in::Choice::Only(address, scopes);
+        sign_in::visit(&self.state, authorize_url, choice).await
+    }
+
+    /// A person opens the authorize URL and says no.
+    ///
+    /// # Errors
+    /// As [`Emulator::sign_in`].
+    pub async fn decline(&self, authorize_url: &Url) -> std::io::Result<Url> {
+        sign_in::visit(&self.state, authorize_url, sign_in::Choice::Decline).await
+    }
+
     /// The user withdraws consent: every token of the account dies.
     pub fn revoke(&self, address: &str) {
         self.state.world().tokens.revoke(address);
@@ -526,6 +559,7 @@ impl EmulatorBuilder {
             record: record::Record::new(self.record.as_deref())?,
             quotas: quota::Quotas::default(),
             uploads: google::Uploads::default(),
+            signing_key: sign_in::SigningKey::generate()?,
             google,
             microsoft,
             world: Mutex::new(world),

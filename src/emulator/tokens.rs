@@ -12,6 +12,10 @@ pub(crate) struct Tokens {
     pub(crate) access: BTreeMap<String, AccessToken>,
     pub(crate) refresh: BTreeMap<String, RefreshToken>,
     pub(crate) codes: BTreeMap<String, AuthorizationCode>,
+    /// What each account allows each client, by client and account.
+    consents: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Refresh tokens that were good once: their end is told in other words than nonsense.
+    revoked: BTreeSet<String>,
 }
 
 /// What stands behind any token: who allowed what to which client.
@@ -46,10 +50,21 @@ pub(crate) struct AuthorizationCode {
     pub(crate) expires: Duration,
     pub(crate) used: bool,
     pub(crate) redirect_uri: String,
-    pub(crate) code_challenge: Option<String>,
+    pub(crate) challenge: Option<CodeChallenge>,
     pub(crate) nonce: Option<String>,
     /// Whether redeeming it gives a refresh token.
     pub(crate) offline: bool,
+    /// The door through which the user came, where there are several.
+    pub(crate) tenant: Option<String>,
+}
+
+/// What the redeemer of a code has to know. <https://www.rfc-editor.org/rfc/rfc7636>
+#[derive(Clone, Debug)]
+pub(crate) enum CodeChallenge {
+    /// The verifier itself.
+    Plain(String),
+    /// Its SHA-256 in base64url.
+    S256(String),
 }
 
 impl Tokens {
@@ -61,13 +76,63 @@ impl Tokens {
             .map(|access| &access.grant)
     }
 
+    /// What `account` has allowed `client_id` so far.
+    pub(crate) fn consented(&self, client_id: &str, account: &str) -> BTreeSet<String> {
+        self.consents
+            .get(&(client_id.to_owned(), account.to_owned()))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Adds to what `account` allows `client_id`.
+    pub(crate) fn consent(
+        &mut self,
+        client_id: &str,
+        account: &str,
+        scopes: impl Iterator<Item = String>,
+    ) {
+        self.consents
+            .entry((client_id.to_owned(), account.to_owned()))
+            .or_default()
+            .extend(scopes);
+    }
+
+    /// Whether this refresh token was good once.
+    pub(crate) fn is_revoked(&self, token: &str) -> bool {
+        self.revoked.contains(token)
+    }
+
     /// Everything of `account` dies: the user withdrew consent.
     pub(crate) fn revoke(&mut self, account: &str) {
-        self.access
-            .retain(|_, token| token.grant.account != account);
-        self.refresh
-            .retain(|_, token| token.grant.account != account);
-        self.codes.retain(|_, code| code.grant.account != account);
+        self.consents.retain(|(_, owner), _| owner != account);
+        self.end(|grant| grant.account == account);
+    }
+
+    /// Everything that `account` gave to `client_id` dies.
+    pub(crate) fn revoke_client(&mut self, account: &str, client_id: &str) {
+        self.consents
+            .remove(&(client_id.to_owned(), account.to_owned()));
+        self.end(|grant| grant.account == account && grant.client_id == client_id);
+    }
+
+    /// Everything that came from one consent dies.
+    pub(crate) fn revoke_family(&mut self, family: u64) {
+        self.end(|grant| grant.family == family);
+    }
+
+    fn end(&mut self, ends: impl Fn(&Grant) -> bool) {
+        self.access.retain(|_, token| !ends(&token.grant));
+        self.codes.retain(|_, code| !ends(&code.grant));
+        let Self {
+            refresh, revoked, ..
+        } = self;
+        refresh.retain(|text, token| {
+            let stays = !ends(&token.grant);
+            if !stays {
+                revoked.insert(text.clone());
+            }
+            stays
+        });
     }
 
     /// Access tokens of `account` end now; refresh tokens live on.

@@ -1,7 +1,8 @@
-//! The mail world behind both faces: accounts, their mailboxes, who may sign in, and how mail gets from
+//! The mail world behind both faces: accounts, their mailboxes, and how mail gets from
 //! one account to another. What a mailbox can do is said in `google::mailbox` and `microsoft::mailbox`,
 //! what tokens are worth in `tokens`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::google::mailbox::GmailMailbox;
 use super::message::Mail;
 use super::microsoft::mailbox::OutlookMailbox;
 use super::rewrite;
+use super::sign_in::{ORGANISATION, PERSONAL};
 use super::tokens::{AccessToken, Grant, Tokens};
 use super::{EmulatedMessage, Vendor};
 use crate::clock::Clock;
@@ -23,7 +25,6 @@ pub(crate) struct World {
     /// The one source of chance, so that a seed gives the same world again.
     pub(crate) random: fastrand::Rng,
     pub(crate) accounts: Vec<Account>,
-    pub(crate) clients: Vec<Client>,
     pub(crate) tokens: Tokens,
 }
 
@@ -34,6 +35,8 @@ pub(crate) struct Account {
     pub(crate) display_name: String,
     /// What never changes: Google's `sub`, Microsoft's `oid`.
     pub(crate) subject: String,
+    /// Microsoft's `tid`: the organisation, or the one tenant of all personal accounts. Empty for Google.
+    pub(crate) tenant: &'static str,
     pub(crate) mailbox: Mailbox,
 }
 
@@ -42,14 +45,6 @@ pub(crate) struct Account {
 pub(crate) enum Mailbox {
     Gmail(GmailMailbox),
     Outlook(OutlookMailbox),
-}
-
-/// An application that is registered with a vendor.
-#[derive(Clone, Debug)]
-pub(crate) struct Client {
-    pub(crate) vendor: Vendor,
-    pub(crate) id: String,
-    pub(crate) secret: String,
 }
 
 /// Where a message comes to lie first.
@@ -73,30 +68,35 @@ pub(crate) struct Arrival {
     pub(crate) flagged: bool,
 }
 
-/// The accounts of every emulator: address, name and the subject that never changes.
-const ACCOUNTS: [(Vendor, &str, &str, &str); 4] = [
+/// The accounts of every emulator: address, name, tenant and the subject that never changes. Of the two
+/// Outlook accounts one is personal, the other an organisation's: the two kinds differ in small ways.
+const ACCOUNTS: [(Vendor, &str, &str, &str, &str); 4] = [
     (
         Vendor::Google,
         "reader@gmail.example",
         "Reader",
+        "",
         "108204268033311374519",
     ),
     (
         Vendor::Google,
         "team@gmail.example",
         "Team",
+        "",
         "112417058216640873352",
     ),
     (
         Vendor::Microsoft,
         "reader@outlook.example",
         "Reader",
-        "6f3a2b1c-4d5e-4f60-8a7b-9c0d1e2f3a4b",
+        PERSONAL,
+        "00000000-0000-0000-8a7b-9c0d1e2f3a4b",
     ),
     (
         Vendor::Microsoft,
         "team@outlook.example",
         "Team",
+        ORGANISATION,
         "0b9d8c7e-6f5a-4b3c-9d2e-1f0a9b8c7d6e",
     ),
 ];
@@ -106,10 +106,11 @@ impl World {
         let mut random = fastrand::Rng::with_seed(seed);
         let accounts = ACCOUNTS
             .iter()
-            .map(|(vendor, address, display_name, subject)| Account {
+            .map(|(vendor, address, display_name, tenant, subject)| Account {
                 address: (*address).to_owned(),
                 display_name: (*display_name).to_owned(),
                 subject: (*subject).to_owned(),
+                tenant,
                 mailbox: match vendor {
                     Vendor::Google => Mailbox::Gmail(GmailMailbox::new(&mut random)),
                     Vendor::Microsoft => Mailbox::Outlook(OutlookMailbox::new(&mut random)),
@@ -120,7 +121,6 @@ impl World {
             clock,
             random,
             accounts,
-            clients: Vec::new(),
             tokens: Tokens::default(),
         }
     }
@@ -129,6 +129,15 @@ impl World {
         self.accounts
             .iter()
             .find(|account| account.address.eq_ignore_ascii_case(address))
+    }
+
+    /// Address and name of every account of a vendor.
+    pub(crate) fn people(&self, vendor: Vendor) -> Vec<(String, String)> {
+        self.accounts
+            .iter()
+            .filter(|account| account.vendor() == vendor)
+            .map(|account| (account.address.clone(), account.display_name.clone()))
+            .collect()
     }
 
     /// The Gmail mailbox of `address` with the source of chance, which changes need too.
@@ -233,6 +242,37 @@ impl World {
             .access
             .insert(token.clone(), AccessToken { grant, expires });
         token
+    }
+
+    /// What was allowed in one consent.
+    pub(crate) fn grant(
+        &mut self,
+        account: String,
+        client_id: String,
+        scopes: BTreeSet<String>,
+    ) -> Grant {
+        Grant {
+            account,
+            client_id,
+            scopes,
+            family: self.random.u64(..),
+        }
+    }
+
+    /// A new GUID.
+    pub(crate) fn guid(&mut self) -> String {
+        let mut digits = self.random.u128(..);
+        digits = digits & !(0xf << 76) | (4 << 76);
+        digits = digits & !(0x3 << 62) | (2 << 62);
+        let text = format!("{digits:032x}");
+        let mut guid = String::with_capacity(36);
+        for (index, digit) in text.chars().enumerate() {
+            if matches!(index, 8 | 12 | 16 | 20) {
+                guid.push('-');
+            }
+            guid.push(digit);
+        }
+        guid
     }
 
     /// A new opaque text of letters and digits, as tokens and codes are made of.

@@ -1,0 +1,322 @@
+//! Microsoft's token endpoint: codes and refresh tokens against access tokens and id_tokens.
+//! <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow>
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use serde_json::{Value, json};
+
+use super::super::super::tokens::Grant;
+use super::super::super::world::World;
+use super::super::super::{Rotation, State, Vendor};
+use super::super::{Parameters, issue_access, issue_refresh, scope, token_form, verifies};
+use super::error::AadError;
+use super::{Door, PERSONAL, read_scopes};
+
+/// `POST /{tenant}/oauth2/v2.0/token`
+pub(in super::super) async fn exchange(
+    Shared(state): Shared<Arc<State>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = token_form(&headers, &body);
+    match answer(&state, &tenant, &form) {
+        Ok(body) => {
+            let headers = [
+                (header::CACHE_CONTROL, "no-store, no-cache"),
+                (header::PRAGMA, "no-cache"),
+            ];
+            (headers, Json(body)).into_response()
+        }
+        Err(error) => error.into_response(&state),
+    }
+}
+
+fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadError> {
+    let door = Door::read(tenant).ok_or_else(|| AadError::tenant(tenant))?;
+    let grant_type = form
+        .value("grant_type")
+        .ok_or_else(|| AadError::missing("grant_type"))?;
+    let client_id = form
+        .value("client_id")
+        .ok_or_else(|| AadError::missing("client_id"))?;
+    if !client_id.eq_ignore_ascii_case(&state.microsoft.client_id) {
+        return Err(AadError::client(client_id));
+    }
+    match form.value("client_secret") {
+        Some(secret) if secret == state.microsoft.client_secret => {}
+        Some(_) => {
+            return Err(AadError::new(
+                "invalid_client",
+                7_000_215,
+                format!(
+                    "Invalid client secret provided. Ensure the secret being sent in the request is the client \
+                     secret value, not the client secret ID, for a secret added to app '{client_id}'."
+                ),
+            ));
+        }
+        None => {
+            return Err(AadError::new(
+                "invalid_client",
+                7_000_218,
+                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            ));
+        }
+    }
+    match grant_type {
+        "authorization_code" => redeem(state, door, form),
+        "refresh_token" => refresh(state, door, form),
+        other => Err(AadError::new(
+            "unsupported_grant_type",
+            70_003,
+            format!("The app requested an unsupported grant type '{other}'."),
+        )),
+    }
+}
+
+fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Value, AadError> {
+    let text = form
+        .value("code")
+        .ok_or_else(|| AadError::missing("code"))?;
+    let redirect_uri = form
+        .value("redirect_uri")
+        .ok_or_else(|| AadError::missing("redirect_uri"))?;
+    let now = state.clock.monotonic();
+    let mut world = state.world();
+    let Some(code) = world.tokens.codes.get(text).cloned() else {
+        let message = "Provided grant is invalid or malformed.";
+        return Err(AadError::new("invalid_grant", 70_000, message));
+    };
+    if code.used {
+        let message = "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use \
+                       an existing refresh token.";
+        return Err(AadError::new("invalid_grant", 54_005, message));
+    }
+    if code.expires <= now {
+        let message = "The provided authorization code or refresh token has expired due to inactivity. Send a \
+                       new interactive authorization request for this user and resource.";
+        return Err(AadError::new("invalid_grant", 70_008, message));
+    }
+    if code.tenant.as_deref() != Some(&format!("{door:?}")) {
+        let message =
+            "Provided Authorization Code is intended to use against other tenant, thus rejected.";
+        return Err(AadError::new("invalid_grant", 700_005, message));
+    }
+    if code.redirect_uri != redirect_uri {
+        let message = format!(
+            "The reply address '{redirect_uri}' does not match the reply address '{}' provided when requesting \
+             Authorization code.",
+            code.redirect_uri
+        );
+        return Err(AadError::new("invalid_grant", 500_112, message));
+    }
+    match (&code.challenge, form.value("code_verifier")) {
+        (None, None) => {}
+        (Some(challenge), Some(verifier)) if verifies(challenge, verifier) => {}
+        (Some(_), None) => {
+            let message = "The size of the code verifier parameter isn't valid: it is required.";
+            return Err(AadError::new("invalid_grant", 50_148, message));
+        }
+        _ => {
+            let message = "The Code_Verifier does not match the code_challenge supplied in the authorization \
+                           request.";
+            return Err(AadError::new("invalid_grant", 501_481, message));
+        }
+    }
+    let grant = narrowed(form, state, door, &world, &code.grant)?;
+    if let Some(code) = world.tokens.codes.get_mut(text) {
+        code.used = true;
+    }
+    let refresh = code
+        .offline
+        .then(|| issue_refresh(&mut world, Vendor::Microsoft, code.grant.clone()));
+    Ok(tokens(
+        &mut world,
+        state,
+        &grant,
+        code.nonce.as_deref(),
+        refresh,
+    ))
+}
+
+/// A new refresh token comes with each answer; what becomes of the old one is the emulator's setting.
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens>
+fn refresh(state: &State, door: Door, form: &Parameters) -> Result<Value, AadError> {
+    let text = form
+        .value("refresh_token")
+        .ok_or_else(|| AadError::missing("refresh_token"))?;
+    let mut world = state.world();
+    let Some(known) = world.tokens.refresh.get(text).cloned() else {
+        let was_known = world.tokens.is_revoked(text);
+        return Err(if was_known {
+            AadError::revoked()
+        } else {
+            AadError::malformed_token()
+        });
+    };
+    let account = world
+        .account(&known.grant.account)
+        .ok_or_else(AadError::malformed_token)?;
+    let personal = account.tenant == PERSONAL;
+    // A token goes back to the door it came from, or to `common`.
+    // <https://github.com/huacnlee/omamail/issues/230>
+    if !door.lets_in(account) {
+        return Err(AadError::malformed_token());
+    }
+    if known.superseded && state.settings.rotation == Rotation::RevokesOld {
+        let grant = known.grant.clone();
+        world.tokens.revoke_family(grant.family);
+        return Err(AadError::revoked());
+    }
+    let grant = narrowed(form, state, door, &world, &known.grant)?;
+    // A personal account's answer has a refresh token only if the named scopes ask for one.
+    // <https://github.com/AzureAD/microsoft-authentication-library-for-js/issues/2195>
+    let named = form.words("scope");
+    let asks_offline = named.is_empty()
+        || named
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case("offline_access"));
+    let refresh = (!personal || asks_offline).then(|| {
+        if let Some(old) = world.tokens.refresh.get_mut(text) {
+            old.superseded = true;
+        }
+        issue_refresh(&mut world, Vendor::Microsoft, known.grant.clone())
+    });
+    Ok(tokens(&mut world, state, &grant, None, refresh))
+}
+
+/// The part of a grant that a token request names, or all of it.
+fn narrowed(
+    form: &Parameters,
+    state: &State,
+    door: Door,
+    world: &World,
+    grant: &Grant,
+) -> Result<Grant, AadError> {
+    if form.value("scope").is_none() {
+        return Ok(grant.clone());
+    }
+    let personal = world
+        .account(&grant.account)
+        .is_some_and(|account| account.tenant == PERSONAL);
+    let asked = read_scopes(form, door, state)?;
+    let is_default = form
+        .words("scope")
+        .iter()
+        .any(|word| word.ends_with(".default"));
+    let not_granted = asked
+        .iter()
+        .any(|name| !grant.scopes.contains(*name) && !scope::is_identity(name));
+    if not_granted && !is_default {
+        // The same mistake under two names: <https://github.com/ZeroPointSix/outlookEmailPlus/issues/107>
+        return Err(if personal {
+            AadError::new(
+                "invalid_grant",
+                70_000,
+                "The request was denied because one or more scopes requested are unauthorized or expired. \
+                 The user must first sign in and grant the client application access to the requested scope.",
+            )
+        } else {
+            AadError::not_consented(&grant.client_id)
+        });
+    }
+    let mut narrowed = grant.clone();
+    if personal {
+        narrowed.scopes = asked
+            .iter()
+            .filter(|name| grant.scopes.contains(**name))
+            .map(|name| (*name).to_owned())
+            .collect();
+    }
+    Ok(narrowed)
+}
+
+fn tokens(
+    world: &mut World,
+    state: &State,
+    grant: &Grant,
+    nonce: Option<&str>,
+    refresh: Option<String>,
+) -> Value {
+    let access = issue_access(world, state, Vendor::Microsoft, grant.clone());
+    let id_token = id_token(world, state, grant, nonce);
+    let personal = world
+        .account(&grant.account)
+        .is_some_and(|account| account.tenant == PERSONAL);
+    let lifetime = state.settings.access_token_lifetime.as_secs();
+    let mut body = json!({
+        "token_type": "Bearer",
+        "scope": spelled(&grant.scopes, personal),
+        "expires_in": lifetime,
+        "ext_expires_in": lifetime,
+        "access_token": access,
+    });
+    if let Some(fields) = body.as_object_mut() {
+        if let Some(token) = refresh {
+            fields.insert("refresh_token".to_owned(), Value::String(token));
+        }
+        if let Some(token) = id_token {
+            fields.insert("id_token".to_owned(), Value::String(token));
+        }
+    }
+    body
+}
+
+/// Scopes as the answer spells them: never `offline_access`, and with or without the resource's prefix.
+/// <https://github.com/O365/python-o365/issues/518>
+fn spelled(scopes: &BTreeSet<String>, personal: bool) -> String {
+    let words: Vec<String> = scopes
+        .iter()
+        .rev()
+        .filter(|name| *name != "offline_access")
+        .map(|name| {
+            if personal || scope::is_identity(name) {
+                name.clone()
+            } else {
+                format!("{}{name}", scope::GRAPH)
+            }
+        })
+        .collect();
+    words.join(" ")
+}
+
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/id-token-claims-reference>
+fn id_token(world: &World, state: &State, grant: &Grant, nonce: Option<&str>) -> Option<String> {
+    let has = |scope: &str| grant.scopes.contains(scope);
+    if !has("openid") {
+        return None;
+    }
+    let account = world.account(&grant.account)?;
+    let now = state.clock.now().timestamp();
+    let mut claims = json!({
+        "ver": "2.0",
+        "iss": format!("https://login.microsoftonline.com/{}/v2.0", account.tenant),
+        // Pairwise: another application would see another value.
+        "sub": format!("AAAA{}", account.subject.replace('-', "")),
+        "aud": grant.client_id,
+        "iat": now,
+        "nbf": now,
+        "exp": now + 3600,
+        "tid": account.tenant,
+    });
+    let fields = claims.as_object_mut()?;
+    if let Some(nonce) = nonce {
+        fields.insert("nonce".to_owned(), json!(nonce));
+    }
+    // What names the user across applications comes only with `profile`.
+    if has("profile") {
+        fields.insert("oid".to_owned(), json!(account.subject));
+        fields.insert("name".to_owned(), json!(account.display_name));
+        fields.insert("preferred_username".to_owned(), json!(account.address));
+    }
+    if has("email") {
+        fields.insert("email".to_owned(), json!(account.address));
+    }
+    state.signing_key.sign(&claims)
+}
