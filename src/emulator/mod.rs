@@ -161,6 +161,7 @@ pub(crate) struct Settings {
     pub(crate) rotation: Rotation,
     pub(crate) access_token_lifetime: Duration,
     pub(crate) quota: bool,
+    pub(crate) sent_copies_after: u32,
 }
 
 /// What both servers share.
@@ -251,6 +252,7 @@ impl Emulator {
                 rotation: Rotation::KeepsOld,
                 access_token_lifetime: Duration::from_secs(3599),
                 quota: true,
+                sent_copies_after: 1,
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],
@@ -384,6 +386,15 @@ impl Emulator {
     /// As [`Emulator::sign_in`].
     pub async fn decline(&self, authorize_url: &Url) -> std::io::Result<Url> {
         sign_in::visit(&self.state, authorize_url, sign_in::Choice::Decline).await
+    }
+
+    /// Everything in the account's outbox turns up among its sent items now.
+    pub fn release_sent_copies(&self, address: &str) {
+        let mut world = self.state.world();
+        let now = self.state.clock.now();
+        if let Some((mailbox, random)) = world.outlook(address) {
+            mailbox.release(now, random);
+        }
     }
 
     /// The user withdraws consent: every token of the account dies.
@@ -520,6 +531,14 @@ impl EmulatorBuilder {
     /// Whether the vendors' limits hold. The default is that they do.
     pub fn quota(mut self, quota: bool) -> Self {
         self.settings.quota = quota;
+        self
+    }
+
+    /// How many requests to an Outlook mailbox still see a sent message in its outbox before it turns up
+    /// among the sent items, as sending is done in the background. The default is 1; `u32::MAX` is never,
+    /// until [`Emulator::release_sent_copies`].
+    pub fn sent_copies_after(mut self, requests: u32) -> Self {
+        self.settings.sent_copies_after = requests;
         self
     }
 

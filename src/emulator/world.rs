@@ -291,6 +291,11 @@ impl Account {
         }
     }
 
+    /// Whether it is a personal Microsoft account rather than an organisation's.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.tenant == PERSONAL
+    }
+
     pub(crate) fn messages(&self) -> Vec<EmulatedMessage> {
         match &self.mailbox {
             Mailbox::Gmail(mailbox) => mailbox.truth(),

@@ -1,0 +1,100 @@
+//! `/me` and `/users/{id}`: who the mailbox belongs to, and whether one may ask.
+//! <https://learn.microsoft.com/en-us/graph/api/user-get>
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::super::State;
+use super::super::tokens::Grant;
+use super::call::{Answer, Call, Reply};
+use super::error::GraphError;
+use super::query;
+
+/// What a plain `GET /me` gives.
+const DEFAULT: [&str; 11] = [
+    "businessPhones",
+    "displayName",
+    "givenName",
+    "jobTitle",
+    "mail",
+    "mobilePhone",
+    "officeLocation",
+    "preferredLanguage",
+    "surname",
+    "userPrincipalName",
+    "id",
+];
+
+/// What there is only on request.
+const SELECTABLE: [&str; 5] = [
+    "otherMails",
+    "proxyAddresses",
+    "userType",
+    "accountEnabled",
+    "mailNickname",
+];
+
+/// The address of the user with this id or address, if the token may see that mailbox.
+pub(super) fn resolve(state: &State, grant: &Grant, id: &str) -> Result<String, GraphError> {
+    let world = state.world();
+    let found = world
+        .accounts
+        .iter()
+        .find(|account| {
+            !account.tenant.is_empty()
+                && (account.subject == id || account.address.eq_ignore_ascii_case(id))
+        })
+        .map(|account| account.address.clone());
+    match found {
+        Some(address) if address == grant.account => Ok(address),
+        // Nobody here has shared a mailbox with anybody.
+        Some(_) => Err(GraphError::forbidden()),
+        None => Err(GraphError::new(
+            StatusCode::NOT_FOUND,
+            "ErrorInvalidUser",
+            format!("The requested user '{id}' is invalid."),
+        )),
+    }
+}
+
+/// `GET /me`
+pub(super) fn me(call: &Call<'_>) -> Answer {
+    if call.method != Method::GET {
+        return Err(GraphError::method_not_allowed());
+    }
+    call.need(&["User.Read"])?;
+    let known = [&DEFAULT[..], &SELECTABLE[..]].concat();
+    let selected = query::select(call, &known, "microsoft.graph.user")?;
+    let world = call.state.world();
+    let account = world
+        .account(&call.address)
+        .ok_or_else(GraphError::forbidden)?;
+    let nickname = account.address.split('@').next().unwrap_or_default();
+    let mut user = json!({
+        "businessPhones": [],
+        "displayName": account.display_name,
+        "givenName": account.display_name,
+        "jobTitle": null,
+        // Some personal accounts have none: the principal name has to do.
+        "mail": if account.is_personal() { Value::Null } else { json!(account.address) },
+        "mobilePhone": null,
+        "officeLocation": null,
+        "preferredLanguage": "en-GB",
+        "surname": null,
+        "userPrincipalName": account.address,
+        "id": account.subject,
+        "otherMails": [],
+        "proxyAddresses": [format!("SMTP:{}", account.address)],
+        "userType": "Member",
+        "accountEnabled": true,
+        "mailNickname": nickname,
+    });
+    drop(world);
+    let wanted = selected.unwrap_or_else(|| DEFAULT.map(str::to_owned).to_vec());
+    if let Some(fields) = user.as_object_mut() {
+        fields.retain(|name, _| wanted.contains(name));
+        let context = call.url("$metadata#users/$entity");
+        fields.insert("@odata.context".to_owned(), json!(context));
+    }
+    Ok(Reply::json(user))
+}
