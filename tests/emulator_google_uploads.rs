@@ -136,6 +136,25 @@ async fn a_resumable_upload_keeps_to_its_ranges() {
     assert!(emulator.messages(READER).is_empty());
 }
 
+#[tokio::test]
+async fn a_resumable_upload_is_forgotten_after_a_week() {
+    let clock = Arc::new(HandClock::new());
+    let builder = Emulator::builder().clock(Arc::<HandClock>::clone(&clock));
+    let (emulator, gmail) = start_with(builder).await;
+    let target = format!("{SEND}?uploadType=resumable");
+    let headers = [("X-Upload-Content-Type", "message/rfc822")];
+    let begun = gmail.send("POST", &target, &headers, b"").await;
+    let session = url::Url::parse(&begun.headers["location"]).unwrap();
+    let session = format!("{}?{}", session.path(), session.query().unwrap());
+    // The session's address outlives the token that began it.
+    clock.advance(Duration::from_secs(6 * 24 * 60 * 60));
+    let probe = [("Content-Range", "bytes */1000")];
+    assert_eq!(gmail.send("PUT", &session, &probe, b"").await.status, 308);
+    clock.advance(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(gmail.send("PUT", &session, &probe, b"").await.status, 404);
+    assert!(emulator.messages(READER).is_empty());
+}
+
 /// A batch of these request lines.
 async fn batch(gmail: &Gmail, lines: &[String]) -> gmail_client::Answer {
     let mut body = String::new();

@@ -59,6 +59,11 @@ async fn ready_made_faults_speak_as_the_vendor_does() {
         (FaultKind::forbidden(), 403, "insufficientPermissions"),
         (FaultKind::not_found(), 404, "notFound"),
         (FaultKind::internal_error(), 500, "backendError"),
+        (
+            FaultKind::google_error(403, "dailyLimitExceeded", "Daily Limit Exceeded"),
+            403,
+            "dailyLimitExceeded",
+        ),
     ] {
         emulator.fault(Fault::new(kind).at(Vendor::Google));
         gmail
@@ -360,6 +365,38 @@ async fn mail_comes_from_a_folder_or_an_mbox() {
     }
     let nowhere = Emulator::builder().mail(folder.path().join("missing"));
     assert!(nowhere.start().await.is_err());
+}
+
+#[tokio::test]
+async fn mail_that_is_cut_or_scrambled_anywhere_can_still_be_read() {
+    const WHOLE: &str = "From: =?utf-8?Q?Caf=C3=A9?= <desk@support.example>\r\n\
+        To: reader@gmail.example\r\nSubject: =?iso-2022-jp?B?GyRCJDM=?= x\r\n\
+        Date: Fri, 20 Nov 2026 09:30:00 +0000\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n\r\n\
+        --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nInner.\r\n\
+        --b\r\nContent-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+        PABwAD4A\r\n--b--\r\n";
+    let emulator = Emulator::builder()
+        .empty()
+        .quota(false)
+        .start()
+        .await
+        .unwrap();
+    for position in 0..WHOLE.len() {
+        emulator.deliver(READER, &WHOLE.as_bytes()[..position]);
+        let mut scrambled = WHOLE.as_bytes().to_vec();
+        scrambled[position] ^= 0xa5;
+        emulator.deliver(READER, &scrambled);
+    }
+    let gmail = Gmail::new(&emulator, READER);
+    let mut read = 0;
+    for message in emulator.messages(READER) {
+        for format in ["full", "metadata"] {
+            let path = format!("/messages/{}?format={format}", message.id);
+            assert_eq!(gmail.read(&path).await["id"], message.id);
+            read += 1;
+        }
+    }
+    assert_eq!(read, 4 * WHOLE.len());
 }
 
 #[tokio::test]

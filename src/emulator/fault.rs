@@ -96,6 +96,35 @@ impl FaultKind {
         Self::status(404, None)
     }
 
+    /// An error of Google's in its own JSON, for the many meanings of 403 and 429: such as 403,
+    /// `dailyLimitExceeded`, "Daily Limit Exceeded".
+    /// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>
+    #[must_use]
+    pub fn google_error(code: u16, reason: &str, message: &str) -> Self {
+        let domain = if reason.ends_with("LimitExceeded") || reason == "quotaExceeded" {
+            "usageLimits"
+        } else {
+            "global"
+        };
+        let status = google_status(code);
+        Self::Status {
+            code,
+            body: Some(google_error(code, status, domain, reason, message).to_string()),
+            headers: Vec::new(),
+        }
+    }
+
+    /// An error of Graph's in its own JSON, such as 403, `ErrorAccessDenied`.
+    /// <https://learn.microsoft.com/graph/errors>
+    #[must_use]
+    pub fn graph_error(code: u16, name: &str, message: &str) -> Self {
+        Self::Status {
+            code,
+            body: Some(json!({"error": {"code": name, "message": message}}).to_string()),
+            headers: Vec::new(),
+        }
+    }
+
     /// A status with the vendor's body for it.
     fn status(code: u16, retry_after: Option<Duration>) -> Self {
         Self::Status {
@@ -219,52 +248,45 @@ pub(crate) fn vendor_body(vendor: Vendor, code: u16, now: DateTime<Utc>) -> Stri
     .to_string()
 }
 
-/// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>
 fn google_body(code: u16) -> Value {
-    let (message, domain, reason, status) = match code {
-        401 => (
-            "Invalid Credentials",
-            "global",
-            "authError",
-            "UNAUTHENTICATED",
-        ),
+    let (message, reason) = match code {
+        401 => ("Invalid Credentials", "authError"),
         403 => (
             "Request had insufficient authentication scopes.",
-            "global",
             "insufficientPermissions",
-            "PERMISSION_DENIED",
         ),
-        404 => (
-            "Requested entity was not found.",
-            "global",
-            "notFound",
-            "NOT_FOUND",
-        ),
+        404 => ("Requested entity was not found.", "notFound"),
         429 => (
             "Too many concurrent requests for user.",
-            "global",
             "rateLimitExceeded",
-            "RESOURCE_EXHAUSTED",
         ),
-        503 => (
-            "The service is currently unavailable.",
-            "global",
-            "backendError",
-            "UNAVAILABLE",
-        ),
-        _ => (
-            "Internal error encountered.",
-            "global",
-            "backendError",
-            "INTERNAL",
-        ),
+        503 => ("The service is currently unavailable.", "backendError"),
+        _ => ("Internal error encountered.", "backendError"),
     };
+    google_error(code, google_status(code), "global", reason, message)
+}
+
+fn google_error(code: u16, status: &str, domain: &str, reason: &str, message: &str) -> Value {
     json!({"error": {
         "code": code,
         "message": message,
         "errors": [{"message": message, "domain": domain, "reason": reason}],
         "status": status,
     }})
+}
+
+/// <https://cloud.google.com/apis/design/errors#handling_errors>
+fn google_status(code: u16) -> &'static str {
+    match code {
+        400 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    }
 }
 
 /// <https://learn.microsoft.com/graph/errors>

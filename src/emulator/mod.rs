@@ -412,7 +412,7 @@ impl Emulator {
         self.state.faults.add(fault);
     }
 
-    /// Every request so far, oldest first, of both servers.
+    /// Every request so far, oldest first, of both servers; of more than 100,000, the last.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestLogEntry> {
         self.state.record.entries()

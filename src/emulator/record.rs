@@ -1,6 +1,7 @@
 //! What came in and what went out: a log in memory for tests, and, where asked for, a file that holds
 //! every request to the mail APIs with its answer, one JSON object a line. No tokens, no secrets.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -28,10 +29,13 @@ pub struct RequestLogEntry {
     pub had_authorization: bool,
 }
 
+/// An emulator may run for days: of more requests than these, the oldest are forgotten.
+const MAXIMUM_ENTRIES: usize = 100_000;
+
 /// The log and the file.
 #[derive(Debug)]
 pub(crate) struct Record {
-    entries: Mutex<Vec<RequestLogEntry>>,
+    entries: Mutex<VecDeque<RequestLogEntry>>,
     file: Option<Mutex<File>>,
 }
 
@@ -65,12 +69,9 @@ impl Record {
         self.entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Whether answers have to be kept for the file.
-    pub(crate) fn writes(&self) -> bool {
-        self.file.is_some()
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// Notes a request and what became of it; no answer means that the connection was closed.
@@ -78,19 +79,22 @@ impl Record {
         let uri = &exchange.parts.uri;
         let is_sign_in = is_sign_in(uri.path());
         let status = answer.map_or(0, |(status, _)| status);
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(RequestLogEntry {
-                method: exchange.parts.method.to_string(),
-                path: uri.path().to_owned(),
-                query: uri.query().filter(|_| !is_sign_in).map(without_token),
-                status,
-                had_authorization: exchange
-                    .parts
-                    .headers
-                    .contains_key(http::header::AUTHORIZATION),
-            });
+        let entry = RequestLogEntry {
+            method: exchange.parts.method.to_string(),
+            path: uri.path().to_owned(),
+            query: uri.query().filter(|_| !is_sign_in).map(without_token),
+            status,
+            had_authorization: exchange
+                .parts
+                .headers
+                .contains_key(http::header::AUTHORIZATION),
+        };
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= MAXIMUM_ENTRIES {
+            entries.pop_front();
+        }
+        entries.push_back(entry);
+        drop(entries);
         if is_sign_in {
             return;
         }

@@ -103,6 +103,10 @@ pub(crate) struct Label {
 
 /// One entry of the history.
 #[derive(Clone, Debug)]
+#[allow(
+    dead_code,
+    reason = "kept from the beginning, for the method that will list it"
+)]
 pub(crate) struct HistoryRecord {
     pub(crate) id: u64,
     pub(crate) message: u64,
@@ -195,6 +199,9 @@ impl GmailMailbox {
     /// <https://developers.google.com/workspace/gmail/api/guides/threads>
     pub(crate) fn thread_of(&self, mail: &Mail) -> Option<u64> {
         let parsed = mail.parsed();
+        if parsed.references.is_empty() {
+            return None;
+        }
         let subject = base_subject(parsed.subject.as_deref());
         self.messages
             .values()

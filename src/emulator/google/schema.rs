@@ -22,7 +22,6 @@ pub(crate) enum Kind {
     Text,
     /// An integer, on the wire a string if it has 64 bits.
     Integer,
-    Boolean,
     /// Base64 in the URL-safe alphabet.
     Bytes,
     OneOf(&'static [&'static str]),
@@ -241,9 +240,7 @@ impl Schema {
 impl Kind {
     fn check(&self, value: &Value, at: &str) -> Result<(), Failure> {
         match (self, value) {
-            (Self::Text, Value::String(_))
-            | (Self::Boolean, Value::Bool(_))
-            | (Self::Integer, Value::Number(_)) => Ok(()),
+            (Self::Text, Value::String(_)) | (Self::Integer, Value::Number(_)) => Ok(()),
             (Self::Integer, Value::String(text)) if text.parse::<i64>().is_ok() => Ok(()),
             (Self::Bytes, Value::String(text)) => match BASE64.decode(text) {
                 Ok(_) => Ok(()),
@@ -268,7 +265,6 @@ impl Kind {
         match self {
             Self::Text | Self::Texts => "TYPE_STRING",
             Self::Integer => "TYPE_INT64",
-            Self::Boolean => "TYPE_BOOL",
             Self::Bytes => "TYPE_BYTES",
             Self::OneOf(_) => "TYPE_ENUM",
             Self::Object(_) | Self::Objects(_) => "TYPE_MESSAGE",

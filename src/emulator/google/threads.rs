@@ -2,7 +2,7 @@
 //!
 //! <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads>
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -18,13 +18,17 @@ use super::rendering::{self, brief, snippet};
 /// <https://developers.google.com/workspace/gmail/api/guides/filtering>
 pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     call.with_mailbox(|mailbox, random| {
-        let mut seen = BTreeSet::new();
+        let mut threads: BTreeMap<u64, Vec<&GmailMessage>> = BTreeMap::new();
+        for message in mailbox.messages.values() {
+            threads.entry(message.thread).or_default().push(message);
+        }
         let mut entries = Vec::new();
         for message in selected(call, mailbox)? {
-            if !seen.insert(message.thread) {
+            // The newest selected message gives the thread its place; the others find it taken.
+            let Some(mut messages) = threads.remove(&message.thread) else {
                 continue;
-            }
-            let messages = mailbox.thread(message.thread);
+            };
+            messages.sort_by_key(|message| position(message));
             let entry = json!({
                 "id": format_id(message.thread),
                 "snippet": messages.last().map(|last| snippet(&last.mail)),

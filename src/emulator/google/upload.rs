@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -24,6 +25,9 @@ use super::multipart::{boundary, pieces};
 /// All pieces but the last are multiples of this.
 const GRANULARITY: usize = 256 * 1024;
 
+/// A session can be resumed for a week.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Uploads that were begun.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
@@ -37,6 +41,8 @@ struct Session {
     /// Who began it: the session's URL is all that the later requests have to show.
     grant: Grant,
     metadata: Bytes,
+    /// When it is forgotten.
+    expires: Duration,
     /// As announced, in `X-Upload-Content-Length` or a `Content-Range`.
     total: Option<usize>,
     received: Vec<u8>,
@@ -180,22 +186,24 @@ fn open_session(
         .query_pairs_mut()
         .append_pair("uploadType", "resumable")
         .append_pair("upload_id", &id);
-    state
+    let now = state.clock.monotonic();
+    let session = Session {
+        start: parts.clone(),
+        grant: grant(state, &parts.headers)?,
+        metadata: metadata.clone(),
+        expires: now + LIFETIME,
+        total,
+        received: Vec::new(),
+        done: None,
+    };
+    let mut sessions = state
         .uploads
         .sessions
         .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(
-            id.clone(),
-            Session {
-                start: parts.clone(),
-                grant: grant(state, &parts.headers)?,
-                metadata: metadata.clone(),
-                total,
-                received: Vec::new(),
-                done: None,
-            },
-        );
+        .unwrap_or_else(PoisonError::into_inner);
+    sessions.retain(|_, session| session.expires > now);
+    sessions.insert(id.clone(), session);
+    drop(sessions);
     Response::builder()
         .header(header::LOCATION, location.as_str())
         .header("X-GUploader-UploadID", id)
@@ -217,7 +225,11 @@ pub(crate) fn resume(
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     let is_put = parts.method == http::Method::PUT;
-    let Some(session) = sessions.get_mut(id).filter(|_| is_put) else {
+    let now = state.clock.monotonic();
+    let Some(session) = sessions
+        .get_mut(id)
+        .filter(|session| is_put && session.expires > now)
+    else {
         return Err(Failure::not_found());
     };
     if let Some((status, answer)) = &session.done {
