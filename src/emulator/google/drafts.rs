@@ -15,7 +15,7 @@ use super::error::Failure;
 use super::listing::{page, position, selected};
 use super::mailbox::{GmailMailbox, format_id, new_draft_id};
 use super::rendering::{self, Format, brief};
-use super::sending::{completed, dispatch, wanted_thread};
+use super::sending::{asked_thread, completed, dispatch, wanted_thread};
 
 pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     if call.is_metadata_only() {
@@ -106,20 +106,20 @@ pub(crate) fn send(call: &Call<'_>) -> Result<Option<Value>, Failure> {
             }
             None => None,
         };
-        let old = stored.map(|message| message.id);
-        let mut metadata = metadata;
-        let raw = match (content, stored) {
-            (Some(content), _) => content,
-            (None, Some(stored)) => {
-                // The stored draft is in its thread already.
-                metadata.insert("threadId".to_owned(), json!(format_id(stored.thread)));
-                stored.mail.raw().clone()
+        let stored = stored.map(|message| (message.id, message.thread, message.mail.raw().clone()));
+        let old = stored.as_ref().map(|(id, ..)| *id);
+        let (raw, thread) = match (content, stored) {
+            (Some(content), _) => {
+                let thread = asked_thread(world, &call.account, &content, &metadata)?;
+                (content, thread)
             }
+            // The stored draft is in its thread already, and what is sent stays there.
+            (None, Some((_, thread, raw))) => (raw, Some(thread)),
             (None, None) => {
                 return Err(Failure::invalid_argument("Missing draft message"));
             }
         };
-        let sent = dispatch(world, &call.account, &raw, &metadata)?;
+        let sent = dispatch(world, &call.account, &raw, thread)?;
         let (mailbox, random) = world.gmail(&call.account).ok_or_else(Failure::not_found)?;
         if let Some(old) = old {
             mailbox.delete(old, random);

@@ -20,23 +20,24 @@ use super::rendering::brief;
 
 pub(crate) fn send(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     let raw = call.message(&call.body)?;
-    call.with_world(|world| dispatch(world, &call.account, &raw, &call.body).map(Some))
+    call.with_world(|world| {
+        let thread = asked_thread(world, &call.account, &raw, &call.body)?;
+        dispatch(world, &call.account, &raw, thread).map(Some)
+    })
 }
 
-/// Sends what `raw` holds in the name of `account`. `metadata` is the `Message` that came with it: of
-/// its fields only `threadId` counts.
+/// Sends what `raw` holds in the name of `account`, within a thread or as the first message of one.
 pub(crate) fn dispatch(
     world: &mut World,
     account: &str,
     raw: &Bytes,
-    metadata: &Map<String, Value>,
+    thread: Option<u64>,
 ) -> Result<Value, Failure> {
     check_size(raw)?;
     check_recipients(Mail::new(raw.clone()).parsed())?;
     let mail = Arc::new(Mail::new(completed(world, account, raw)));
     let now = world.clock.now();
     let (mailbox, random) = world.gmail(account).ok_or_else(Failure::not_found)?;
-    let thread = wanted_thread(mailbox, metadata, &mail)?;
     let mut labels = BTreeSet::from(["SENT".to_owned()]);
     let recipients = mail.parsed().recipients();
     if recipients
@@ -107,6 +108,18 @@ pub(crate) fn completed(world: &mut World, account: &str, raw: &Bytes) -> Vec<u8
         message = rewrite::set_field(&message, "MIME-Version", "1.0");
     }
     message
+}
+
+/// [`wanted_thread`] of a message that is not filed yet. `metadata` is the `Message` that came with it: of its fields
+/// only `threadId` counts.
+pub(crate) fn asked_thread(
+    world: &mut World,
+    account: &str,
+    raw: &Bytes,
+    metadata: &Map<String, Value>,
+) -> Result<Option<u64>, Failure> {
+    let (mailbox, _) = world.gmail(account).ok_or_else(Failure::not_found)?;
+    wanted_thread(mailbox, metadata, &Mail::new(raw.clone()))
 }
 
 /// The thread that the message goes into: the one asked for, if the message really continues it.
