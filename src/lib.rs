@@ -1,5 +1,6 @@
 //! Connect Gmail and Outlook mailboxes and work with them as one.
 
+mod accounts;
 pub mod clock;
 pub mod credentials;
 #[cfg(feature = "emulator")]
@@ -20,6 +21,10 @@ mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use accounts::{
+    Account, Accounts, AccountsBuilder, Connecting, Disconnected, PendingConnection,
+    ProviderConfiguration,
+};
 pub use error::{Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]
 pub use gmail::Gmail;
