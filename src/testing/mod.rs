@@ -2,6 +2,7 @@
 //! suite. Not covered by the promise of compatibility that the rest of the crate makes.
 
 mod clock;
+pub mod provider_suite;
 pub mod store_suite;
 
 pub use clock::VirtualClock;

@@ -1,0 +1,19 @@
+//! Both providers keep the promises of the provider suite, in the clear and over TLS with HTTP/2.
+
+mod support;
+
+mod gmail {
+    postroom::mail_provider_tests!(crate::support::Fixture::gmail().await);
+}
+
+mod outlook {
+    postroom::mail_provider_tests!(crate::support::Fixture::outlook().await);
+}
+
+mod gmail_over_tls {
+    postroom::mail_provider_tests!(crate::support::Fixture::gmail_over_tls().await);
+}
+
+mod outlook_over_tls {
+    postroom::mail_provider_tests!(crate::support::Fixture::outlook_over_tls().await);
+}
