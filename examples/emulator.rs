@@ -1,0 +1,68 @@
+//! Starts the emulator for any client in any language, and prints where it is as one JSON line:
+//!
+//! ```text
+//! cargo run --example emulator -- --google-port 8025 --microsoft-port 8026
+//! ```
+//!
+//! It runs until Ctrl-C. Open a sign-in address in a browser to click through the consent page, or use one of the
+//! ready-made access tokens.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to its user"
+)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use postroom::emulator::{Consent, Emulator};
+
+/// Google and Microsoft on 127.0.0.1, with mail to play with.
+#[derive(Debug, Parser)]
+#[command(name = "emulator")]
+struct Options {
+    /// Port of Google's server; any free one by default
+    #[arg(long, default_value_t = 0)]
+    google_port: u16,
+    /// Port of Microsoft's server; any free one by default
+    #[arg(long, default_value_t = 0)]
+    microsoft_port: u16,
+    /// What its mail and ids are made from: the same seed gives the same world
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Milliseconds that every answer is delayed
+    #[arg(long, default_value_t = 0)]
+    latency: u64,
+    /// A folder of .eml files, or an mbox, to put into every mailbox as well
+    #[arg(long)]
+    mail: Option<PathBuf>,
+    /// Grant every sign-in at once instead of showing the consent page
+    #[arg(long)]
+    grant: bool,
+    /// Record every request and answer as JSON lines into this directory
+    #[arg(long)]
+    record: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let options = Options::parse();
+    let mut builder = Emulator::builder()
+        .seed(options.seed)
+        .google_port(options.google_port)
+        .microsoft_port(options.microsoft_port)
+        .latency(Duration::from_millis(options.latency))
+        .record(options.record);
+    if options.grant {
+        builder = builder.consent(Consent::Automatic);
+    }
+    if let Some(mail) = options.mail {
+        builder = builder.mail(mail);
+    }
+    let emulator = builder.start().await?;
+    println!("{}", emulator.ready_line());
+    eprintln!("The emulator runs until Ctrl-C.");
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,219 @@
+//! `mail`: a mail program for the command line, to try the crate with.
+//!
+//! ```text
+//! cargo run --example mail -- --account work connect google --client-id … --client-secret …
+//! cargo run --example mail -- --account work list "is:unread"
+//! ```
+//!
+//! Without a Google or Microsoft developer account, start `cargo run --example emulator` first and give `connect` its
+//! addresses. Exit codes: 0 done, 1 something on this machine failed, 2 bad usage, 3 sign-in needed, 4 the provider
+//! refused, 5 network.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to its user"
+)]
+
+mod connect;
+mod messages;
+mod output;
+mod sending;
+mod setup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use postroom::ErrorKind;
+
+use crate::output::Output;
+use crate::setup::Setup;
+
+/// Read, organise and send mail of Gmail and Outlook mailboxes.
+#[derive(Debug, Parser)]
+#[command(name = "mail", version)]
+struct Options {
+    /// The account to use; needed only where several are connected
+    #[arg(long, global = true, value_name = "NAME")]
+    account: Option<String>,
+    /// Where accounts are kept
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "POSTROOM_STORE",
+        default_value = ".postroom"
+    )]
+    store: PathBuf,
+    /// Print one JSON document instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Tell on standard error what is asked of the service
+    #[arg(long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connect a mailbox
+    Connect(connect::Connect),
+    /// List the connected accounts
+    Accounts,
+    /// List folders and labels
+    Folders,
+    /// List or search messages, newest first
+    List(messages::List),
+    /// Show a message
+    Read {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+    /// Save an attachment
+    Attachment(messages::Attachment),
+    /// Send a message
+    Send(sending::Send),
+    /// Mark messages
+    Mark {
+        /// As what
+        mark: messages::Mark,
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Move messages into a folder
+    Move {
+        /// Its id, its name, or what it is for, such as `junk`
+        folder: String,
+        /// The messages' ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Take messages out of the inbox and keep them
+    Archive {
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Put messages into the trash
+    Trash {
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Disconnect a mailbox and forget its tokens
+    Disconnect,
+}
+
+/// Why the program ends before its work is done.
+#[derive(Debug)]
+enum Failure {
+    /// The command cannot be right as it is.
+    Usage(String),
+    /// Something on this machine failed.
+    Local(String, std::io::Error),
+    /// The crate reported an error.
+    Mail(postroom::Error),
+    /// Some of many messages failed; each was reported already.
+    Some(ErrorKind),
+}
+
+impl From<postroom::Error> for Failure {
+    fn from(error: postroom::Error) -> Self {
+        Self::Mail(error)
+    }
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        let kind = match self {
+            Self::Usage(_) => return 2,
+            Self::Local(..) => return 1,
+            Self::Mail(error) => error.kind(),
+            Self::Some(kind) => *kind,
+        };
+        match kind {
+            ErrorKind::SignInRequired => 3,
+            ErrorKind::Network | ErrorKind::Unavailable => 5,
+            ErrorKind::CredentialStore | ErrorKind::Content => 1,
+            _ => 4,
+        }
+    }
+
+    fn explain(&self) {
+        match self {
+            Self::Usage(message) => eprintln!("error: {message}"),
+            Self::Local(what, error) => eprintln!("error: {what}: {error}"),
+            Self::Some(_) => {}
+            Self::Mail(error) => {
+                eprintln!("error: {error}");
+                let mut source = std::error::Error::source(error);
+                while let Some(cause) = source {
+                    eprintln!("  because: {cause}");
+                    source = cause.source();
+                }
+                if error.kind() == ErrorKind::SignInRequired {
+                    eprintln!(
+                        "  what now: run `mail --account NAME connect …` for this account again"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.verbose {
+        tracing_subscriber::fmt()
+            .with_env_filter("postroom=debug")
+            .with_writer(std::io::stderr)
+            .without_time()
+            .init();
+    }
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.explain();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Failure> {
+    let output = Output::new(options.json);
+    let mut setup = Setup::open(&options.store)?;
+    let account = options.account;
+    match options.command {
+        Command::Connect(command) => return command.run(&mut setup, account, &output).await,
+        Command::Accounts => return connect::accounts(&setup, &output).await,
+        _ => {}
+    }
+    let account = setup.choose(account).await?;
+    let accounts = setup.accounts()?;
+    if matches!(options.command, Command::Disconnect) {
+        return connect::disconnect(&accounts, &account, &output).await;
+    }
+    let mailbox = accounts.open(&account).await?;
+    match options.command {
+        Command::Folders => messages::folders(&mailbox, &output).await,
+        Command::List(command) => command.run(&mailbox, &output).await,
+        Command::Read { id } => messages::read(&mailbox, &id, &output).await,
+        Command::Attachment(command) => command.run(&mailbox, &output).await,
+        Command::Send(command) => command.run(&mailbox, &output).await,
+        Command::Mark { mark, ids } => {
+            messages::apply(&mailbox, &ids, &mark.change(), &output).await
+        }
+        Command::Move { folder, ids } => messages::move_to(&mailbox, &folder, &ids, &output).await,
+        Command::Archive { ids } => {
+            messages::apply(&mailbox, &ids, &postroom::Change::Archive, &output).await
+        }
+        Command::Trash { ids } => {
+            messages::apply(&mailbox, &ids, &postroom::Change::Trash, &output).await
+        }
+        Command::Connect(_) | Command::Accounts | Command::Disconnect => Ok(()),
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading and organising.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt};
+use postroom::{
+    AttachmentId, Change, Folder, FolderId, Keyword, Mailbox, Message, MessageId, PageRequest,
+    Query,
+};
+
+use crate::Failure;
+use crate::output::{Output, file_name};
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// What to look for, such as `from:billing@shop.example is:unread`; the inbox by default
+    query: Vec<String>,
+    /// How many messages at most
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+}
+
+impl List {
+    pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
+        let text = self.query.join(" ");
+        let query = if text.is_empty() {
+            Query::inbox()
+        } else {
+            text.parse()
+                .map_err(|error| Failure::Usage(format!("the query: {error}")))?
+        };
+        let page = PageRequest::first().with_size(self.limit.clamp(1, 100));
+        let mut stream = mailbox
+            .messages_with(query, postroom::Detail::Headers, page)
+            .take(self.limit as usize);
+        let progress = output.spinner("Listing");
+        let mut messages: Vec<Message> = Vec::new();
+        while let Some(message) = stream.try_next().await? {
+            messages.push(message);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        output.messages(&messages);
+        Ok(())
+    }
+}
+
+pub(crate) async fn folders(mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
+    output.folders(&mailbox.folders().await?);
+    Ok(())
+}
+
+pub(crate) async fn read(mailbox: &Mailbox, id: &str, output: &Output) -> Result<(), Failure> {
+    output.message(&mailbox.message(&MessageId::new(id)).await?);
+    Ok(())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attachment {
+    /// The message's id
+    id: String,
+    /// The attachment's id, as `read` shows it
+    part: String,
+    /// Where to save it; `-` is standard output, the attachment's own name the default
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Attachment {
+    pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
+        let message = MessageId::new(self.id);
+        let part = AttachmentId::new(self.part);
+        let out = match self.out {
+            Some(out) => out,
+            None => {
+                let message = mailbox.message(&message).await?;
+                let attachment = message
+                    .attachments
+                    .iter()
+                    .find(|attachment| attachment.id == part);
+                PathBuf::from(file_name(
+                    attachment.and_then(|attachment| attachment.name.as_deref()),
+                ))
+            }
+        };
+        let mut stream = mailbox.attachment(&message, &part).await?;
+        let failed = |error| Failure::Local(format!("cannot write {}", out.display()), error);
+        let mut writer = open(&out).map_err(failed)?;
+        let progress = output.bytes("Saving");
+        let mut length = 0;
+        while let Some(chunk) = stream
+            .try_next()
+            .await
+            .map_err(|error| Failure::Local("the attachment broke off".to_owned(), error))?
+        {
+            writer.write_all(&chunk).map_err(failed)?;
+            length += chunk.len() as u64;
+            progress.set_position(length);
+        }
+        writer.flush().map_err(failed)?;
+        progress.finish_and_clear();
+        if out != Path::new("-") {
+            output.saved(&out, length);
+        }
+        Ok(())
+    }
+}
+
+/// Mail never overwrites a file of the user's.
+fn open(path: &Path) -> std::io::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdout()));
+    }
+    let file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path)?;
+    Ok(Box::new(file))
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Mark {
+    Read,
+    Unread,
+    Starred,
+    Unstarred,
+}
+
+impl Mark {
+    pub(crate) fn change(self) -> Change {
+        match self {
+            Self::Read => Change::Set(Keyword::Seen),
+            Self::Unread => Change::Clear(Keyword::Seen),
+            Self::Starred => Change::Set(Keyword::Flagged),
+            Self::Unstarred => Change::Clear(Keyword::Flagged),
+        }
+    }
+}
+
+pub(crate) async fn move_to(
+    mailbox: &Mailbox,
+    folder: &str,
+    ids: &[String],
+    output: &Output,
+) -> Result<(), Failure> {
+    let to = find(&mailbox.folders().await?, folder)?;
+    apply(mailbox, ids, &Change::MoveTo { to, from: None }, output).await
+}
+
+/// A folder by its id, by what it is for, or by its name.
+fn find(folders: &[Folder], wanted: &str) -> Result<FolderId, Failure> {
+    let by_id = |folder: &&Folder| folder.id.as_str() == wanted;
+    let by_role = |folder: &&Folder| {
+        folder
+            .role
+            .is_some_and(|role| role.as_str().eq_ignore_ascii_case(wanted))
+    };
+    let exact = folders
+        .iter()
+        .find(by_id)
+        .or_else(|| folders.iter().find(by_role));
+    let by_name = |folder: &&Folder| folder.name.to_lowercase() == wanted.to_lowercase();
+    let named: Vec<&Folder> = folders.iter().filter(by_name).collect();
+    match exact.or(named.first().copied()) {
+        None => Err(Failure::Usage(format!(
+            "there is no folder {wanted}; see `mail folders`"
+        ))),
+        Some(_) if exact.is_none() && named.len() > 1 => Err(Failure::Usage(format!(
+            "several folders are named {wanted}; use the id"
+        ))),
+        Some(folder) => Ok(folder.id.clone()),
+    }
+}
+
+pub(crate) async fn apply(
+    mailbox: &Mailbox,
+    ids: &[String],
+    change: &Change,
+    output: &Output,
+) -> Result<(), Failure> {
+    let ids: Vec<MessageId> = ids.iter().map(|id| MessageId::new(id.as_str())).collect();
+    let outcomes = mailbox.apply(&ids, change).await?;
+    output.outcomes(&ids, &outcomes);
+    match outcomes.into_iter().find_map(Result::err) {
+        Some(error) => Err(Failure::Some(error.kind())),
+        None => Ok(()),
+    }
+}
