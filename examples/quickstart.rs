@@ -16,8 +16,8 @@ use postroom::credentials::MemoryStore;
 use postroom::emulator::{Emulator, Service};
 use postroom::oauth::SignInOptions;
 use postroom::{
-    Access, AccountId, Accounts, Keyword, Mailbox, Message, MessageId, Outgoing,
-    OutgoingAttachment, ProviderConfiguration, Query, Secret,
+    Access, AccountId, Accounts, Keyword, Mailbox, Message, Outgoing, OutgoingAttachment,
+    ProviderConfiguration, Query, Secret,
 };
 type Anyhow<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -197,7 +197,7 @@ async fn with_attachment(mailbox: &Mailbox) -> Anyhow<Message> {
             .and(Query::unread()),
     );
     while let Some(message) = found.try_next().await? {
-        let message = whole(mailbox, &message.id).await?;
+        let message = mailbox.message(&message.id).await?;
         if message
             .attachments
             .iter()
@@ -207,10 +207,6 @@ async fn with_attachment(mailbox: &Mailbox) -> Anyhow<Message> {
         }
     }
     Err("no message with an attachment".into())
-}
-
-async fn whole(mailbox: &Mailbox, id: &MessageId) -> postroom::Result<Message> {
-    mailbox.message(id).await
 }
 
 fn subject(message: &Message) -> &str {

@@ -35,12 +35,13 @@ impl Access {
     /// Read and change settings such as automatic replies and rules.
     pub const SETTINGS: Self = Self(32);
 
+    /// A level comes after those that it builds on.
     const NAMED: [(&'static str, Self); 6] = [
-        ("delete", Self::DELETE),
-        ("read_write", Self::READ_WRITE),
         ("read", Self::READ),
+        ("read_write", Self::READ_WRITE),
         ("send", Self::SEND),
         ("draft", Self::DRAFT),
+        ("delete", Self::DELETE),
         ("settings", Self::SETTINGS),
     ];
 
@@ -68,16 +69,14 @@ impl Access {
         self.0 == 0
     }
 
-    /// The names of its levels; those that another one includes are left out.
+    /// The names of its levels; `read` is left out where it is part of `read_write`.
     fn names(self) -> impl Iterator<Item = &'static str> {
-        let mut rest = self;
-        Self::NAMED.into_iter().filter_map(move |(name, level)| {
-            let named = self.contains(level) && !rest.intersection(level).is_empty();
-            if named {
-                rest = rest.without(level);
-            }
-            named.then_some(name)
-        })
+        let is_shown = move |level: Self| {
+            self.contains(level) && !(level == Self::READ && self.contains(Self::READ_WRITE))
+        };
+        Self::NAMED
+            .into_iter()
+            .filter_map(move |(name, level)| is_shown(level).then_some(name))
     }
 }
 
