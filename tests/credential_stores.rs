@@ -178,6 +178,73 @@ async fn what_an_interrupted_writer_leaves_behind_does_no_harm() {
 }
 
 #[tokio::test]
+async fn with_an_account_goes_what_interrupted_writers_left_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    let key = RecordKey::account("reader");
+    let record = Secret::new("x");
+    store.save(&key, &record, Save::Always).await.unwrap();
+    fs::write(directory.path().join(".writing-abc"), "a token").unwrap();
+    store.remove(&key).await.unwrap();
+    assert_eq!(files(directory.path()), [directory.path().join(".lock")]);
+}
+
+/// Saves without end; the test below runs it as a process of its own.
+#[tokio::test]
+#[ignore = "it is the process that the next test kills"]
+async fn a_process_that_writes_until_it_is_killed() {
+    let Some(directory) = std::env::var_os("POSTROOM_KILLED_WRITER") else {
+        return;
+    };
+    let store = FileStore::new(directory);
+    let key = RecordKey::account("reader");
+    for number in 0_u64.. {
+        let record = Secret::new(format!("{number}:{}", "x".repeat(50_000)));
+        store.save(&key, &record, Save::Always).await.unwrap();
+        println!("saved {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_killed_while_it_writes_leaves_the_last_record_whole() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    let key = RecordKey::account("reader");
+    for saves in 1..=12 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("a_process_that_writes_until_it_is_killed")
+            .env("POSTROOM_KILLED_WRITER", directory.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+        let saved = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.split_once("saved ")?.1.parse::<u64>().ok());
+        let saved = saved.take(saves).last().unwrap();
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+
+        let stored = store.load(&key).await.unwrap().unwrap();
+        let (number, text) = stored.record.expose().split_once(':').unwrap();
+        assert!(
+            number.parse::<u64>().unwrap() >= saved,
+            "a finished save is there"
+        );
+        assert_eq!(text.len(), 50_000, "and whole");
+        // Nor does its lock outlive it.
+        let save = Save::IfRevision(stored.revision);
+        let saved = store.save(&key, &Secret::new("0:"), save).await.unwrap();
+        assert_ne!(saved, Saved::Superseded);
+    }
+}
+
+#[tokio::test]
 async fn leases_end_by_the_clock_of_the_store() {
     use postroom::credentials::{Acquired, Lease};
     use std::time::Duration;

@@ -383,6 +383,37 @@ async fn a_refused_token_is_replaced_and_a_late_refusal_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_service_that_repeats_a_refused_token_is_believed() {
+    #[derive(Debug)]
+    struct Repeats;
+    #[async_trait]
+    impl Refresh for Repeats {
+        async fn refresh(&self, account: &AccountRecord) -> Result<Refreshed, Error> {
+            let credential = account.credential.clone();
+            Ok(Refreshed::new(
+                credential.access_token.unwrap(),
+                credential.expires_at,
+            ))
+        }
+    }
+    let world = World::new(HOUR, false).await;
+    let store = Arc::clone(&world.store) as Arc<dyn CredentialStore>;
+    let tokens = StoredTokens::with_options(
+        store,
+        key(),
+        Arc::new(Repeats),
+        Arc::new(world.clock.clone()),
+        TokenOptions::default(),
+    )
+    .unwrap();
+    for _ in 0..3 {
+        let token = tokens.token().await.unwrap();
+        assert_eq!(token.expose(), "access-0");
+        tokens.reject(&token).await;
+    }
+}
+
+#[tokio::test]
 async fn while_the_old_token_holds_a_failed_refresh_is_no_error() {
     let world = World::new(HOUR, true).await;
     let tokens = world.process();

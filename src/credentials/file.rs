@@ -21,7 +21,8 @@ use crate::secret::{Secret, exposed};
 /// Records in a directory.
 ///
 /// * A record is written to a new file, which then takes the old one's place: whoever is interrupted at any moment, by
-///   Ctrl-C or by a power cut, leaves the old record or the new one, and at worst a file `.writing-…` that nobody reads.
+///   Ctrl-C or by a power cut, leaves the old record or the new one, and at worst a file `.writing-…` that nobody reads
+///   and that goes with the next account that is removed.
 /// * Files are readable by their owner only, and so is the directory where the store creates it.
 /// * Processes exclude each other with a lock on the file `.lock`; threads likewise. It must be a file system whose
 ///   locks hold between all that use it: a local one.
@@ -175,6 +176,8 @@ impl Directory {
             return Ok(());
         }
         let _lock = self.lock()?;
+        // What interrupted writers left behind may hold what is to be forgotten. Under the lock nobody else is writing.
+        remove_unfinished(&folder).map_err(|error| failure("clean up", &folder, error))?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failure("remove", &path, error)),
@@ -240,11 +243,28 @@ fn read_file(path: &Path) -> Result<Option<RecordFile>, StoreError> {
         })
 }
 
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".writing-";
+
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with(UNFINISHED))
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a new file and lets it take the old one's place in one step, both on the disk before it returns.
 fn replace(folder: &Path, path: &Path, file: &RecordFile) -> io::Result<()> {
     // `tempfile` creates files that only their owner can read.
     let mut writing = tempfile::Builder::new()
-        .prefix(".writing-")
+        .prefix(UNFINISHED)
         .tempfile_in(folder)?;
     let text = Secret::new(serde_json::to_string_pretty(file)?);
     writing.write_all(text.expose().as_bytes())?;

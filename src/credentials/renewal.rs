@@ -129,6 +129,9 @@ impl Renewal {
         let used = loaded.record.credential.refresh_token.clone();
         match self.refresh_in_time(&loaded.record).await {
             Ok(refreshed) => {
+                // What comes fresh from the service holds, even if it is the token that was refused: some services repeat
+                // a token until it ends, and refusals can be mistakes.
+                progress.refused = None;
                 let unsaved = Unsaved {
                     refreshed,
                     obtained_at,
@@ -172,10 +175,7 @@ impl Renewal {
             let served = self.served(&record, progress);
             let save = Save::IfRevision(loaded.revision);
             let newer = match record.save(&*self.store, &self.key, save).await {
-                Ok(Saved::Written(_)) => {
-                    // A service that answers with the very token that it refused gives us nothing new.
-                    return served.map(Step::Done).ok_or_else(refused_again);
-                }
+                Ok(Saved::Written(_)) => return served.map(Step::Done).ok_or_else(no_token),
                 Ok(Saved::Superseded) => AccountRecord::load(&*self.store, &self.key).await,
                 Err(error) => Err(error),
             };
@@ -334,9 +334,6 @@ fn not_connected() -> Error {
     Error::new(ErrorKind::NotFound, "no such account is connected")
 }
 
-fn refused_again() -> Error {
-    Error::new(
-        ErrorKind::Protocol,
-        "the service renewed the access token with the very one that it had refused",
-    )
+fn no_token() -> Error {
+    Error::new(ErrorKind::Protocol, "the refresh gave no access token")
 }

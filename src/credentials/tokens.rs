@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::record::Credential;
 use super::refreshing::Refresh;
-use super::renewal::{Renewal, Unsaved};
+use super::renewal::{Progress, Renewal, Unsaved};
 use super::store::{CredentialStore, RecordKey, random_text};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -316,8 +316,8 @@ impl Shared {
             let mut state = self.state();
             (state.refused.clone(), state.unsaved.take())
         };
-        let mut progress = super::renewal::Progress {
-            refused,
+        let mut progress = Progress {
+            refused: refused.clone(),
             unsaved,
             last: None,
         };
@@ -326,11 +326,11 @@ impl Shared {
         let now = self.renewal.clock.now();
         let mut state = self.state();
         state.unsaved = progress.unsaved;
-        let refused_meanwhile = state.refused.clone();
-        let acceptable = |served: &Served| {
-            let refused = refused_meanwhile.as_ref();
-            refused.is_none_or(|refused| !refused.is(&served.token))
-        };
+        if progress.refused.is_none() && same(state.refused.as_ref(), refused.as_ref()) {
+            state.refused = None;
+        }
+        let refused = state.refused.clone();
+        let acceptable = |served: &Served| !same(refused.as_ref(), Some(&served.token));
         match outcome {
             Ok(served) => {
                 let patience = Duration::from_secs(1);
@@ -356,4 +356,8 @@ impl Shared {
             }
         }
     }
+}
+
+fn same(one: Option<&AccessToken>, other: Option<&AccessToken>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.is(other))
 }

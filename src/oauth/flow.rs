@@ -1,5 +1,6 @@
 //! One registered application at one service: [`OAuthFlow`], from the address that a user's browser must visit to the
-//! grant, and what becomes of grants later. Checks of the callback and of the answers are their own files'.
+//! grant, and what becomes of grants later. Its settings, and the checks of the
+//! callback and of the answers, are their own files'.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +9,17 @@ use async_trait::async_trait;
 use oauth2::{CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
 use url::Url;
 
+use super::builder::OAuthFlowBuilder;
 use super::callback::{PendingAuthorization, invalid};
 use super::endpoint::{self, OAuthClient, Tokens};
-use super::error::classify;
 use super::grant::Grant;
 use super::identity::{self, Expected};
 use super::scope::{access_of, missing, scopes_for};
 use super::server::Endpoints;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::credentials::{AccountRecord, Refresh, Refreshed, Service};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{ApiClient, Limiter, Limits, Origins, RetryPolicy, Transport};
+use crate::http::ApiClient;
 use crate::model::Access;
 use crate::secret::Secret;
 
@@ -42,30 +43,42 @@ use crate::secret::Secret;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct OAuthFlow(Arc<Flow>);
+pub struct OAuthFlow(pub(super) Arc<Flow>);
 
-struct Flow {
-    service: Service,
-    client_id: String,
-    client_secret: Option<Secret>,
-    redirect_uri: Option<String>,
-    tenant: Option<String>,
-    access: Access,
-    login_hint: Option<String>,
-    prompt: Option<String>,
-    endpoints: Endpoints,
-    api: ApiClient,
-    clock: Arc<dyn Clock>,
+pub(super) struct Flow {
+    pub(super) service: Service,
+    pub(super) client_id: String,
+    pub(super) client_secret: Option<Secret>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) tenant: Option<String>,
+    pub(super) access: Access,
+    pub(super) login_hint: Option<String>,
+    pub(super) prompt: Option<String>,
+    pub(super) endpoints: Endpoints,
+    pub(super) api: ApiClient,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// Where the user's browser must go, and what to keep until it comes back.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Authorization {
     /// The address to visit. It is good for one sign-in.
     pub url: Url,
     /// What [`OAuthFlow::complete`] needs.
     pub pending: PendingAuthorization,
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query holds what only this user's browser may know.
+        let mut url = self.url.clone();
+        url.set_query(None);
+        formatter
+            .debug_struct("Authorization")
+            .field("url", &url.as_str())
+            .field("pending", &self.pending)
+            .finish()
+    }
 }
 
 /// What became of a revocation.
@@ -412,183 +425,8 @@ impl fmt::Debug for OAuthFlow {
     }
 }
 
-/// The settings of an [`OAuthFlow`].
-#[derive(Clone, Debug)]
-pub struct OAuthFlowBuilder {
-    service: Service,
-    client_id: String,
-    client_secret: Option<Secret>,
-    redirect_uri: Option<String>,
-    tenant: Option<String>,
-    access: Access,
-    login_hint: Option<String>,
-    prompt: Option<String>,
-    endpoints: Option<Endpoints>,
-    transport: Option<Arc<dyn Transport>>,
-    clock: Option<Arc<dyn Clock>>,
-    retry: RetryPolicy,
-}
-
-impl OAuthFlowBuilder {
-    fn new(service: Service, client_id: String) -> Self {
-        Self {
-            service,
-            client_id,
-            client_secret: None,
-            redirect_uri: None,
-            tenant: None,
-            access: Access::default(),
-            login_hint: None,
-            prompt: None,
-            endpoints: None,
-            transport: None,
-            clock: None,
-            retry: RetryPolicy::default(),
-        }
-    }
-
-    /// The application's secret. Google gives desktop applications one too and wants it; Microsoft's public clients have
-    /// none.
-    #[must_use]
-    pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.client_secret = Some(secret.into());
-        self
-    }
-
-    /// Where browsers come back to: registered with the service, character by character; for loopback addresses any
-    /// port.
-    #[must_use]
-    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
-        self.redirect_uri = Some(redirect_uri.into());
-        self
-    }
-
-    /// Whose accounts may sign in with Microsoft: `common` (the default: all), `organizations`, `consumers`, or one
-    /// directory's id or domain. Without meaning for Google.
-    #[must_use]
-    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Some(tenant.into());
-        self
-    }
-
-    /// What to ask users for; by default to read, change and send mail.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> Self {
-        self.access = access;
-        self
-    }
-
-    /// Suggests to the service whose sign-ins these are.
-    #[must_use]
-    pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
-        self.login_hint = Some(hint.into());
-        self
-    }
-
-    /// What the service must ask users; see [`SignInOptions::prompt`]. By default Google asks for consent each time, without
-    /// which it gives no refresh token the second time, and both let users choose an account.
-    #[must_use]
-    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = Some(prompt.into());
-        self
-    }
-
-    /// Another server in place of the service's own. For Microsoft they must be for the flow's tenant.
-    #[must_use]
-    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
-        self.endpoints = Some(endpoints);
-        self
-    }
-
-    /// The HTTP client to use; by default a `ReqwestTransport` (feature `reqwest`).
-    #[must_use]
-    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// The clock to use in place of the system's.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// How often and how patiently requests to the token endpoint are repeated.
-    #[must_use]
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Builds the flow.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] when the client id is missing, the redirect address or the tenant is none, an
-    /// endpoint is not confidential, or there is no HTTP client.
-    pub fn build(self) -> Result<OAuthFlow> {
-        if self.client_id.trim().is_empty() {
-            return Err(configuration("the client id is missing"));
-        }
-        if let Some(redirect_uri) = &self.redirect_uri {
-            require_redirect(redirect_uri.clone())?;
-        }
-        let tenant = (self.service == Service::Microsoft)
-            .then(|| self.tenant.unwrap_or_else(|| "common".to_owned()));
-        let endpoints = match (self.endpoints, &tenant) {
-            (Some(endpoints), _) => endpoints,
-            (None, Some(tenant)) => Endpoints::microsoft(tenant)?,
-            (None, None) => Endpoints::google()?,
-        };
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => default_transport()?,
-        };
-        let clock = self
-            .clock
-            .unwrap_or_else(|| Arc::new(SystemClock::new()) as Arc<dyn Clock>);
-        let mut places = vec![endpoints.authorize.clone(), endpoints.token.clone()];
-        places.extend(endpoints.revoke.clone());
-        let api = ApiClient {
-            transport,
-            tokens: None,
-            clock: Arc::clone(&clock),
-            retry: self.retry,
-            // Sign-ins of many users at once; the services do not say how many they take.
-            limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
-            origins: Origins::new(&places, &[])?,
-            classify,
-        };
-        Ok(OAuthFlow(Arc::new(Flow {
-            service: self.service,
-            client_id: self.client_id,
-            client_secret: self.client_secret,
-            redirect_uri: self.redirect_uri,
-            tenant,
-            access: self.access,
-            login_hint: self.login_hint,
-            prompt: self.prompt,
-            endpoints,
-            api,
-            clock,
-        })))
-    }
-}
-
-#[cfg(feature = "reqwest")]
-fn default_transport() -> Result<Arc<dyn Transport>> {
-    Ok(Arc::new(crate::http::ReqwestTransport::new()?))
-}
-
-#[cfg(not(feature = "reqwest"))]
-fn default_transport() -> Result<Arc<dyn Transport>> {
-    Err(configuration(
-        "without the feature `reqwest` the flow needs a transport",
-    ))
-}
-
 /// The text is kept as it is: services compare it character by character.
-fn require_redirect(redirect_uri: String) -> Result<RedirectUrl> {
+pub(super) fn require_redirect(redirect_uri: String) -> Result<RedirectUrl> {
     let redirect = RedirectUrl::new(redirect_uri)
         .map_err(|error| configuration("the redirect address is no address").with_source(error))?;
     if redirect.url().fragment().is_some() {
@@ -606,6 +444,6 @@ fn code_refused(error: Error) -> Error {
     }
 }
 
-fn configuration(message: &'static str) -> Error {
+pub(super) fn configuration(message: &'static str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }

@@ -11,6 +11,7 @@
 //!
 //! A desktop or command-line host receives the browser with a `LoopbackReceiver` (feature `loopback`).
 
+mod builder;
 mod callback;
 mod endpoint;
 mod error;
@@ -22,9 +23,10 @@ mod loopback;
 mod scope;
 mod server;
 
+pub use builder::OAuthFlowBuilder;
 pub use callback::PendingAuthorization;
 pub use error::Refusal;
-pub use flow::{Authorization, OAuthFlow, OAuthFlowBuilder, Revoked, SignInOptions};
+pub use flow::{Authorization, OAuthFlow, Revoked, SignInOptions};
 pub use grant::Grant;
 #[cfg(feature = "loopback")]
 pub use loopback::LoopbackReceiver;
