@@ -2,21 +2,19 @@
 //! attachments is decided here; fetching what is missing is `reading.rs`'s.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::DateTime;
-use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::mime;
 use crate::model::{
-    Attachment, AttachmentId, ByteStream, Change, Detail, Folder, FolderId, FolderRole, Header,
-    Keyword, Message, MessageId, Profile, ThreadId,
+    Attachment, AttachmentId, Change, Detail, Folder, FolderId, FolderRole, Header, Keyword,
+    Message, MessageId, Profile, ThreadId,
 };
 
 /// Gmail's own labels that are for something
@@ -232,7 +230,12 @@ impl Leaf<'_> {
 
 /// The bytes that a body carries with it, if they are base64 at all.
 pub(super) fn bytes(body: &wire::PartBody) -> Option<Vec<u8>> {
-    BASE64URL.decode(body.data.as_deref()?).ok()
+    base64url(body.data.as_deref()?.as_bytes())
+}
+
+/// Bytes that travelled as base64url, padded or not.
+pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    BASE64URL.decode(text).ok()
 }
 
 fn header<'a>(part: &'a wire::Part, name: &str) -> Option<&'a str> {
@@ -441,171 +444,4 @@ pub(super) fn is_sent_as(message: &wire::Message, token: &str) -> bool {
         .and_then(|payload| header(payload, mime::KEY_HEADER))
         .is_some_and(|value| value.trim() == token);
     marked && labels.any(|label| label == "SENT")
-}
-
-/// The bytes that a JSON answer carries as base64url in its field `field`, decoded as they come, so that no message or
-/// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; a message
-/// is never empty, so there it is an error.
-pub(super) fn decoded(answer: ByteStream, field: &'static str) -> ByteStream {
-    let scanner = FieldScanner {
-        field,
-        depth: 0,
-        text: Text::Outside,
-        last: Vec::new(),
-        is_value: false,
-        wanted: false,
-        found: false,
-        ended: false,
-        pending: Vec::new(),
-    };
-    stream::try_unfold(Some((answer, scanner)), |state| async move {
-        let Some((mut answer, mut scanner)) = state else {
-            return Ok(None);
-        };
-        Ok(match answer.try_next().await? {
-            Some(chunk) => {
-                let bytes = scanner.push(&chunk)?;
-                Some((bytes, Some((answer, scanner))))
-            }
-            None => Some((scanner.finish()?, None)),
-        })
-    })
-    .try_filter(|bytes| std::future::ready(!bytes.is_empty()))
-    .boxed()
-}
-
-/// Finds one text field of an object in JSON that comes piece by piece.
-struct FieldScanner {
-    field: &'static str,
-    depth: usize,
-    text: Text,
-    /// The text that was read last, as far as it is worth comparing.
-    last: Vec<u8>,
-    /// Whether a colon came after the last key.
-    is_value: bool,
-    /// Whether the text being read is the one that is looked for.
-    wanted: bool,
-    found: bool,
-    ended: bool,
-    /// Characters of base64 that do not make whole bytes yet.
-    pending: Vec<u8>,
-}
-
-/// Where in a JSON text the scanner stands.
-enum Text {
-    Outside,
-    Inside,
-    Escaped,
-    /// After `\u`, with the digits so far.
-    Unicode(u32, u8),
-}
-
-impl FieldScanner {
-    fn push(&mut self, chunk: &[u8]) -> io::Result<bytes::Bytes> {
-        for byte in chunk {
-            match self.text {
-                Text::Outside => self.outside(*byte),
-                Text::Inside => match byte {
-                    b'"' => {
-                        self.text = Text::Outside;
-                        self.wanted = false;
-                    }
-                    b'\\' => self.text = Text::Escaped,
-                    byte => self.keep(*byte),
-                },
-                Text::Escaped if *byte == b'u' => self.text = Text::Unicode(0, 0),
-                Text::Escaped => {
-                    self.text = Text::Inside;
-                    self.keep(*byte);
-                }
-                Text::Unicode(value, digits) => {
-                    let digit = char::from(*byte).to_digit(16).ok_or_else(malformed)?;
-                    let value = value * 16 + digit;
-                    if digits < 3 {
-                        self.text = Text::Unicode(value, digits + 1);
-                    } else {
-                        self.text = Text::Inside;
-                        self.keep(u8::try_from(value).unwrap_or(b'?'));
-                    }
-                }
-            }
-        }
-        let whole = self.pending.len() / 4 * 4;
-        let rest = self.pending.split_off(whole);
-        let bytes = decode(&std::mem::replace(&mut self.pending, rest))?;
-        Ok(bytes.into())
-    }
-
-    fn finish(mut self) -> io::Result<bytes::Bytes> {
-        if !self.ended {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the answer breaks off",
-            ));
-        }
-        if !self.found && self.field == RAW {
-            return Err(malformed());
-        }
-        decode(&std::mem::take(&mut self.pending)).map(bytes::Bytes::from)
-    }
-
-    fn outside(&mut self, byte: u8) {
-        match byte {
-            b'"' => {
-                self.text = Text::Inside;
-                self.wanted =
-                    self.depth == 1 && self.is_value && self.last == self.field.as_bytes();
-                self.found |= self.wanted;
-                self.last.clear();
-                self.is_value = false;
-            }
-            b':' => self.is_value = true,
-            b',' => {
-                self.is_value = false;
-                self.last.clear();
-            }
-            b'{' | b'[' => {
-                self.depth += 1;
-                self.is_value = false;
-                self.last.clear();
-            }
-            b'}' | b']' => {
-                self.depth = self.depth.saturating_sub(1);
-                self.ended |= self.depth == 0;
-            }
-            _ => {}
-        }
-    }
-
-    fn keep(&mut self, byte: u8) {
-        if !self.wanted {
-            // Only field names are compared, and those are short.
-            if self.last.len() < 16 {
-                self.last.push(byte);
-            }
-            return;
-        }
-        match byte {
-            b'=' | b'\r' | b'\n' => {}
-            b'+' => self.pending.push(b'-'),
-            b'/' => self.pending.push(b'_'),
-            byte => self.pending.push(byte),
-        }
-    }
-}
-
-/// The field that holds a whole message.
-pub(super) const RAW: &str = "raw";
-/// The field that holds an attachment's bytes.
-pub(super) const DATA: &str = "data";
-
-fn decode(text: &[u8]) -> io::Result<Vec<u8>> {
-    BASE64URL.decode(text).map_err(|_| malformed())
-}
-
-fn malformed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the answer does not hold the bytes that were asked for",
-    )
 }

@@ -1,9 +1,10 @@
-//! Listing, reading messages, and the bytes of messages and attachments: what takes more than one request. The requests
-//! are `api.rs`'s, what their answers mean is `convert.rs`'s.
+//! Listing, reading messages, and the bytes of messages and attachments: what takes more than one request, or more bytes
+//! than memory should hold. The requests are `api.rs`'s, what their answers mean is `convert.rs`'s.
 
 use std::collections::HashMap;
+use std::io;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use mail_parser::{MessageParser, PartType};
 
 use super::api::{Api, Format, LONGEST_PAGE};
@@ -20,6 +21,11 @@ const PAGE: u32 = 50;
 
 /// How much of a message is held in memory to take one part out of it, where the service has no other way to it.
 const LARGEST_PARSED: usize = 160 * 1024 * 1024;
+
+/// The field that holds a whole message.
+const RAW: &str = "raw";
+/// The field that holds an attachment's bytes.
+const DATA: &str = "data";
 
 /// One page of a listing, each message read as far as asked.
 pub(super) async fn list(
@@ -146,7 +152,7 @@ async fn fetch_bodies(api: &Api, message: &wire::Message) -> Result<HashMap<Stri
 /// The whole message.
 pub(super) async fn raw(api: &Api, id: &MessageId) -> Result<ByteStream> {
     let answer = api.raw(id.as_str()).await?;
-    Ok(convert::decoded(answer, convert::RAW))
+    Ok(decoded(answer, RAW))
 }
 
 /// One attachment. Its id is the part's place in the message; the service's own token for the bytes differs from one
@@ -168,7 +174,7 @@ pub(super) async fn attachment(
     if let Some(token) = leaf.token() {
         let request = api.attachment(message.as_str(), token)?;
         let answer = api.client.stream(request).await?;
-        return Ok(convert::decoded(answer, convert::DATA));
+        return Ok(decoded(answer, DATA));
     }
     let bytes = match leaf.bytes() {
         Some(bytes) => bytes,
@@ -211,7 +217,7 @@ fn part_of(message: &[u8], path: &[usize]) -> Option<Vec<u8>> {
     })
 }
 
-fn unreadable(error: std::io::Error) -> Error {
+fn unreadable(error: io::Error) -> Error {
     Error::new(
         ErrorKind::Network,
         "the message broke off while it was read",
@@ -221,4 +227,166 @@ fn unreadable(error: std::io::Error) -> Error {
 
 fn no_such_part() -> Error {
     Error::new(ErrorKind::NotFound, "the message has no such attachment")
+}
+
+/// The bytes that a JSON answer carries as base64url in its field `field`, decoded as they come, so that no message or
+/// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; a message
+/// is never empty, so there it is an error.
+fn decoded(answer: ByteStream, field: &'static str) -> ByteStream {
+    let scanner = FieldScanner {
+        field,
+        depth: 0,
+        text: Text::Outside,
+        last: Vec::new(),
+        is_value: false,
+        wanted: false,
+        found: false,
+        ended: false,
+        pending: Vec::new(),
+    };
+    stream::try_unfold(Some((answer, scanner)), |state| async move {
+        let Some((mut answer, mut scanner)) = state else {
+            return Ok(None);
+        };
+        Ok(match answer.try_next().await? {
+            Some(chunk) => {
+                let bytes = scanner.push(&chunk)?;
+                Some((bytes, Some((answer, scanner))))
+            }
+            None => Some((scanner.finish()?, None)),
+        })
+    })
+    .try_filter(|bytes| std::future::ready(!bytes.is_empty()))
+    .boxed()
+}
+
+/// Finds one text field of an object in JSON that comes piece by piece.
+struct FieldScanner {
+    field: &'static str,
+    depth: usize,
+    text: Text,
+    /// The text that was read last, as far as it is worth comparing.
+    last: Vec<u8>,
+    /// Whether a colon came after the last key.
+    is_value: bool,
+    /// Whether the text being read is the one that is looked for.
+    wanted: bool,
+    found: bool,
+    ended: bool,
+    /// Characters of base64 that do not make whole bytes yet.
+    pending: Vec<u8>,
+}
+
+/// Where in a JSON text the scanner stands.
+enum Text {
+    Outside,
+    Inside,
+    Escaped,
+    /// After `\u`, with the digits so far.
+    Unicode(u32, u8),
+}
+
+impl FieldScanner {
+    fn push(&mut self, chunk: &[u8]) -> io::Result<bytes::Bytes> {
+        for byte in chunk {
+            match self.text {
+                Text::Outside => self.outside(*byte),
+                Text::Inside => match byte {
+                    b'"' => {
+                        self.text = Text::Outside;
+                        self.wanted = false;
+                    }
+                    b'\\' => self.text = Text::Escaped,
+                    byte => self.keep(*byte),
+                },
+                Text::Escaped if *byte == b'u' => self.text = Text::Unicode(0, 0),
+                Text::Escaped => {
+                    self.text = Text::Inside;
+                    self.keep(*byte);
+                }
+                Text::Unicode(value, digits) => {
+                    let digit = char::from(*byte).to_digit(16).ok_or_else(malformed)?;
+                    let value = value * 16 + digit;
+                    if digits < 3 {
+                        self.text = Text::Unicode(value, digits + 1);
+                    } else {
+                        self.text = Text::Inside;
+                        self.keep(u8::try_from(value).unwrap_or(b'?'));
+                    }
+                }
+            }
+        }
+        let whole = self.pending.len() / 4 * 4;
+        let rest = self.pending.split_off(whole);
+        let bytes = decode(&std::mem::replace(&mut self.pending, rest))?;
+        Ok(bytes.into())
+    }
+
+    fn finish(mut self) -> io::Result<bytes::Bytes> {
+        if !self.ended {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the answer breaks off",
+            ));
+        }
+        if !self.found && self.field == RAW {
+            return Err(malformed());
+        }
+        decode(&std::mem::take(&mut self.pending)).map(bytes::Bytes::from)
+    }
+
+    fn outside(&mut self, byte: u8) {
+        match byte {
+            b'"' => {
+                self.text = Text::Inside;
+                self.wanted =
+                    self.depth == 1 && self.is_value && self.last == self.field.as_bytes();
+                self.found |= self.wanted;
+                self.last.clear();
+                self.is_value = false;
+            }
+            b':' => self.is_value = true,
+            b',' => {
+                self.is_value = false;
+                self.last.clear();
+            }
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.is_value = false;
+                self.last.clear();
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.ended |= self.depth == 0;
+            }
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if !self.wanted {
+            // Only field names are compared, and those are short.
+            if self.last.len() < 16 {
+                self.last.push(byte);
+            }
+            return;
+        }
+        match byte {
+            b'=' | b'\r' | b'\n' => {}
+            b'+' => self.pending.push(b'-'),
+            b'/' => self.pending.push(b'_'),
+            byte => self.pending.push(byte),
+        }
+    }
+}
+
+fn decode(text: &[u8]) -> io::Result<Vec<u8>> {
+    convert::base64url(text).ok_or_else(malformed)
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the answer does not hold the bytes that were asked for",
+    )
 }
