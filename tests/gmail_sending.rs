@@ -118,6 +118,17 @@ async fn a_send_whose_answer_does_not_settle_it_is_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_first_step_that_fails_has_sent_nothing_however_it_failed() {
+    for access in [Access::default(), Access::SEND] {
+        let service = Scripted::new(|_| Reply::Lost);
+        let gmail = connect(&service).with_access(access);
+        let error = gmail.prepare(&outgoing(), &key()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network);
+        assert_eq!(error.delivery(), Delivery::NotSent);
+    }
+}
+
+#[tokio::test]
 async fn a_send_that_was_refused_for_its_rate_is_repeated() {
     let service = Scripted::new({
         let tries = Mutex::new(0);
@@ -175,11 +186,14 @@ async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been()
             }
         )
     };
-    let confirm = async |draft_answer: Reply, thread: Reply| {
+    let confirm = async |draft_answer: Reply, thread: Reply, listed: serde_json::Value| {
+        let listed = Reply::json(json!({"messages": listed}));
         let service = Scripted::new(move |request: &Request| match request.line().as_str() {
             "POST /upload/gmail/v1/users/me/drafts" => draft(),
             "GET /gmail/v1/users/me/drafts/r-1" => draft_answer.clone(),
             "GET /gmail/v1/users/me/threads/t1" => thread.clone(),
+            "GET /gmail/v1/users/me/messages" => listed.clone(),
+            "GET /gmail/v1/users/me/messages/m2" => Reply::json(copy("SENT", "outbox-17")),
             other => panic!("{other}"),
         });
         let gmail = connect(&service);
@@ -191,19 +205,27 @@ async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been()
     let nothing = || thread(json!(null));
 
     assert_eq!(
-        confirm(draft(), nothing()).await.unwrap(),
+        confirm(draft(), nothing(), json!(null)).await.unwrap(),
         Confirmation::NotSent
     );
     let found = thread(json!([null, {"id": "m0"}, copy("SENT", "outbox-17")]));
-    assert_eq!(confirm(gone(), found).await.unwrap(), sent);
+    assert_eq!(confirm(gone(), found, json!(null)).await.unwrap(), sent);
     let another = thread(json!([
         copy("SENT", "outbox-16"),
         copy("INBOX", "outbox-17")
     ]));
-    assert!(later(&confirm(gone(), another).await.unwrap()));
-    assert!(later(&confirm(gone(), nothing()).await.unwrap()));
-    assert!(later(&confirm(gone(), gone()).await.unwrap()));
-    let failing = confirm(Reply::status(503), nothing()).await;
+    assert!(later(&confirm(gone(), another, json!(null)).await.unwrap()));
+    assert!(later(
+        &confirm(gone(), nothing(), json!(null)).await.unwrap()
+    ));
+    assert!(later(&confirm(gone(), gone(), json!(null)).await.unwrap()));
+    let elsewhere = confirm(gone(), gone(), json!([{"id": "m2"}])).await;
+    assert_eq!(
+        elsewhere.unwrap(),
+        sent,
+        "a sent draft may leave its conversation"
+    );
+    let failing = confirm(Reply::status(503), nothing(), json!(null)).await;
     assert_eq!(failing.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 

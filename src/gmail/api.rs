@@ -66,6 +66,8 @@ pub(super) enum Format {
     Full,
     /// Only the tree of parts.
     Parts,
+    /// Labels, and the header that names a send.
+    Mark,
 }
 
 /// The headers that a list of messages shows.
@@ -82,6 +84,9 @@ const LISTED_HEADERS: [&str; 11] = [
     "In-Reply-To",
     "References",
 ];
+
+/// What tells whether a message is what a send made.
+const MARK_FIELDS: &str = "id,threadId,labelIds,payload/headers";
 
 /// One mailbox at Gmail.
 #[derive(Clone, Debug)]
@@ -189,14 +194,17 @@ impl Api {
             "format",
             match format {
                 Format::Minimal => "minimal",
-                Format::Metadata => "metadata",
+                Format::Metadata | Format::Mark => "metadata",
                 Format::Full | Format::Parts => "full",
             },
         );
-        if format == Format::Metadata {
-            for header in LISTED_HEADERS {
-                query.append_pair("metadataHeaders", header);
-            }
+        let headers = match format {
+            Format::Metadata => LISTED_HEADERS.as_slice(),
+            Format::Mark => &[KEY_HEADER],
+            _ => &[],
+        };
+        for header in headers {
+            query.append_pair("metadataHeaders", header);
         }
         drop(query);
         let known = "id,threadId,labelIds,snippet,internalDate,sizeEstimate";
@@ -205,6 +213,7 @@ impl Api {
             Format::Metadata => fields(&mut url, &format!("{known},payload/headers")),
             Format::Full => fields(&mut url, &format!("{known},payload")),
             Format::Parts => fields(&mut url, "payload"),
+            Format::Mark => fields(&mut url, MARK_FIELDS),
         }
         let cost = Cost::units(units::MESSAGES_GET);
         Ok(ApiRequest::read("gmail.messages.get", url, cost))
@@ -271,7 +280,7 @@ impl Api {
         url.query_pairs_mut()
             .append_pair("format", "metadata")
             .append_pair("metadataHeaders", KEY_HEADER);
-        fields(&mut url, "messages(id,threadId,labelIds,payload/headers)");
+        fields(&mut url, &format!("messages({MARK_FIELDS})"));
         let cost = Cost::units(units::THREADS_GET);
         let request = ApiRequest::read("gmail.threads.get", url, cost);
         self.client.json(request).await

@@ -24,36 +24,45 @@ use crate::model::{
 };
 use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 
-/// One mailbox at Gmail, over its REST API.
-///
-/// Labels are folders here, and a message can be in any number of them. `UNREAD`, `STARRED`, `IMPORTANT` and `DRAFT` are
-/// keywords too; there are no others.
-///
-/// Reading messages costs 20 quota units each with any detail; a list costs that for each of its messages, unless it is
-/// of [`Detail::Ids`] (<https://developers.google.com/workspace/gmail/api/reference/quota>).
-///
-/// A send is prepared as a draft, which the user sees until it is dispatched, or, with [`Access::SEND`] and no access to
-/// drafts, as an upload that lacks its end.
+/// A Gmail mailbox, personal or of a Workspace, over its REST API.
 ///
 /// ```no_run
 /// use std::sync::Arc;
 ///
 /// use postroom::credentials::TokenSource;
 /// use postroom::http::{Connection, ReqwestTransport};
-/// use postroom::{Access, Detail, Gmail, MailProvider, PageRequest, Query, Result};
+/// use postroom::{Detail, Gmail, MailProvider, PageRequest, Query};
 ///
-/// async fn newest(tokens: Arc<dyn TokenSource>) -> Result<()> {
-///     let transport = Arc::new(ReqwestTransport::new()?);
-///     let gmail = Gmail::new(Connection::new(transport, tokens))?.with_access(Access::READ);
-///     let page = gmail
-///         .list(&Query::inbox(), Detail::Headers, PageRequest::first().with_size(10))
-///         .await?;
-///     for message in page.items {
-///         println!("{}", message?.subject.unwrap_or_default());
-///     }
-///     Ok(())
+/// # async fn newest(tokens: Arc<dyn TokenSource>) -> postroom::Result<()> {
+/// let transport = Arc::new(ReqwestTransport::new()?);
+/// let gmail = Gmail::new(Connection::new(transport, tokens))?;
+/// let page = gmail
+///     .list(&Query::inbox(), Detail::Headers, PageRequest::first())
+///     .await?;
+/// for message in page.items {
+///     println!("{}", message?.subject.unwrap_or_default());
 /// }
+/// # Ok(())
+/// # }
 /// ```
+///
+/// # What is particular to Gmail
+/// * Labels are folders, and a message can be in any number of them. Read, starred, important and draft are keywords;
+///   there are no others, and drafts are made and unmade by Gmail alone. A label whose name has slashes is a child of
+///   the label that is called as what stands before one, if there is such a label.
+/// * [`Change::Archive`] takes a message out of the inbox; its labels stay. [`Change::MoveTo`] without `from` takes it out of
+///   inbox, spam and trash. Nothing can be moved into or out of sent mail and drafts. More than ten messages are changed in
+///   one request, in which an id that is not there may go unnoticed.
+/// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
+///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
+/// * A query can name labels of the user's own only where everything else must hold too, not within `Or` and `Not`.
+///   Instants count as whole seconds. `InRole(Archive)` is received mail that is not in the inbox.
+/// * An attachment's id is its place in the message. [`attachment`](MailProvider::attachment) takes two requests: Gmail's own
+///   name for its bytes does not last.
+/// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent; with [`Access::READ`] too, what became
+///   of it can be proved either way. With [`Access::SEND`] alone the message is uploaded but for its end, which the ticket
+///   holds, for as long as Gmail keeps an upload: about a week. Messages have at most 35 MiB, files in base64 included. Gmail
+///   gives every message a `Message-ID` of its own.
 #[derive(Clone, Debug)]
 pub struct Gmail {
     connection: Connection,
@@ -63,7 +72,7 @@ pub struct Gmail {
 }
 
 impl Gmail {
-    /// The mailbox of the user whose tokens the connection has, at Google, with [`Access::default`].
+    /// The mailbox of the user whose tokens `connection` carries, with [`Access::default`].
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when the service's address cannot be used.
@@ -80,17 +89,17 @@ impl Gmail {
         })
     }
 
-    /// Another address for the service, such as the emulator's. `gmail/v1/…`, `upload/gmail/v1/…` and `batch/gmail/v1`
-    /// are appended to it.
+    /// Uses another service with Gmail's own paths below this address, which begin with `gmail/v1/`, `upload/gmail/v1/` and
+    /// `batch/gmail/v1`: a proxy or an emulator.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when it is neither `https` nor on a loopback address.
+    /// [`ErrorKind::Configuration`] unless it is `https`, or `http` on a loopback address.
     pub fn with_api_endpoint(mut self, endpoint: Url) -> Result<Self> {
         self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?;
         Ok(self)
     }
 
-    /// What was granted. What it does not cover is refused without asking the service.
+    /// Says what the user has granted. Calls beyond it are refused before anything is sent.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
@@ -98,11 +107,10 @@ impl Gmail {
         self
     }
 
-    /// Another mailbox than the token's own user's, by its address: for service accounts that act for their
-    /// organisation's users.
+    /// Opens the mailbox of another user, by address. Gmail allows it to a service account that acts for this user.
     #[must_use]
-    pub fn with_user(mut self, address: impl Into<String>) -> Self {
-        self.api = self.api.with_user(address.into());
+    pub fn with_user(mut self, user: impl Into<String>) -> Self {
+        self.api = self.api.with_user(user.into());
         self
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::api::{Api, LARGEST_MESSAGE};
-use super::{convert, wire};
+use super::api::{Api, Format, LARGEST_MESSAGE};
+use super::query::Search;
+use super::{batch, convert, wire};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Answer, Replay, protocol};
 use crate::mime;
@@ -30,6 +30,12 @@ const PIECE: u64 = 32 * UNIT;
 
 /// When asking again what became of a draft may help: sent copies can appear late.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Among how many of the newest sent messages a copy is looked for, at 20 quota units each.
+const NEWEST: u32 = 50;
+
+/// How many seconds the host's clock may be ahead of Gmail's.
+const CLOCK_ERROR: i64 = 3_600;
 
 /// What the second step needs to know, as text of this shape.
 #[derive(Serialize, Deserialize)]
@@ -51,6 +57,8 @@ enum Way {
         thread: Option<String>,
         /// What the message's key header says.
         key: String,
+        /// When it was made, in seconds since 1970.
+        prepared_at: i64,
     },
     /// An upload of which only the end is missing.
     Upload {
@@ -80,10 +88,12 @@ pub(super) async fn prepare(
     }
     let thread = outgoing.thread.as_ref().map(ThreadId::as_str);
     let way = if keeps_drafts(access) {
-        prepare_draft(api, thread, message, key).await?
+        prepare_draft(api, thread, message, key).await
     } else {
-        prepare_upload(api, thread, message).await?
+        prepare_upload(api, thread, message).await
     };
+    // Whatever became of a draft or an upload, nobody received it.
+    let way = way.map_err(|error| error.with_delivery(Delivery::NotSent))?;
     let ticket = Ticket {
         version: VERSION,
         way,
@@ -121,6 +131,7 @@ async fn prepare_draft(
         message: message.id,
         thread: message.thread_id,
         key: mime::key_token(key),
+        prepared_at: api.client.clock.now().timestamp(),
     })
 }
 
@@ -133,7 +144,7 @@ async fn prepare_upload(api: &Api, thread: Option<&str>, message: Content) -> Re
     let mut stored = 0;
     let mut attempt = 1;
     while stored < start {
-        let piece = range(&message, stored, start.min(stored + PIECE));
+        let piece = message.range(stored, start.min(stored + PIECE));
         match api.upload(&session, stored, piece, length).await {
             Ok(answer) => {
                 let now = stored_so_far(&answer)?;
@@ -157,7 +168,8 @@ async fn prepare_upload(api: &Api, thread: Option<&str>, message: Content) -> Re
             }
         }
     }
-    let rest = range(&message, start, length)
+    let rest = message
+        .range(start, length)
         .to_bytes(UNIT)
         .await
         .map_err(unreadable)?;
@@ -187,33 +199,6 @@ fn stored_so_far(answer: &Answer) -> Result<u64> {
         .parse()
         .map_err(|_| protocol("the service does not say what it has of an upload"))?;
     Ok(last.saturating_add(1))
-}
-
-/// The bytes of `content` from `start` up to `end`.
-fn range(content: &Content, start: u64, end: u64) -> Content {
-    let content = content.clone();
-    let length = end.saturating_sub(start);
-    Content::new(length, move |offset| {
-        let content = content.clone();
-        async move {
-            let stream = content.read_from(start + offset).await?;
-            let left = length.saturating_sub(offset);
-            Ok(Box::pin(futures_util::stream::try_unfold(
-                (stream, left),
-                |(mut stream, left)| async move {
-                    if left == 0 {
-                        return Ok(None);
-                    }
-                    let Some(mut chunk) = stream.try_next().await? else {
-                        return Ok(None);
-                    };
-                    chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                    let left = left - chunk.len() as u64;
-                    Ok(Some((chunk, (stream, left))))
-                },
-            )) as crate::model::ByteStream)
-        }
-    })
 }
 
 fn unreadable(error: std::io::Error) -> Error {
@@ -270,7 +255,7 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
             if stored < start || stored >= length {
                 return Err(incomplete());
             }
-            let rest = range(&rest, stored - start, length - start);
+            let rest = rest.range(stored - start, length - start);
             let answer = api
                 .upload(&session, stored, rest, length)
                 .await
@@ -320,12 +305,19 @@ pub(super) async fn confirm(
 ) -> Result<Confirmation> {
     match read_ticket(ticket)? {
         Way::Draft {
-            draft, thread, key, ..
+            draft,
+            thread,
+            key,
+            prepared_at,
+            ..
         } => match api.draft(&draft).await {
             // Sending a draft deletes it, so one that is there was not sent.
             Ok(_) => Ok(Confirmation::NotSent),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                find_sent(api, access, thread.as_deref(), &key).await
+                if !access.contains(Access::READ) {
+                    return Ok(Confirmation::StillUnknown { ask_again_at: None });
+                }
+                find_sent(api, thread.as_deref(), &key, prepared_at).await
             }
             Err(error) => Err(error),
         },
@@ -342,26 +334,20 @@ pub(super) async fn confirm(
     }
 }
 
-/// Looks for the sent copy in the conversation that the draft was in. That the draft is gone is no proof: the user may
-/// have deleted it.
+/// Looks for the sent copy, by its mark. That the draft is gone is no proof: the user may have deleted it.
 async fn find_sent(
     api: &Api,
-    access: Access,
     thread: Option<&str>,
     key: &str,
+    prepared_at: i64,
 ) -> Result<Confirmation> {
-    let (Some(thread), true) = (thread, access.contains(Access::READ)) else {
-        return Ok(Confirmation::StillUnknown { ask_again_at: None });
+    let mut copy = match thread {
+        Some(thread) => in_thread(api, thread, key).await?,
+        None => None,
     };
-    let messages = match api.thread(thread).await {
-        Ok(thread) => thread.messages.unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let copy = messages
-        .into_iter()
-        .flatten()
-        .find(|message| convert::is_sent_as(message, key));
+    if copy.is_none() {
+        copy = among_newest(api, key, prepared_at).await?;
+    }
     Ok(match copy {
         Some(copy) => Confirmation::Sent(Sent::new(
             copy.id.map(MessageId::from),
@@ -371,4 +357,43 @@ async fn find_sent(
             ask_again_at: Some(api.client.clock.now() + ASK_AGAIN),
         },
     })
+}
+
+/// The sent copy, if it is in the conversation that the draft was in.
+async fn in_thread(api: &Api, thread: &str, key: &str) -> Result<Option<wire::Message>> {
+    let messages = match api.thread(thread).await {
+        Ok(thread) => thread.messages.unwrap_or_default(),
+        // It had nothing in it but the draft.
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut messages = messages.into_iter().flatten();
+    Ok(messages.find(|message| convert::is_sent_as(message, key)))
+}
+
+/// The sent copy, if it is among the last that were sent: Gmail does not promise that a sent draft stays in its
+/// conversation.
+async fn among_newest(api: &Api, key: &str, prepared_at: i64) -> Result<Option<wire::Message>> {
+    let search = Search {
+        text: Some(format!("after:{}", prepared_at.saturating_sub(CLOCK_ERROR))),
+        labels: vec!["SENT".to_owned()],
+        junk_and_trash: true,
+    };
+    let list = api.messages(&search, NEWEST, None).await?;
+    let listed = list.messages.into_iter().flatten().flatten();
+    let calls = listed
+        .filter_map(|message| message.id)
+        .map(|id| api.message(&id, Format::Mark))
+        .collect();
+    for answer in batch::send(api, calls).await {
+        let message: wire::Message = match answer {
+            Ok(answer) => answer.json().unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if convert::is_sent_as(&message, key) {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
 }
