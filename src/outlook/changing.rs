@@ -43,7 +43,8 @@ async fn set_category(api: &Api, ids: &[MessageId], name: &str, set: bool) -> Ve
         let mut calls = Vec::new();
         let mut written = Vec::new();
         for ((id, result), answer) in open.into_iter().zip(batch::send(api, reads).await) {
-            let message = answer.and_then(|answer| reading::read::<wire::Message>(&answer));
+            let message = answer
+                .and_then(|answer| reading::read::<wire::Message>("outlook.messages.get", &answer));
             match message {
                 Err(error) => *result = Err(error),
                 Ok(message) => match convert::categories(&message, name, set) {

@@ -83,7 +83,10 @@ pub(super) fn profile(user: wire::User) -> Result<Profile> {
         .into_iter()
         .flatten()
         .find(|address| !address.is_empty())
-        .ok_or_else(|| protocol("the answer names no address of the mailbox"))?;
+        .ok_or_else(|| {
+            protocol("the answer names no address of the mailbox")
+                .with_operation("outlook.users.get")
+        })?;
     let mut profile = Profile::new(address);
     profile.display_name = user.display_name.filter(|name| !name.is_empty());
     Ok(profile)
@@ -93,10 +96,15 @@ pub(super) fn profile(user: wire::User) -> Result<Profile> {
 /// parent here.
 pub(super) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) -> Vec<Folder> {
     let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+    let mut known = BTreeSet::new();
     let mut folders: Vec<Folder> = listed
         .into_iter()
         .filter_map(|listed| {
             let id = FolderId::new(listed.id?);
+            // Pages shift while they are read, so that a folder may come twice.
+            if !known.insert(id.clone()) {
+                return None;
+            }
             let role = roles.of(&id);
             let mut folder = Folder::new(id, listed.display_name.unwrap_or_default());
             folder.parent = listed.parent_folder_id.map(FolderId::new);
@@ -106,7 +114,6 @@ pub(super) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) -> Vec<Folde
             Some(folder)
         })
         .collect();
-    let known: BTreeSet<FolderId> = folders.iter().map(|folder| folder.id.clone()).collect();
     for folder in &mut folders {
         folder.parent = folder.parent.take().filter(|parent| known.contains(parent));
     }

@@ -52,11 +52,12 @@ enum Meaning {
 /// (<https://github.com/elie222/inbox-zero/issues/1844>).
 pub(super) fn needs_roles(query: &Query) -> bool {
     let mut terms = Vec::new();
-    let within = |term: &&Query| mentions(term, &|term| folder_role(term).is_some(), 0);
-    flatten(query, &mut terms, 0).is_ok() && {
-        take_folder(&mut terms);
-        terms.iter().any(within)
+    if flatten(query, &mut terms, 0).is_err() {
+        return false;
     }
+    take_folder(&mut terms);
+    let any = |test: &dyn Fn(&Query) -> bool| terms.iter().any(|term| mentions(term, test, 0));
+    any(&|term| folder_role(term).is_some()) && !any(&is_words)
 }
 
 /// What to ask for; `None` if the query means no message at all.

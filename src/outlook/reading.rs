@@ -12,11 +12,14 @@ use tokio::sync::OnceCell;
 use super::api::{Api, LONGEST_PAGE};
 use super::convert::{self, Roles};
 use super::{batch, query, wire};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, protocol};
 use crate::model::{
     Detail, Folder, FolderId, FolderRole, Message, MessageId, Page, PageRequest, PageToken, Query,
 };
+
+const FOLDERS: &str = "outlook.mailFolders.list";
+const MESSAGES: &str = "outlook.messages.list";
 
 /// How many messages a page has unless the caller says.
 const PAGE: u32 = 50;
@@ -95,7 +98,7 @@ async fn well_known(
     let mut found = Vec::new();
     for (role, answer) in roles.iter().zip(batch::send(api, calls).await) {
         match answer {
-            Ok(answer) => found.push((*role, read(&answer)?)),
+            Ok(answer) => found.push((*role, read("outlook.mailFolders.get", &answer)?)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -127,7 +130,10 @@ async fn read_below(api: &Api, folders: &mut Vec<wire::MailFolder>) -> Result<()
         let calls = parents.iter().map(|id| api.child_folders(id)).collect();
         for answer in batch::send(api, calls).await {
             match answer {
-                Ok(answer) => read_pages(api, read(&answer)?, folders).await?,
+                Ok(answer) => {
+                    let page = read(FOLDERS, &answer)?;
+                    read_pages(api, page, folders).await?;
+                }
                 // Deleted since it was listed.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -144,11 +150,11 @@ async fn read_pages(
     folders: &mut Vec<wire::MailFolder>,
 ) -> Result<()> {
     loop {
-        let listed = page.value.ok_or_else(no_list)?;
+        let listed = page.value.ok_or_else(|| no_list(FOLDERS))?;
         let readable = |folder: Box<RawValue>| wire::salvage(folder.get().as_bytes());
         folders.extend(listed.into_iter().filter_map(readable));
         match page.next_link {
-            Some(link) => page = api.next_page("outlook.mailFolders.list", &link).await?,
+            Some(link) => page = api.next_page(FOLDERS, &link).await?,
             None => return Ok(()),
         }
     }
@@ -179,7 +185,7 @@ pub(super) async fn list(
     let token = page.token.as_ref().map(PageToken::as_str);
     let listed = async {
         match token {
-            Some(link) => api.next_page("outlook.messages.list", link).await,
+            Some(link) => api.next_page(MESSAGES, link).await,
             None => api.messages(&search, detail, size).await,
         }
     };
@@ -196,7 +202,7 @@ pub(super) async fn list(
     };
     let items = listed
         .value
-        .ok_or_else(no_list)?
+        .ok_or_else(|| no_list(MESSAGES))?
         .iter()
         .map(|item| message(item.get().as_bytes(), detail))
         .filter(|item| !item.as_ref().is_ok_and(is_hidden))
@@ -222,19 +228,19 @@ pub(super) async fn get(
 }
 
 fn message(json: &[u8], detail: Detail) -> Result<Message> {
-    let operation = "outlook.messages.get";
     wire::salvage(json)
         .ok_or_else(|| protocol("a message came that is no JSON object"))
         .and_then(|message| convert::message(message, detail))
-        .map_err(|error| error.with_operation(operation))
+        .map_err(|error| error.with_operation("outlook.messages.get"))
 }
 
-/// The answer to a part of a batch.
-pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    wire::salvage(&answer.body)
-        .ok_or_else(|| protocol("a part of a batch has another shape than documented"))
+/// The answer to a call that went through a batch.
+pub(super) fn read<T: DeserializeOwned>(operation: &'static str, answer: &Answer) -> Result<T> {
+    wire::salvage(&answer.body).ok_or_else(|| {
+        protocol("the answer has another shape than documented").with_operation(operation)
+    })
 }
 
-fn no_list() -> crate::error::Error {
-    protocol("the answer has no list").with_operation("outlook.list")
+fn no_list(operation: &'static str) -> Error {
+    protocol("the answer has no list").with_operation(operation)
 }

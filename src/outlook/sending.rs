@@ -271,7 +271,7 @@ pub(super) async fn confirm(api: &Api, ticket: &SendTicket) -> Result<Confirmati
         ask_again_at: Some(api.client.clock.now() + ASK_AGAIN),
     };
     let message: wire::Message = match state {
-        Ok(answer) => reading::read(&answer)?,
+        Ok(answer) => reading::read("outlook.messages.get", &answer)?,
         // On its way to the sent items, or deleted since.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(unknown),
         Err(error) => return Err(error),
@@ -284,7 +284,7 @@ pub(super) async fn confirm(api: &Api, ticket: &SendTicket) -> Result<Confirmati
         // What lies in the outbox was accepted, and is a draft until it leaves.
         Some(true) => {
             let outbox: wire::MailFolder = match outbox {
-                Ok(answer) => reading::read(&answer)?,
+                Ok(answer) => reading::read("outlook.mailFolders.get", &answer)?,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return Ok(Confirmation::NotSent);
                 }

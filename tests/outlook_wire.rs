@@ -1,0 +1,973 @@
+//! Outlook as it is at its most awkward: what the provider asks for, and what it makes of answers that no careful server
+//! would give. Sending is in `outlook_sending.rs`.
+#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+
+#[path = "support/outlook.rs"]
+mod outlook;
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use outlook::{batched, calls, connect, parts};
+use postroom::{
+    Access, AttachmentId, Change, Delivery, Detail, ErrorKind, FolderId, FolderRole, Keyword,
+    MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
+};
+use scripted::{Reply, Request, Scripted, read};
+use serde_json::{Value, json};
+
+fn ids(ids: &[&str]) -> Vec<MessageId> {
+    ids.iter().map(|id| MessageId::from(*id)).collect()
+}
+
+fn message(id: &str) -> Value {
+    json!({
+        "@odata.etag": "W/\"1\"", "id": id, "conversationId": "c1", "parentFolderId": "f-inbox", "isRead": false,
+        "isDraft": false, "flag": {"flagStatus": "notFlagged"}, "importance": "normal", "categories": [],
+        "receivedDateTime": "2026-11-22T08:00:00Z", "sentDateTime": "2026-11-22T07:59:58Z",
+        "subject": format!("About {id}"), "bodyPreview": "Hello",
+        "from": {"emailAddress": {"name": "Billing", "address": "billing@shop.example"}},
+        "sender": {"emailAddress": {"name": "Billing", "address": "billing@shop.example"}},
+        "toRecipients": [{"emailAddress": {"name": "reader@outlook.example", "address": "reader@outlook.example"}}],
+        "ccRecipients": [], "bccRecipients": [], "replyTo": [],
+        "internetMessageId": "<1@shop.example>",
+    })
+}
+
+fn error(code: &str) -> Value {
+    json!({"error": {"code": code, "message": "planted content", "innerError": {"request-id": "r-1"}}})
+}
+
+/// The last segment of a path but for what is done with it: a message's or folder's id.
+fn asked_for(request: &Request) -> String {
+    let path = request.path().strip_prefix("/v1.0/me/").unwrap();
+    path.split('/').nth(1).unwrap_or_default().to_owned()
+}
+
+/// Answers for junk and trash, which every listing without a folder asks about, else by the script.
+fn with_own_folders(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+    batched(move |request| match request.path() {
+        "/v1.0/me/mailFolders/junkemail" => Reply::json(json!({"id": "f-junk"})),
+        "/v1.0/me/mailFolders/deleteditems" => {
+            Reply::json(json!({"id": "f-trash", "childFolderCount": 1}))
+        }
+        "/v1.0/me/mailFolders/f-trash/childFolders" => {
+            Reply::json(json!({"value": [{"id": "f-thrown-away", "childFolderCount": 0}]}))
+        }
+        path if path.starts_with("/v1.0/me/mailFolders/") && path.split('/').count() == 5 => {
+            Reply::json(json!({"id": format!("f-{}", asked_for(request))}))
+        }
+        _ => script(request),
+    })
+}
+
+#[tokio::test]
+async fn every_request_and_every_part_of_a_batch_asks_for_ids_that_stay() {
+    let service = with_own_folders(|request| match request.path() {
+        "/v1.0/me/messages" => Reply::json(json!({"value": []})),
+        "/v1.0/me" => Reply::json(json!({"mail": "reader@outlook.example"})),
+        path if path.ends_with("/$value") => Reply::text(200, "Subject: x\r\n\r\n"),
+        _ => Reply::json(message(&asked_for(request))),
+    });
+    let outlook = connect(&service);
+    outlook.profile().await.unwrap();
+    let page = PageRequest::first();
+    outlook.list(&Query::All, Detail::Full, page).await.unwrap();
+    let two = ids(&["a", "b"]);
+    outlook.get(&two, Detail::Headers).await.unwrap();
+    outlook.apply(&two, &Change::Trash).await.unwrap();
+    let raw = outlook.raw(&two[0]).await.unwrap();
+    assert_eq!(read(raw).await.unwrap(), b"Subject: x\r\n\r\n");
+    let mut requests = calls(&service);
+    requests.extend(service.requests());
+    assert!(requests.len() > 10);
+    for request in requests {
+        assert_eq!(
+            request.header("prefer"),
+            "IdType=\"ImmutableId\"",
+            "{}",
+            request.line()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_link_is_followed_as_it_is_and_to_the_service_only() {
+    let link = "https://graph.microsoft.com/v1.0/me/mailFolders/inbox/messages?$skiptoken=a%2Bb%3D&$select=id";
+    let service = Scripted::new(move |request| {
+        let next = request.query("$skiptoken").is_empty().then_some(link);
+        Reply::json(json!({"value": [], "@odata.nextLink": next}))
+    });
+    let outlook = connect(&service);
+    let inbox = Query::inbox();
+    let page = outlook
+        .list(&inbox, Detail::Ids, PageRequest::first())
+        .await
+        .unwrap();
+    let next = page.next.expect("an empty page may have a successor");
+    let page = outlook
+        .list(&inbox, Detail::Ids, PageRequest::first().with_token(next))
+        .await
+        .unwrap();
+    assert!(page.next.is_none());
+    assert_eq!(service.requests()[1].url.as_str(), link);
+    for foreign in [
+        "https://graph.microsoft.com.evil.example/v1.0/me/messages",
+        "http://graph.microsoft.com/v1.0/me/messages",
+        "https://graph.microsoft.com:8443/v1.0/me/messages",
+        "https://user@evil.example/v1.0/me/messages",
+        "not an address",
+    ] {
+        let page = PageRequest::first().with_token(PageToken::new(foreign));
+        let refused = outlook.list(&inbox, Detail::Ids, page).await.unwrap_err();
+        assert!(
+            matches!(
+                refused.kind(),
+                ErrorKind::Protocol | ErrorKind::InvalidRequest
+            ),
+            "{foreign}: {refused}"
+        );
+    }
+    assert_eq!(service.requests().len(), 2, "nothing went to another host");
+}
+
+#[tokio::test]
+async fn a_message_is_read_as_far_as_it_can_be_and_never_stops_its_page() {
+    let nulls: Value = message("x")
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|key| (key.clone(), Value::Null))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let mut bare = nulls.clone();
+    bare["id"] = "bare".into();
+    let mut odd = message("odd");
+    odd["subject"] = json!({"not": "text"});
+    odd["receivedDateTime"] = "yesterday".into();
+    odd["sentDateTime"] = "0001-01-01T00:00:00Z".into();
+    odd["toRecipients"] =
+        json!([null, {"emailAddress": null}, {"emailAddress": {"name": "Only a name"}}]);
+    odd["flag"] = json!({"flagStatus": "FLAGGED"});
+    odd["importance"] = "High".into();
+    odd["categories"] = json!(["Invoices", null]);
+    let items = json!([nulls, bare, odd, "no object", null, message("good")]);
+    let service = Scripted::new(move |_| Reply::json(json!({"value": items})));
+    let page = connect(&service)
+        .list(&Query::inbox(), Detail::Headers, PageRequest::first())
+        .await
+        .unwrap();
+    let read: Vec<_> = page.items.iter().flatten().collect();
+    let failed: Vec<_> = page
+        .items
+        .iter()
+        .filter_map(|item| item.as_ref().err())
+        .collect();
+    assert_eq!(
+        read.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(),
+        ["bare", "odd", "good"]
+    );
+    assert_eq!(failed.len(), 3);
+    assert!(
+        failed
+            .iter()
+            .all(|error| error.kind() == ErrorKind::Protocol)
+    );
+    assert_eq!(
+        (&read[0].keywords, &read[0].folders),
+        (&None, &None),
+        "unknown is not none"
+    );
+    assert_eq!(
+        (
+            read[1].subject.as_deref(),
+            read[1].received_at,
+            read[1].sent_at
+        ),
+        (None, None, None)
+    );
+    assert_eq!(
+        read[1].to.iter().map(|a| a.name()).collect::<Vec<_>>(),
+        [Some("Only a name")]
+    );
+    let keywords = [
+        Keyword::Flagged,
+        Keyword::Important,
+        Keyword::Custom("Invoices".into()),
+    ];
+    assert_eq!(read[1].keywords, Some(keywords.into()));
+    assert_eq!(read[2].subject.as_deref(), Some("About good"));
+    assert_eq!(
+        read[2].from[0].to_string(),
+        "Billing <billing@shop.example>"
+    );
+    assert_eq!((&read[2].sender, read[2].to[0].name()), (&None, None));
+    assert_eq!(read[2].message_id.as_deref(), Some("1@shop.example"));
+    assert_eq!(read[2].received_at.unwrap().timestamp(), 1_795_334_400);
+}
+
+#[tokio::test]
+async fn a_whole_message_has_its_headers_body_and_attachments_without_their_bytes() {
+    let service = Scripted::new(|request| {
+        let expand = "attachments($select=id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId)";
+        assert_eq!(request.query("$expand"), [expand]);
+        let mut full = message("a");
+        full["body"] = json!({"contentType": "HTML", "content": "<img src=\"cid:logo\">"});
+        full["internetMessageHeaders"] = json!([
+            {"name": "References", "value": "<1@shop.example> <2@shop.example>"}, {"name": null, "value": "x"}, null,
+            {"name": "in-reply-to", "value": "<2@shop.example>"}, {"name": "X-Empty", "value": null},
+        ]);
+        full["attachments"] = json!([
+            {"@odata.type": "#microsoft.graph.fileAttachment", "id": "1", "name": "logo.png", "contentType": "image/png",
+             "size": 70, "isInline": true, "contentId": "<logo>"},
+            {"@odata.type": "#microsoft.graph.itemAttachment", "id": "2", "name": "Re: plan", "contentType": null, "size": -1},
+            {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "3", "name": null},
+            {"id": null}, null,
+        ]);
+        Reply::json(full)
+    });
+    let messages = connect(&service)
+        .get(&ids(&["a"]), Detail::Full)
+        .await
+        .unwrap();
+    let message = messages[0].as_ref().unwrap();
+    assert_eq!(message.body.html.as_deref(), Some("<img src=\"cid:logo\">"));
+    assert_eq!(message.body.text, None);
+    assert_eq!(message.references, ["1@shop.example", "2@shop.example"]);
+    assert_eq!(message.in_reply_to, ["2@shop.example"]);
+    assert_eq!(message.header("x-empty"), Some(""));
+    let attachments: Vec<_> = message
+        .attachments
+        .iter()
+        .map(|a| {
+            (
+                a.id.as_str(),
+                a.media_type.as_str(),
+                a.size,
+                a.inline,
+                a.content_id.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        attachments,
+        [
+            ("1", "image/png", Some(70), true, Some("logo")),
+            ("2", "message/rfc822", None, false, None),
+            ("3", "application/octet-stream", None, false, None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn answers_of_nothing_but_nulls_are_errors_that_quote_nothing() {
+    let service = Scripted::new(|_| {
+        Reply::json(json!({
+            "value": null, "@odata.nextLink": null, "responses": null, "mail": null, "userPrincipalName": null, "id": null,
+        }))
+    });
+    let outlook = connect(&service);
+    let failures = [
+        outlook.profile().await.err(),
+        outlook.folders().await.err(),
+        outlook
+            .list(&Query::inbox(), Detail::Full, PageRequest::first())
+            .await
+            .err(),
+        outlook
+            .list(&Query::All, Detail::Full, PageRequest::first())
+            .await
+            .err(),
+        outlook
+            .get(&ids(&["a"]), Detail::Full)
+            .await
+            .unwrap()
+            .remove(0)
+            .err(),
+        outlook
+            .get(&ids(&["a", "b"]), Detail::Full)
+            .await
+            .unwrap()
+            .remove(1)
+            .err(),
+    ];
+    for failure in failures {
+        let failure = failure.unwrap();
+        assert_eq!(failure.kind(), ErrorKind::Protocol);
+        assert!(failure.operation().is_some(), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_parts_of_a_batch_that_failed_for_a_while_are_sent_again() {
+    let tries = AtomicU32::new(0);
+    let service = batched(move |request| match asked_for(request).as_str() {
+        "slow" | "slower" if tries.fetch_add(1, Ordering::SeqCst) < 2 => {
+            Reply::error(429, error("ApplicationThrottled")).with_header("Retry-After", "7")
+        }
+        "gone" => Reply::error(404, error("ErrorItemNotFound")),
+        id => Reply::json(message(id)),
+    });
+    let messages = connect(&service)
+        .get(&ids(&["a", "slow", "gone", "slower", "b"]), Detail::Headers)
+        .await
+        .unwrap();
+    let told: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            message
+                .as_ref()
+                .map(|m| m.id.as_str())
+                .map_err(|e| e.kind())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            Ok("a"),
+            Ok("slow"),
+            Err(ErrorKind::NotFound),
+            Ok("slower"),
+            Ok("b")
+        ]
+    );
+    let sizes: Vec<_> = service
+        .requests()
+        .iter()
+        .map(|request| parts(request).len())
+        .collect();
+    assert_eq!(sizes, [5, 2]);
+    assert!(service.waited() >= Duration::from_secs(7));
+}
+
+#[tokio::test]
+async fn a_batch_never_has_more_than_20_parts_and_every_id_gets_its_answer() {
+    let service = batched(|request| match asked_for(request).as_str() {
+        "m7" | "m8" => Reply::Lost,
+        id => Reply::json(message(id)),
+    });
+    // Ids that differ in case only, as Exchange's do: parts are told apart without regard to it.
+    let asked: Vec<_> = (0..21)
+        .flat_map(|number| [format!("m{number}"), format!("M{number}")])
+        .map(MessageId::from)
+        .collect();
+    let messages = connect(&service).get(&asked, Detail::Ids).await.unwrap();
+    assert_eq!(messages.len(), asked.len());
+    for (message, id) in messages.iter().zip(&asked) {
+        match message {
+            Ok(message) => assert_eq!(message.id, *id),
+            Err(error) => {
+                assert!(["m7", "m8"].contains(&id.as_str()));
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+            }
+        }
+    }
+    let batches = service.requests();
+    assert!(batches.iter().all(|request| parts(request).len() <= 20));
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_read_costs_only_the_part_that_breaks_it() {
+    let service = Scripted::new(|request| match request.path() {
+        "/v1.0/$batch" => Reply::text(200, "{\"responses\": [{\"id\": \"0\", \"status\": "),
+        path if path.ends_with("/bad") => Reply::text(200, "[]"),
+        _ => Reply::json(message(&asked_for(request))),
+    });
+    let messages = connect(&service)
+        .get(&ids(&["a", "bad", "b"]), Detail::Ids)
+        .await
+        .unwrap();
+    let good: Vec<_> = messages.iter().map(Result::is_ok).collect();
+    assert_eq!(good, [true, false, true]);
+}
+
+#[tokio::test]
+async fn an_id_is_data_and_never_another_path() {
+    let service = Scripted::new(|_| Reply::json(message("a")));
+    let outlook = connect(&service);
+    for strange in [
+        "../settings?x=",
+        "a/b#c",
+        "AAk+/=",
+        "ok\r\nGET /evil",
+        "%2e%2e",
+    ] {
+        outlook.get(&ids(&[strange]), Detail::Ids).await.unwrap();
+        let asked = service.requests().pop().unwrap();
+        assert!(
+            asked.path().starts_with("/v1.0/me/messages/"),
+            "{}",
+            asked.path()
+        );
+        assert_eq!(asked.path().split('/').count(), 5, "{}", asked.path());
+        assert!(!asked.path().contains('+'));
+    }
+    let before = service.requests().len();
+    for refused in ["", ".", ".."] {
+        let answer = outlook
+            .get(&ids(&[refused]), Detail::Ids)
+            .await
+            .unwrap()
+            .remove(0);
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+    assert_eq!(service.requests().len(), before);
+}
+
+#[tokio::test]
+async fn refusals_mean_what_the_service_means_and_quote_nothing() {
+    use ErrorKind as Kind;
+    let rows = [
+        (
+            400,
+            "ErrorInvalidIdMalformed",
+            Kind::InvalidRequest,
+            Delivery::Answered,
+        ),
+        (
+            400,
+            "InefficientFilter",
+            Kind::Unsupported,
+            Delivery::Answered,
+        ),
+        (
+            400,
+            "ErrorQuotaExceeded",
+            Kind::QuotaExceeded,
+            Delivery::Answered,
+        ),
+        (400, "", Kind::InvalidRequest, Delivery::Answered),
+        (
+            401,
+            "InvalidAuthenticationToken",
+            Kind::SignInRequired,
+            Delivery::NotSent,
+        ),
+        (
+            403,
+            "ErrorAccessDenied",
+            Kind::PermissionDenied,
+            Delivery::Answered,
+        ),
+        (
+            403,
+            "ErrorSendAsDenied",
+            Kind::PermissionDenied,
+            Delivery::Answered,
+        ),
+        (
+            403,
+            "ErrorExceededMessageLimit",
+            Kind::QuotaExceeded,
+            Delivery::Answered,
+        ),
+        (404, "errorITEMnotfound", Kind::NotFound, Delivery::Answered),
+        (
+            404,
+            "MailboxNotEnabledForRESTAPI",
+            Kind::MailboxUnavailable,
+            Delivery::Answered,
+        ),
+        (
+            400,
+            "MailboxNotSupportedForRESTAPI",
+            Kind::MailboxUnavailable,
+            Delivery::Answered,
+        ),
+        (
+            405,
+            "ErrorInvalidRequest",
+            Kind::Unsupported,
+            Delivery::Answered,
+        ),
+        (
+            409,
+            "ErrorIrresolvableConflict",
+            Kind::Conflict,
+            Delivery::Answered,
+        ),
+        (
+            410,
+            "SyncStateNotFound",
+            Kind::CursorExpired,
+            Delivery::Answered,
+        ),
+        (412, "", Kind::Conflict, Delivery::Answered),
+        (413, "", Kind::InvalidRequest, Delivery::Answered),
+        (429, "TooManyRequests", Kind::RateLimited, Delivery::NotSent),
+        (500, "UnknownError", Kind::Unavailable, Delivery::Unknown),
+        (503, "ErrorServerBusy", Kind::Unavailable, Delivery::Unknown),
+        (504, "", Kind::Unavailable, Delivery::Unknown),
+        (
+            507,
+            "quotaLimitReached",
+            Kind::QuotaExceeded,
+            Delivery::Unknown,
+        ),
+        (302, "", Kind::Protocol, Delivery::Answered),
+    ];
+    for (status, code, kind, delivery) in rows {
+        for body in [
+            error(code),
+            // The inner code is the exact one; its object is spelled in two ways.
+            json!({"error": {"code": "UnknownError", "message": "planted content", "innererror": {
+                "code": code, "message": "planted content", "request-id": "r-1"}}}),
+        ] {
+            let service = Scripted::new(move |_| Reply::error(status, &body));
+            let failure = connect(&service)
+                .raw(&MessageId::from("a"))
+                .await
+                .err()
+                .unwrap();
+            assert_eq!(
+                (failure.kind(), failure.delivery()),
+                (kind, delivery),
+                "{status} {code}"
+            );
+            assert_eq!(failure.status(), Some(status));
+            assert_eq!(failure.request_id(), Some("r-1"));
+            assert!(!format!("{failure} {failure:?}").contains("planted"));
+        }
+    }
+    for body in [
+        "<html>planted content</html>",
+        "",
+        "{\"error\": \"planted content\"}",
+        "[1",
+    ] {
+        let service = Scripted::new(move |_| Reply::text(404, body));
+        let failure = connect(&service)
+            .raw(&MessageId::from("a"))
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(
+            (failure.kind(), failure.code()),
+            (ErrorKind::NotFound, None)
+        );
+        assert!(!format!("{failure} {failure:?}").contains("planted"));
+    }
+    // A code that is a sentence is none.
+    let service = Scripted::new(|_| Reply::error(400, error("planted content of a mail")));
+    let failure = connect(&service)
+        .raw(&MessageId::from("a"))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(failure.code(), None);
+}
+
+#[tokio::test]
+async fn an_attachment_is_a_stream_and_a_link_has_none() {
+    let service = Scripted::new(|request| match request.path() {
+        "/v1.0/me/messages/a/attachments/1/$value" => Reply::text(200, "PK\u{3}\u{4}"),
+        _ => Reply::error(405, error("ErrorInvalidRequest")),
+    });
+    let outlook = connect(&service);
+    let stream = outlook
+        .attachment(&"a".into(), &AttachmentId::from("1"))
+        .await
+        .unwrap();
+    assert_eq!(read(stream).await.unwrap(), b"PK\x03\x04");
+    let link = outlook
+        .attachment(&"a".into(), &AttachmentId::from("2"))
+        .await;
+    assert_eq!(link.err().unwrap().kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn the_whole_folder_tree_is_read_with_roles_by_id() {
+    let service = batched(|request| {
+        let folder = |id: &str, parent: &str, children: u32| {
+            json!({"id": id, "displayName": format!("Ordner {id}"), "parentFolderId": parent,
+                   "childFolderCount": children, "totalItemCount": 3, "unreadItemCount": 1})
+        };
+        match request.path() {
+            "/v1.0/me/mailFolders" if request.query("$skip") == ["2"] => {
+                Reply::json(json!({"value": [folder("i", "root", 0)]}))
+            }
+            "/v1.0/me/mailFolders" => Reply::json(json!({
+                "value": [folder("p", "root", 2), {"id": null}, "no object", {"id": "x", "totalItemCount": "many"}],
+                "@odata.nextLink": "https://graph.microsoft.com/v1.0/me/mailFolders?$skip=2",
+            })),
+            "/v1.0/me/mailFolders/p/childFolders" => {
+                Reply::json(json!({"value": [folder("q", "p", 1), folder("s", "p", 0)]}))
+            }
+            // A folder that says it lies within itself is entered once.
+            "/v1.0/me/mailFolders/q/childFolders" => {
+                Reply::json(json!({"value": [folder("q", "q", 1)]}))
+            }
+            "/v1.0/me/mailFolders/inbox" => Reply::json(json!({"id": "i"})),
+            "/v1.0/me/mailFolders/sentitems" => Reply::json(json!({"id": "s"})),
+            _ => Reply::error(404, error("ErrorItemNotFound")),
+        }
+    });
+    let folders = connect(&service).folders().await.unwrap();
+    let told: Vec<_> = folders
+        .iter()
+        .map(|f| {
+            (
+                f.id.as_str(),
+                f.parent.as_ref().map(FolderId::as_str),
+                f.role,
+                f.total,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("i", None, Some(FolderRole::Inbox), Some(3)),
+            ("s", Some("p"), Some(FolderRole::Sent), Some(3)),
+            ("p", None, None, Some(3)),
+            ("x", None, None, None),
+            ("q", Some("p"), None, Some(3)),
+        ]
+    );
+    assert_eq!(folders[0].name, "Ordner i");
+}
+
+#[tokio::test]
+async fn junk_and_trash_are_left_out_unless_they_are_named() {
+    let service = with_own_folders(|_| {
+        let places = ["f-inbox", "f-junk", "f-trash", "f-thrown-away"];
+        let items: Vec<_> = places
+            .iter()
+            .map(|place| json!({"id": place, "parentFolderId": place}))
+            .collect();
+        Reply::json(json!({"value": items}))
+    });
+    let outlook = connect(&service);
+    let role = Query::InRole;
+    let either = Query::or(role(FolderRole::Junk), role(FolderRole::Inbox));
+    let cases = [
+        (Query::All, vec!["f-inbox"]),
+        (Query::Word("plan".into()), vec!["f-inbox"]),
+        (Query::unread(), vec!["f-inbox"]),
+    ];
+    for (query, expected) in cases {
+        let page = outlook
+            .list(&query, Detail::Ids, PageRequest::first())
+            .await
+            .unwrap();
+        let listed: Vec<_> = page.items.iter().flatten().map(|m| m.id.as_str()).collect();
+        assert_eq!(listed, expected, "{query}");
+    }
+    let page = outlook
+        .list(&role(FolderRole::Trash), Detail::Ids, PageRequest::first())
+        .await
+        .unwrap();
+    assert_eq!(
+        page.items.len(),
+        4,
+        "a folder's own path needs no looking through"
+    );
+    let service = with_own_folders(|request| {
+        assert!(
+            request.query("$filter")[0]
+                .contains("(parentFolderId eq 'f-junk' or parentFolderId eq 'f-inbox')")
+        );
+        Reply::json(json!({"value": [
+            {"id": "junk", "parentFolderId": "f-junk"}, {"id": "trash", "parentFolderId": "f-trash"},
+        ]}))
+    });
+    // The scripted folders are named after their well-known names; junk's is short here.
+    let page = connect(&service)
+        .list(&either, Detail::Ids, PageRequest::first())
+        .await
+        .unwrap();
+    let listed: Vec<_> = page.items.iter().flatten().map(|m| m.id.as_str()).collect();
+    assert_eq!(listed, ["junk"]);
+}
+
+#[tokio::test]
+async fn a_query_is_said_exactly_in_the_words_of_the_service() {
+    let all = "receivedDateTime ge 1970-01-01T00:00:00Z";
+    let cases = [
+        ("", "messages", "$filter", String::new()),
+        ("in:inbox", "mailFolders/inbox/messages", "$filter", String::new()),
+        ("in:sent is:unread", "mailFolders/sentitems/messages", "$filter", format!("{all} and isRead eq false")),
+        ("in:AAk= in:inbox", "mailFolders/AAk%3D/messages", "$filter", format!("{all} and parentFolderId eq 'f-inbox'")),
+        ("-in:archive", "messages", "$filter", format!("{all} and parentFolderId ne 'f-archive'")),
+        ("from:o'brien@shop.example", "messages", "$filter", format!("{all} and from/emailAddress/address eq 'o''brien@shop.example'")),
+        ("is:starred OR is:important", "messages", "$filter", format!("{all} and (flag/flagStatus eq 'flagged' or importance eq 'high')")),
+        ("-(is:starred OR -is:draft)", "messages", "$filter", format!("{all} and (flag/flagStatus ne 'flagged' and isDraft eq true)")),
+        ("has:attachment before:2026-11-22T08:00:00.5Z after:2026-11-01", "messages", "$filter",
+         "receivedDateTime lt 2026-11-22T08:00:01Z and receivedDateTime ge 2026-11-01T00:00:00Z and hasAttachments eq true".to_owned()),
+        ("-after:2026-11-01", "messages", "$filter", "receivedDateTime lt 2026-11-01T00:00:00Z".to_owned()),
+        ("plan", "messages", "$search", "\"plan\"".to_owned()),
+        ("in:inbox plan -draft", "mailFolders/inbox/messages", "$search", "\"plan AND NOT draft\"".to_owned()),
+        ("from:shop subject:\"weekly plan\" has:attachment", "messages", "$search",
+         "\"from:shop AND subject:\\\"weekly plan\\\" AND hasAttachments:true\"".to_owned()),
+        ("to:a@shop.example OR (cc:b@shop.example is:important)", "messages", "$search",
+         "\"(to:a@shop.example OR (cc:b@shop.example AND importance:high))\"".to_owned()),
+        // What people type is never an operator.
+        ("\"not\" c++ pre*", "messages", "$search", "\"\\\"not\\\" AND \\\"c++\\\" AND pre\"".to_owned()),
+    ];
+    for (text, path, parameter, value) in cases {
+        let service = with_own_folders(|_| Reply::json(json!({"value": []})));
+        let query: Query = text.parse().unwrap();
+        connect(&service)
+            .list(&query, Detail::Headers, PageRequest::first())
+            .await
+            .unwrap();
+        let requests = service.requests();
+        let asked = requests
+            .iter()
+            .find(|request| request.path().ends_with("/messages"))
+            .unwrap();
+        assert_eq!(asked.path(), format!("/v1.0/me/{path}"), "{text}");
+        let given: Vec<_> = ["$filter", "$search"]
+            .into_iter()
+            .flat_map(|name| asked.query(name))
+            .collect();
+        let expected: Vec<_> = Some(value)
+            .filter(|value| !value.is_empty())
+            .into_iter()
+            .collect();
+        assert_eq!(
+            (&given, asked.query(parameter)),
+            (&expected, expected.clone()),
+            "{text}"
+        );
+        let order = asked.query("$orderby");
+        assert_eq!(order.is_empty(), parameter == "$search", "{text}");
+        assert!(
+            !asked.url.query().unwrap().contains('+'),
+            "a plus is no space in OData"
+        );
+    }
+    let category = Query::Has(Keyword::Custom("O'Neil".into())).negated();
+    let service = with_own_folders(|_| Reply::json(json!({"value": []})));
+    connect(&service)
+        .list(&category, Detail::Ids, PageRequest::first())
+        .await
+        .unwrap();
+    let filter = calls(&service)
+        .iter()
+        .flat_map(|call| call.query("$filter"))
+        .next();
+    assert_eq!(
+        filter.unwrap(),
+        format!("{all} and not (categories/any(c:c eq 'O''Neil'))")
+    );
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_said_exactly_is_refused_before_anything_is_asked() {
+    let service = Scripted::new(|_| Reply::status(500));
+    let outlook = connect(&service);
+    let unsupported = [
+        "plan is:unread",
+        "subject:plan after:2026-11-01",
+        "(in:inbox plan) OR (in:sent plan)",
+        "plan is:starred",
+    ];
+    let answered = Query::Has(Keyword::Answered);
+    let queries = unsupported.iter().map(|text| text.parse().unwrap());
+    for query in queries.chain([answered]) {
+        let page = outlook
+            .list(&query, Detail::Ids, PageRequest::first())
+            .await;
+        assert_eq!(page.unwrap_err().kind(), ErrorKind::Unsupported, "{query}");
+    }
+    let nothing = outlook
+        .list(&Query::All.negated(), Detail::Ids, PageRequest::first())
+        .await
+        .unwrap();
+    assert!(nothing.items.is_empty() && nothing.next.is_none());
+    let no_words = outlook
+        .list(
+            &Query::Word("\"*".into()),
+            Detail::Ids,
+            PageRequest::first(),
+        )
+        .await;
+    assert_eq!(no_words.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    assert!(service.requests().is_empty());
+}
+
+#[tokio::test]
+async fn each_change_changes_what_it_says_and_nothing_else() {
+    let to = Change::MoveTo {
+        to: "AAk=".into(),
+        from: Some("elsewhere".into()),
+    };
+    let cases = [
+        (Change::Set(Keyword::Seen), "PATCH", json!({"isRead": true})),
+        (
+            Change::Clear(Keyword::Seen),
+            "PATCH",
+            json!({"isRead": false}),
+        ),
+        (
+            Change::Set(Keyword::Flagged),
+            "PATCH",
+            json!({"flag": {"flagStatus": "flagged"}}),
+        ),
+        (
+            Change::Clear(Keyword::Flagged),
+            "PATCH",
+            json!({"flag": {"flagStatus": "notFlagged"}}),
+        ),
+        (
+            Change::Set(Keyword::Important),
+            "PATCH",
+            json!({"importance": "high"}),
+        ),
+        (
+            Change::Clear(Keyword::Important),
+            "PATCH",
+            json!({"importance": "normal"}),
+        ),
+        (Change::Archive, "POST", json!({"destinationId": "archive"})),
+        (
+            Change::Trash,
+            "POST",
+            json!({"destinationId": "deleteditems"}),
+        ),
+        (to, "POST", json!({"destinationId": "AAk="})),
+    ];
+    for (change, method, body) in cases {
+        let service = batched(|request| match asked_for(request).as_str() {
+            "gone" => Reply::error(404, error("ErrorItemNotFound")),
+            id => Reply::json(message(id)),
+        });
+        let answers = connect(&service)
+            .apply(&ids(&["a", "gone", "b"]), &change)
+            .await
+            .unwrap();
+        let kinds: Vec<_> = answers
+            .iter()
+            .map(|answer| answer.as_ref().err().map(|e| e.kind()))
+            .collect();
+        assert_eq!(kinds, [None, Some(ErrorKind::NotFound), None], "{change:?}");
+        for call in calls(&service) {
+            assert_eq!(
+                (call.method.as_str(), call.json()),
+                (method, body.clone()),
+                "{change:?}"
+            );
+            assert_eq!(call.path().ends_with("/move"), method == "POST");
+        }
+    }
+    let service = Scripted::new(|_| Reply::status(500));
+    for change in [
+        Change::AddTo("AAk=".into()),
+        Change::RemoveFrom("AAk=".into()),
+        Change::Set(Keyword::Draft),
+        Change::Set(Keyword::Answered),
+    ] {
+        let refused = connect(&service).apply(&ids(&["a"]), &change).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    assert!(service.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_category_is_added_without_losing_what_others_did_meanwhile() {
+    let version = AtomicU32::new(1);
+    let service = batched(move |request| {
+        let now = version.load(Ordering::SeqCst);
+        let etag = format!("W/\"{now}\"");
+        match (asked_for(request).as_str(), request.method.as_str()) {
+            ("has", "GET") => {
+                Reply::json(json!({"id": "has", "@odata.etag": etag, "categories": ["INVOICES"]}))
+            }
+            ("gone", _) => Reply::error(404, error("ErrorItemNotFound")),
+            (id, "GET") => Reply::json(
+                json!({"id": id, "@odata.etag": etag, "categories": [format!("of {now}")]}),
+            ),
+            (_, _) if now == 1 => {
+                version.store(2, Ordering::SeqCst);
+                Reply::error(412, error("ErrorIrresolvableConflict"))
+            }
+            (_, _) if request.header("if-match") == etag => Reply::json(json!({})),
+            _ => Reply::error(412, error("ErrorIrresolvableConflict")),
+        }
+    });
+    let change = Change::Set(Keyword::Custom("Invoices".into()));
+    let answers = connect(&service)
+        .apply(&ids(&["a", "has", "gone"]), &change)
+        .await
+        .unwrap();
+    let kinds: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().err().map(|e| e.kind()))
+        .collect();
+    assert_eq!(kinds, [None, None, Some(ErrorKind::NotFound)]);
+    let written: Vec<_> = calls(&service)
+        .iter()
+        .filter(|call| call.method == "PATCH")
+        .map(Request::json)
+        .collect();
+    assert_eq!(
+        written,
+        [
+            json!({"categories": ["of 1", "Invoices"]}),
+            json!({"categories": ["of 2", "Invoices"]})
+        ]
+    );
+    let service = Scripted::new(|_| Reply::error(412, error("ErrorIrresolvableConflict")));
+    let answers = connect(&service)
+        .apply(&ids(&["a"]), &change)
+        .await
+        .unwrap();
+    assert_eq!(answers[0].as_ref().unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn what_was_not_granted_is_refused_before_anything_is_asked() {
+    let service = Scripted::new(|_| Reply::status(500));
+    let outlook = connect(&service).with_access(Access::SEND);
+    assert!(!outlook.capabilities().change && !outlook.capabilities().confirm_send);
+    let refused = [
+        outlook.folders().await.err(),
+        outlook.get(&ids(&["a"]), Detail::Ids).await.err(),
+        outlook.raw(&"a".into()).await.err(),
+        outlook.apply(&ids(&["a"]), &Change::Trash).await.err(),
+    ];
+    let reader = connect(&service).with_access(Access::READ);
+    assert!(!reader.capabilities().send);
+    let outgoing = postroom::Outgoing::new().to("support@desk.example".parse().unwrap());
+    let more = [
+        reader.apply(&ids(&["a"]), &Change::Trash).await.err(),
+        reader
+            .prepare(&outgoing, &postroom::SendKey::new("k"))
+            .await
+            .err(),
+    ];
+    for failure in refused.into_iter().chain(more) {
+        assert_eq!(failure.unwrap().kind(), ErrorKind::PermissionDenied);
+    }
+    assert!(service.requests().is_empty());
+}
+
+#[tokio::test]
+async fn another_mailbox_and_another_address_of_the_service_are_used_throughout() {
+    let service = Scripted::new(|_| {
+        Reply::json(json!({"userPrincipalName": "team@outlook.example", "mail": ""}))
+    });
+    let outlook = Outlook::new(service.connection())
+        .unwrap()
+        .with_user("team@outlook.example")
+        .with_api_endpoint("http://127.0.0.1:1/proxy".parse().unwrap())
+        .unwrap();
+    assert_eq!(
+        outlook.profile().await.unwrap().address,
+        "team@outlook.example"
+    );
+    let asked = service.requests().remove(0);
+    assert!(
+        asked
+            .url
+            .as_str()
+            .starts_with("http://127.0.0.1:1/proxy/v1.0/users/team%40outlook.example?")
+    );
+    let open = Outlook::new(service.connection())
+        .unwrap()
+        .with_api_endpoint("http://graph.microsoft.example/".parse().unwrap());
+    assert_eq!(open.unwrap_err().kind(), ErrorKind::Configuration);
+}
