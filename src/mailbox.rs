@@ -117,13 +117,11 @@ impl Mailbox {
     }
 
     /// The messages that `query` means, newest first, with what a list of messages shows.
-    #[must_use]
     pub fn messages(&self, query: Query) -> Messages {
         self.messages_with(query, Detail::Headers, PageRequest::first())
     }
 
     /// The messages that `query` means, newest first, read as far as `detail` asks, from `page` on.
-    #[must_use]
     pub fn messages_with(&self, query: Query, detail: Detail, page: PageRequest) -> Messages {
         if let Err(error) = self.require(Access::READ) {
             return Messages(stream::once(async { Err(error) }).boxed());
@@ -359,7 +357,6 @@ impl Mailbox {
     /// and its cursor together, where the stored cursor is still the page's `after`.
     ///
     /// `known` is asked only while reconciling after a cursor was lost.
-    #[must_use]
     pub fn sync(
         &self,
         cursor: Option<SyncCursor>,

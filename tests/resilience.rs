@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use postroom::clock::Clock;
 use postroom::credentials::{AccessToken, StaticToken, TokenSource};
-use postroom::http::Connection;
+use postroom::http::{Connection, Lane};
 use postroom::testing::VirtualClock;
 use postroom::{
-    AttachmentId, Change, Delivery, Detail, Error, ErrorKind, Gmail, Keyword, Mailbox, MessageId,
-    Outlook, PageRequest, PageToken, Query, SendTicket,
+    AttachmentId, Change, Delivery, Detail, Error, ErrorKind, Gmail, Keyword, MailProvider,
+    Mailbox, MessageId, Outlook, PageRequest, PageToken, Query, SendTicket,
 };
 use support::{Script, Scripted};
 
@@ -364,6 +364,81 @@ async fn dropping_a_call_frees_its_place() {
     assert!(waiting.await.unwrap_err().is_cancelled());
     clock.advance(std::time::Duration::from_secs(31));
     mailbox.profile().await.unwrap();
+}
+
+/// Answers nothing until it is told how many requests to let through.
+#[derive(Debug)]
+struct Held {
+    through: tokio::sync::Semaphore,
+    asked: tokio::sync::watch::Sender<usize>,
+    order: std::sync::Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl postroom::http::Transport for Held {
+    async fn send(
+        &self,
+        request: http::Request<postroom::Content>,
+    ) -> Result<http::Response<postroom::ByteStream>, postroom::http::TransportError> {
+        self.order
+            .lock()
+            .unwrap()
+            .push(request.uri().path().to_owned());
+        self.asked.send_modify(|asked| *asked += 1);
+        self.through.acquire().await.unwrap().forget();
+        let body: bytes::Bytes = r#"{"emailAddress":"reader@gmail.example","labels":[]}"#.into();
+        let body = futures_util::stream::iter([Ok(body)]);
+        Ok(http::Response::new(Box::pin(body)))
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_waits_for_goes_before_what_fills_a_copy() {
+    let held = Arc::new(Held {
+        through: tokio::sync::Semaphore::new(0),
+        asked: tokio::sync::watch::Sender::new(0),
+        order: std::sync::Mutex::default(),
+    });
+    let connection = Connection::new(held.clone(), Arc::new(StaticToken::new(TOKEN)))
+        .with_limits(postroom::http::Limits::concurrency(1));
+    let interactive = Gmail::new(connection).unwrap();
+    let backfill = interactive.clone().with_lane(Lane::Backfill);
+
+    // One request is on its way; of those that wait for its place, the later but more urgent one goes first.
+    let profile = || {
+        let gmail = interactive.clone();
+        async move { gmail.profile().await.map(drop) }
+    };
+    let first = tokio::spawn(profile());
+    held.asked
+        .subscribe()
+        .wait_for(|asked| *asked == 1)
+        .await
+        .unwrap();
+    let mut patient = Box::pin(async { backfill.folders().await.map(drop) });
+    assert!(futures_util::poll!(&mut patient).is_pending());
+    let mut urgent = Box::pin(profile());
+    assert!(futures_util::poll!(&mut urgent).is_pending());
+    held.through.add_permits(3);
+    first.await.unwrap().unwrap();
+    let (urgent, patient) = futures_util::join!(urgent, patient);
+    urgent.unwrap();
+    patient.unwrap();
+    let order = held.order.lock().unwrap().clone();
+    assert_eq!(
+        order,
+        [
+            "/gmail/v1/users/me/profile",
+            "/gmail/v1/users/me/profile",
+            "/gmail/v1/users/me/labels"
+        ]
+    );
+    assert_eq!(interactive.spent().requests, 3);
+    assert_eq!(
+        interactive.spent().units,
+        3,
+        "a profile and a list of labels cost one unit each"
+    );
 }
 
 #[tokio::test]

@@ -16,11 +16,6 @@
 //! # }
 //! ```
 
-#![allow(
-    dead_code,
-    reason = "the world comes before the faces that use all of it; the last of them removes this"
-)]
-
 mod fault;
 mod google;
 mod import;

@@ -117,13 +117,14 @@ pub(super) async fn get(
 }
 
 async fn read(api: &Api, answer: &Answer, detail: Detail) -> Result<Message> {
-    let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
+    const OPERATION: &str = "gmail.messages.get";
+    let message: wire::Message = parse(OPERATION, &answer.body)?;
     let fetched = if detail == Detail::Full {
         fetch_bodies(api, &message).await?
     } else {
         HashMap::new()
     };
-    convert::message(message, detail, &fetched)
+    convert::message(message, detail, &fetched).map_err(|error| error.with_operation(OPERATION))
 }
 
 /// The bodies that the service left out because they are long. One that is not to be had is left out of the message; a

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::limit::{Limiter, Permit};
 use super::origin::Origins;
-use super::request::{ApiRequest, Replay};
+use super::request::{ApiRequest, Lane, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
@@ -73,6 +73,7 @@ pub(crate) struct ApiClient {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retry: RetryPolicy,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) lane: Lane,
     pub(crate) origins: Origins,
     pub(crate) classify: Classify,
 }
@@ -183,7 +184,10 @@ impl ApiClient {
         request: &ApiRequest,
         token: Option<&crate::credentials::AccessToken>,
     ) -> Result<Opened> {
-        let permit = self.limiter.admit(request.cost, self.clock.as_ref()).await;
+        let permit = self
+            .limiter
+            .admit(self.lane, request.cost, self.clock.as_ref())
+            .await;
         let mut outgoing = http::Request::new(request.content.clone());
         *outgoing.method_mut() = request.method.clone();
         *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {

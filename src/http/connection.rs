@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::client::{ApiClient, Classify};
 use super::limit::{Limiter, Limits};
 use super::origin::Origins;
+use super::request::Lane;
 use super::retry::RetryPolicy;
 use super::transport::Transport;
 use crate::clock::{Clock, SystemClock};
@@ -62,6 +63,7 @@ impl Connection {
             clock: Arc::clone(&self.clock),
             retry: self.retry,
             limiter: Arc::new(Limiter::new(self.limits.unwrap_or(limits))),
+            lane: Lane::Interactive,
             origins,
             classify,
         }

@@ -1,13 +1,14 @@
-//! How much is asked of one mailbox at a time: a number of requests in flight, and a pause when the service asked for
-//! one. One [`Limiter`] is shared by all handles to a mailbox.
+//! How much is asked of one mailbox at a time: a number of requests in flight, the most urgent first, and a pause when
+//! the service asked for one. One [`Limiter`] is shared by all handles to a mailbox.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
-use super::request::Cost;
+use super::request::{Cost, Lane};
 use crate::clock::Clock;
 
 /// What a service allows for one mailbox.
@@ -28,33 +29,60 @@ impl Limits {
     }
 }
 
+/// What was asked of a service so far, repeated requests counted each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spent {
+    /// Quota units, where the service counts them.
+    pub units: u64,
+    /// Requests, each part of a batch counted as far as it runs at the same time as others.
+    pub requests: u64,
+}
+
 /// The state of one mailbox's limits.
 pub(crate) struct Limiter {
-    slots: Arc<Semaphore>,
     concurrency: u32,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    free: u32,
+    /// Who waits for a place, by lane, in the order of coming.
+    waiting: [VecDeque<Waiter>; Lane::ALL.len()],
     /// Nothing is sent before this monotonic time.
     paused_until: Duration,
-    spent: u64,
+    spent: Spent,
+}
+
+struct Waiter {
+    places: u32,
+    admitted: oneshot::Sender<Permit>,
 }
 
 impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(limits.concurrency as usize)),
             concurrency: limits.concurrency,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                free: limits.concurrency,
+                waiting: Default::default(),
+                paused_until: Duration::ZERO,
+                spent: Spent::default(),
+            }),
         }
     }
 
-    /// Waits until a request of this cost may be sent. Dropping the permit makes room for the next.
-    pub(super) async fn admit(&self, cost: Cost, clock: &dyn Clock) -> Permit {
-        let slots = cost.requests.clamp(1, self.concurrency);
-        let slot = Arc::clone(&self.slots).acquire_many_owned(slots).await.ok();
+    /// Waits until a request of this cost may be sent. Dropping the permit makes room for the next; dropping this future
+    /// gives the place in the queue up.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        lane: Lane,
+        cost: Cost,
+        clock: &dyn Clock,
+    ) -> Permit {
+        let permit = self
+            .place(lane, cost.requests.clamp(1, self.concurrency))
+            .await;
         loop {
             let paused_until = self.lock().paused_until;
             let Some(wait) = paused_until
@@ -65,8 +93,61 @@ impl Limiter {
             };
             clock.sleep(wait).await;
         }
-        self.lock().spent += u64::from(cost.units);
-        Permit { _slot: slot }
+        let mut state = self.lock();
+        state.spent.units += u64::from(cost.units);
+        state.spent.requests += u64::from(cost.requests);
+        permit
+    }
+
+    async fn place(self: &Arc<Self>, lane: Lane, places: u32) -> Permit {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if let Some(queue) = state.waiting.get_mut(lane as usize) {
+                queue.push_back(Waiter {
+                    places,
+                    admitted: sender,
+                });
+            }
+        }
+        self.admit_waiting();
+        // The sender is dropped unused only if the queue could not take it, which has room for every lane.
+        receiver.await.unwrap_or_else(|_| Permit {
+            limiter: Arc::clone(self),
+            places: 0,
+        })
+    }
+
+    /// Gives free places to those who wait, the most urgent lane first. One that needs more places than are free is not
+    /// overtaken, so that a batch is not kept waiting by single requests for ever.
+    fn admit_waiting(self: &Arc<Self>) {
+        loop {
+            let (admitted, permit) = {
+                let mut state = self.lock();
+                let free = state.free;
+                let Some(queue) = state.waiting.iter_mut().find(|queue| !queue.is_empty()) else {
+                    return;
+                };
+                let fits = |waiter: &Waiter| waiter.admitted.is_closed() || waiter.places <= free;
+                if !queue.front().is_some_and(fits) {
+                    return;
+                }
+                let Some(waiter) = queue.pop_front() else {
+                    return;
+                };
+                if waiter.admitted.is_closed() {
+                    continue;
+                }
+                state.free -= waiter.places;
+                let permit = Permit {
+                    limiter: Arc::clone(self),
+                    places: waiter.places,
+                };
+                (waiter.admitted, permit)
+            };
+            // Whoever went away meanwhile drops the permit, and with it gives the places back.
+            drop(admitted.send(permit));
+        }
     }
 
     /// Holds all requests of this mailbox back for `delay`: the service asked for it.
@@ -76,13 +157,12 @@ impl Limiter {
         state.paused_until = state.paused_until.max(until);
     }
 
-    /// Quota units spent so far, repeated requests counted each time.
-    pub(crate) fn spent(&self) -> u64 {
+    pub(crate) fn spent(&self) -> Spent {
         self.lock().spent
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is two numbers: no panic can leave them half-written.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change under the lock is complete by itself.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,9 +176,16 @@ impl fmt::Debug for Limiter {
     }
 }
 
-/// Room for one request, given back when dropped.
+/// Places for one request, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
-    // `None` only if the semaphore was closed, which nothing does.
-    _slot: Option<OwnedSemaphorePermit>,
+    limiter: Arc<Limiter>,
+    places: u32,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limiter.lock().free += self.places;
+        self.limiter.admit_waiting();
+    }
 }

@@ -2,8 +2,6 @@
 //! request of the crate goes through [`ApiClient`]; [`Transport`] is the only seam to an HTTP implementation. What a
 //! request means, and what an error body says, is known by those who build it.
 
-#![expect(dead_code, reason = "the providers that use it come next")]
-
 mod client;
 mod connection;
 mod limit;
@@ -17,7 +15,7 @@ mod transport;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
 pub use connection::Connection;
-pub use limit::Limits;
+pub use limit::{Limits, Spent};
 pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};

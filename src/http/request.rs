@@ -1,5 +1,5 @@
-//! A request before it is sent: what to send, and the three facts that the loop needs to treat it right: its lane, its
-//! cost and whether it may be repeated.
+//! A request before it is sent: what to send, and the three facts that the loop needs to treat it right: its cost,
+//! whether it may be repeated, and (from the client that sends it) its lane.
 
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
@@ -18,6 +18,11 @@ pub enum Lane {
     Sync,
     /// It fills a copy for the first time.
     Backfill,
+}
+
+impl Lane {
+    /// Every lane, the most urgent first.
+    pub(super) const ALL: [Self; 3] = [Self::Interactive, Self::Sync, Self::Backfill];
 }
 
 /// What a request costs at the service.
@@ -70,7 +75,6 @@ pub(crate) struct ApiRequest {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) content: Content,
-    pub(crate) lane: Lane,
     pub(crate) cost: Cost,
     pub(crate) replay: Replay,
     /// Whether it carries the account's token. Upload sessions are authorized by their address alone.
@@ -95,7 +99,6 @@ impl ApiRequest {
             url,
             headers: HeaderMap::new(),
             content: Content::empty(),
-            lane: Lane::Interactive,
             cost,
             replay,
             authorize: true,
@@ -107,11 +110,6 @@ impl ApiRequest {
     /// A request that changes nothing.
     pub(crate) fn read(operation: &'static str, url: Url, cost: Cost) -> Self {
         Self::new(operation, Method::GET, url, cost, Replay::Read)
-    }
-
-    pub(crate) fn with_lane(mut self, lane: Lane) -> Self {
-        self.lane = lane;
-        self
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

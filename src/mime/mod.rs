@@ -1,15 +1,6 @@
 //! RFC 5322 in both directions, for both providers: writing what is to be sent as a stream, and reading the headers and
 //! text of what came. It sends nothing and knows no vendor.
 
-#![cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "the providers that use it come next"
-    )
-)]
-
 mod base64;
 mod compose;
 mod read;

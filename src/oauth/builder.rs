@@ -8,7 +8,7 @@ use super::server::Endpoints;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Service;
 use crate::error::Result;
-use crate::http::{ApiClient, Limiter, Limits, Origins, RetryPolicy, Transport};
+use crate::http::{ApiClient, Lane, Limiter, Limits, Origins, RetryPolicy, Transport};
 use crate::model::Access;
 use crate::secret::Secret;
 
@@ -156,6 +156,7 @@ impl OAuthFlowBuilder {
             retry: self.retry,
             // Sign-ins of many users at once; the services do not say how many they take.
             limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
+            lane: Lane::Interactive,
             origins: Origins::new(&places, &[])?,
             classify,
         };

@@ -20,7 +20,7 @@ use url::Url;
 use self::api::Api;
 use self::reading::OwnFolders;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Connection;
+use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
     Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
@@ -121,6 +121,20 @@ impl Outlook {
         self.api = self.api.with_user(user.into());
         self.own_folders = Arc::default();
         self
+    }
+
+    /// The same mailbox, for calls that are less urgent (or more): they give way to those of a more urgent lane. Handles
+    /// made from one another share their limits.
+    #[must_use]
+    pub fn with_lane(mut self, lane: Lane) -> Self {
+        self.api.client.lane = lane;
+        self
+    }
+
+    /// What was asked of the service through this handle and those that share its limits.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.api.client.limiter.spent()
     }
 
     fn require(&self, access: Access) -> Result<()> {
