@@ -2,18 +2,17 @@
 //! is `convert.rs`'s.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::sync::OnceCell;
 
 use super::api::{Api, LONGEST_PAGE};
 use super::convert::{self, Roles};
 use super::{batch, query, wire};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, protocol};
+use crate::http::{Answer, parse, protocol};
 use crate::model::{
     Detail, Folder, FolderId, FolderRole, Message, MessageId, Page, PageRequest, PageToken, Query,
 };
@@ -32,18 +31,22 @@ const FULL_PAGE: u32 = 20;
 /// What is remembered of the service's own folders: their ids are needed to know what lies in them.
 #[derive(Debug, Default)]
 pub(super) struct OwnFolders {
-    /// They never change.
-    roles: OnceCell<Roles>,
+    /// They never change once they are all there: the archive is made when it is first used.
+    roles: OnceLock<Roles>,
     /// Junk and trash, with the folders that were thrown away: these come and go.
     hidden: Mutex<Option<Arc<BTreeSet<FolderId>>>>,
 }
 
 impl OwnFolders {
     async fn roles(&self, api: &Api) -> Result<Roles> {
-        self.roles
-            .get_or_try_init(|| async { read_roles(api).await })
-            .await
-            .cloned()
+        if let Some(roles) = self.roles.get() {
+            return Ok(roles.clone());
+        }
+        let roles = read_roles(api).await?;
+        if convert::roles().all(|role| roles.id(role).is_some()) {
+            return Ok(self.roles.get_or_init(|| roles).clone());
+        }
+        Ok(roles)
     }
 
     /// The folders that a query leaves out unless it names them. They are looked up with each first page.
@@ -86,7 +89,7 @@ async fn read_hidden(api: &Api) -> Result<BTreeSet<FolderId>> {
     Ok(ids.map(FolderId::new).collect())
 }
 
-/// The folders of these roles. A mailbox may lack some: the archive is made when it is first used.
+/// The folders of these roles. A mailbox may lack some.
 async fn well_known(
     api: &Api,
     roles: &[FolderRole],
@@ -236,9 +239,7 @@ fn message(json: &[u8], detail: Detail) -> Result<Message> {
 
 /// The answer to a call that went through a batch.
 pub(super) fn read<T: DeserializeOwned>(operation: &'static str, answer: &Answer) -> Result<T> {
-    wire::salvage(&answer.body).ok_or_else(|| {
-        protocol("the answer has another shape than documented").with_operation(operation)
-    })
+    wire::salvage(&answer.body).map_or_else(|| parse(operation, &answer.body), Ok)
 }
 
 fn no_list(operation: &'static str) -> Error {
