@@ -96,6 +96,7 @@ fn rows() -> Vec<Row> {
         row!("raw-8bit-headers", 7_777, Inbox),
         row!("signed", 7_100, Archive, seen),
         row!("junk", 6_450, Junk),
+        row!("trashed", 6_130, Trash, seen),
         row!("address-oddities", 5_901, Inbox, seen),
         row!("flowed", 5_003, Inbox),
         row!("thread-1", 4_490, Inbox, seen),

@@ -13,7 +13,7 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_builder::mime::{BodyPart, MimePart};
 
-use super::super::message::{Address, Mail};
+use super::super::message::{Address, Mail, Part};
 use super::attachments;
 use super::error::GraphError;
 use super::mailbox::{OutlookMailbox, OutlookMessage, new_id};
@@ -69,7 +69,7 @@ impl Content {
                     .cloned()
                     .unwrap_or_default(),
                 name: attachments::name(part, position),
-                content_type: part.content_type.clone(),
+                content_type: with_charset(part),
                 content: part.body.clone(),
                 is_inline: part.is_inline(),
                 content_id: part.content_id.clone(),
@@ -190,6 +190,18 @@ impl Content {
             beside.insert(0, shown);
             MimePart::new("multipart/mixed", beside)
         }
+    }
+}
+
+/// The part's type, with the charset without which its bytes cannot be read.
+fn with_charset(part: &Part) -> String {
+    let is_name = |name: &&String| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    match part.charset.as_ref().filter(is_name) {
+        Some(charset) => format!("{}; charset=\"{charset}\"", part.content_type),
+        None => part.content_type.clone(),
     }
 }
 

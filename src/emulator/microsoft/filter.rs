@@ -133,6 +133,11 @@ impl Filter {
         starts && !self.has_contains
     }
 
+    /// The properties that it looks at.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(String::as_str)
+    }
+
     pub(crate) fn accepts(&self, object: &Value) -> bool {
         holds(&self.expression, object, None)
     }

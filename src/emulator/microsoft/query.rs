@@ -369,6 +369,16 @@ impl Listing {
         }
     }
 
+    /// Whether the filter or the order looks at a property.
+    pub(crate) fn is_about(&self, name: &str) -> bool {
+        let is_at = |path: &str| path.split('/').next() == Some(name);
+        self.order.iter().any(|(path, _)| is_at(path))
+            || self
+                .filter
+                .as_ref()
+                .is_some_and(|filter| filter.paths().any(is_at))
+    }
+
     /// Sorts by the order that was asked for; what is equal keeps its place.
     pub(crate) fn sort<T>(&self, items: &mut [(Value, T)]) {
         items.sort_by(|(left, _), (right, _)| {

@@ -100,20 +100,13 @@ pub(crate) fn message(call: &Call<'_>, message: &OutlookMessage, listing: &Listi
     Value::Object(shown)
 }
 
-/// The properties that a filter or an order may be about: all but the bodies, which cost most.
+/// The properties that a filter and an order are about.
 pub(crate) fn for_filter(call: &Call<'_>, message: &OutlookMessage, listing: &Listing) -> Value {
     let mut shown = Map::new();
-    let bare = listing.filter.is_none() && listing.order.is_empty();
     for name in PROPERTIES {
-        if bare
-            || matches!(
-                name,
-                "uniqueBody" | "internetMessageHeaders" | "attachments"
-            )
+        if listing.is_about(name)
+            && let Some(value) = property(call, message, name)
         {
-            continue;
-        }
-        if let Some(value) = property(call, message, name) {
             shown.insert(name.to_owned(), value);
         }
     }
