@@ -294,6 +294,62 @@ async fn google_takes_any_loopback_port_and_path() {
 }
 
 #[tokio::test]
+async fn a_registered_redirect_is_compared_to_the_letter() {
+    let web = "https://app.example/callback?from=mail";
+    let start = || Emulator::builder().redirect_uri(web).start();
+    for (sign_in, address, scope) in [
+        (SignIn::google(start().await.unwrap()), READER, MODIFY),
+        (
+            SignIn::microsoft(start().await.unwrap(), "common"),
+            WORK,
+            "Mail.Read",
+        ),
+    ] {
+        let url = sign_in.url(scope, &[("redirect_uri", web)]);
+        let callback = sign_in.emulator.sign_in(&url, address).await.unwrap();
+        assert_eq!(value(&callback, "from").unwrap(), "mail");
+        assert!(value(&callback, "code").is_some());
+        for other in [
+            "https://app.example/callback",
+            "https://app.example/Callback?from=mail",
+        ] {
+            let url = sign_in.url(scope, &[("redirect_uri", other)]);
+            assert!(sign_in.emulator.sign_in(&url, address).await.is_err());
+        }
+    }
+}
+
+#[tokio::test]
+async fn expiry_can_come_as_text() {
+    let emulator = Emulator::builder()
+        .text_expires_in(true)
+        .start()
+        .await
+        .unwrap();
+    let sign_in = SignIn::microsoft(emulator, "common");
+    let code = sign_in.code(WORK, "Mail.Read", &[]).await;
+    assert_eq!(
+        sign_in.redeem(&code, &[]).await.json()["expires_in"],
+        "3599"
+    );
+}
+
+#[tokio::test]
+async fn a_sign_in_path_that_is_not_there_is_not_found() {
+    let sign_in = microsoft("common").await;
+    let base = &sign_in.emulator.microsoft().base_url;
+    let path = base.join("common/oauth2/v2.0/devicecode").unwrap();
+    assert_eq!(
+        sign_in
+            .http
+            .form(path.as_str(), &[("scope", "openid")])
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
 async fn google_gives_a_refresh_token_only_offline_and_at_first_or_renewed_consent() {
     let sign_in = google().await;
     let cases: [(&[(&str, &str)], bool); 4] = [
@@ -930,6 +986,43 @@ async fn withdrawn_consent_ends_refreshing() {
     assert_eq!(
         (answer.status.as_u16(), &answer.json()["error"]),
         (400, &"invalid_grant".into())
+    );
+}
+
+#[tokio::test]
+async fn a_policy_can_want_the_user_back() {
+    let sign_in = microsoft("common").await;
+    let scope = "offline_access Mail.Read";
+    let code = sign_in.code(WORK, scope, &[]).await;
+    let body = sign_in.redeem(&code, &[]).await.json();
+    let token = text(&body, "refresh_token");
+    sign_in.emulator.require_interaction(WORK);
+    let answer = sign_in.refresh(token, &[]).await.json();
+    assert_eq!(
+        (text(&answer, "error"), text(&answer, "suberror")),
+        ("interaction_required", "basic_action")
+    );
+    assert_eq!(answer["error_codes"][0], 50_076);
+    assert!(
+        serde_json::from_str::<Value>(text(&answer, "claims"))
+            .unwrap()
+            .is_object()
+    );
+    // Signing in again settles it, for the token that was there before too.
+    sign_in.code(WORK, scope, &[]).await;
+    assert_eq!(sign_in.refresh(token, &[]).await.status, StatusCode::OK);
+
+    let sign_in = google().await;
+    let code = sign_in.code(READER, MODIFY, &[OFFLINE]).await;
+    let body = sign_in.redeem(&code, &[]).await.json();
+    sign_in.emulator.require_interaction(READER);
+    let answer = sign_in
+        .refresh(text(&body, "refresh_token"), &[])
+        .await
+        .json();
+    assert_eq!(
+        (text(&answer, "error"), text(&answer, "error_subtype")),
+        ("invalid_grant", "invalid_rapt")
     );
 }
 

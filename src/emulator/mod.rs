@@ -157,6 +157,8 @@ pub(crate) struct Settings {
     pub(crate) access_token_lifetime: Duration,
     pub(crate) quota: bool,
     pub(crate) sent_copies_after: u32,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) text_expires_in: bool,
 }
 
 /// What both servers share.
@@ -248,6 +250,8 @@ impl Emulator {
                 access_token_lifetime: Duration::from_secs(3599),
                 quota: true,
                 sent_copies_after: 1,
+                redirect_uris: Vec::new(),
+                text_expires_in: false,
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],
@@ -397,6 +401,12 @@ impl Emulator {
         self.state.world().tokens.revoke(address);
     }
 
+    /// The user has to sign in again before the account's tokens are refreshed, because a policy of the
+    /// organisation wants to see a second factor, say. Tokens stay what they are.
+    pub fn require_interaction(&self, address: &str) {
+        self.state.world().tokens.challenge(address);
+    }
+
     /// Every access token of the account ends now; refresh tokens live on.
     pub fn expire_access_tokens(&self, address: &str) {
         self.state.world().tokens.expire_access(address);
@@ -514,6 +524,19 @@ impl EmulatorBuilder {
     /// How long access tokens hold. The default is 3599 seconds.
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether token answers give `expires_in` as text instead of a number, as some deployments do.
+    pub fn text_expires_in(mut self, text: bool) -> Self {
+        self.settings.text_expires_in = text;
+        self
+    }
+
+    /// Registers a redirect URI with the applications of both vendors, as a web host does. It is compared
+    /// to the letter. Those of the machine itself need no registration.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.settings.redirect_uris.push(uri.into());
         self
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Tokens {
     consents: BTreeMap<(String, String), BTreeSet<String>>,
     /// Refresh tokens that were good once: their end is told in other words than nonsense.
     revoked: BTreeSet<String>,
+    /// Accounts that have to sign in again before anything is refreshed.
+    challenged: BTreeSet<String>,
 }
 
 /// What stands behind any token: who allowed what to which client.
@@ -84,13 +86,24 @@ impl Tokens {
             .unwrap_or_default()
     }
 
-    /// Adds to what `account` allows `client_id`.
+    /// The user has to sign in again before anything of `account` is refreshed.
+    pub(crate) fn challenge(&mut self, account: &str) {
+        self.challenged.insert(account.to_owned());
+    }
+
+    /// Whether the user has to sign in again.
+    pub(crate) fn is_challenged(&self, account: &str) -> bool {
+        self.challenged.contains(account)
+    }
+
+    /// Adds to what `account` allows `client_id`. Whoever consents is there, and has proved it.
     pub(crate) fn consent(
         &mut self,
         client_id: &str,
         account: &str,
         scopes: impl Iterator<Item = String>,
     ) {
+        self.challenged.remove(account);
         self.consents
             .entry((client_id.to_owned(), account.to_owned()))
             .or_default()

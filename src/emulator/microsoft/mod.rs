@@ -72,6 +72,10 @@ fn outer(state: &State, parts: &http::request::Parts, body: Bytes, under_way: us
         return upload::resume(state, &parts.method, session, &parts.headers, &body);
     }
     let Some(rest) = path.strip_prefix("/v1.0") else {
+        // What is asked of the sign-in and is not there is no matter of Graph's.
+        if path.split('/').nth(2) == Some("oauth2") {
+            return Ok(Reply::empty(StatusCode::NOT_FOUND));
+        }
         let version = path.split('/').nth(1).unwrap_or_default();
         return Err(GraphError::bad_request(
             "BadRequest",

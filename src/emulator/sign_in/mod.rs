@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderMap;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -220,6 +221,16 @@ fn verifies(challenge: &CodeChallenge, verifier: &str) -> bool {
 fn issue_access(world: &mut World, state: &State, vendor: Vendor, grant: Grant) -> String {
     let expires = state.clock.monotonic() + state.settings.access_token_lifetime;
     world.issue_access_token(vendor, grant, expires)
+}
+
+/// The value of `expires_in`.
+fn lifetime(state: &State) -> Value {
+    let seconds = state.settings.access_token_lifetime.as_secs();
+    if state.settings.text_expires_in {
+        Value::String(seconds.to_string())
+    } else {
+        Value::from(seconds)
+    }
 }
 
 fn issue_refresh(world: &mut World, vendor: Vendor, grant: Grant) -> String {

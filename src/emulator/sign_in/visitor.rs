@@ -34,8 +34,10 @@ pub(crate) async fn visit(
     authorize_url: &Url,
     choice: Choice<'_>,
 ) -> io::Result<Url> {
-    let google = state.google.base_url.origin() == authorize_url.origin();
-    if !google && state.microsoft.base_url.origin() != authorize_url.origin() {
+    // The host may be written as a name or a number; the port says whose server it is.
+    let port = authorize_url.port_or_known_default();
+    let google = state.google.base_url.port_or_known_default() == port;
+    if !google && state.microsoft.base_url.port_or_known_default() != port {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "the authorize URL is of another server",

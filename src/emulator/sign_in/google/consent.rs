@@ -163,9 +163,10 @@ fn check(state: &State, uri: &Uri) -> Result<GoogleAsked, Box<Response>> {
         ));
     }
     let redirect_uri = query.owned("redirect_uri").unwrap_or_default();
-    // The client is of the desktop kind: any port and path of the loopback addresses.
+    // The client is of the desktop kind too: any port and path of the loopback addresses.
     // <https://developers.google.com/identity/protocols/oauth2/native-app#redirect-uri_loopback>
-    if !is_loopback(&redirect_uri, &["127.0.0.1", "[::1]", "localhost"]) {
+    let registered = state.settings.redirect_uris.contains(&redirect_uri);
+    if !registered && !is_loopback(&redirect_uri, &["127.0.0.1", "[::1]", "localhost"]) {
         return Err(refused(
             StatusCode::BAD_REQUEST,
             "redirect_uri_mismatch",

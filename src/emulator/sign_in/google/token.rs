@@ -17,7 +17,9 @@ use sha2::{Digest as _, Sha256};
 use super::super::super::tokens::Grant;
 use super::super::super::world::World;
 use super::super::super::{State, Vendor};
-use super::super::{Parameters, issue_access, issue_refresh, scope, token_form, verifies};
+use super::super::{
+    Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
+};
 use super::spelled;
 
 /// `POST /token`
@@ -149,6 +151,13 @@ fn refresh(state: &State, form: &Parameters, client_id: &str) -> Result<Value, T
             "Unauthorized",
         ));
     }
+    if world.tokens.is_challenged(&known.grant.account) {
+        // <https://developers.google.com/identity/protocols/oauth2#gcp>
+        return Err(TokenError {
+            subtype: Some("invalid_rapt"),
+            ..bad("invalid_grant", "reauth related error (invalid_rapt)")
+        });
+    }
     let mut grant = known.grant.clone();
     if form.value("scope").is_some() {
         let mut narrowed = BTreeSet::new();
@@ -171,7 +180,7 @@ fn tokens(world: &mut World, state: &State, grant: &Grant, nonce: Option<&str>) 
     let id_token = id_token(world, state, grant, nonce, &access);
     let mut body = json!({
         "access_token": access,
-        "expires_in": state.settings.access_token_lifetime.as_secs(),
+        "expires_in": lifetime(state),
         "scope": spelled(&grant.scopes),
         "token_type": "Bearer",
     });
@@ -316,6 +325,8 @@ struct TokenError {
     status: StatusCode,
     error: &'static str,
     description: String,
+    /// Google's own field.
+    subtype: Option<&'static str>,
 }
 
 impl TokenError {
@@ -324,11 +335,15 @@ impl TokenError {
             status,
             error,
             description: description.into(),
+            subtype: None,
         }
     }
 
     fn into_response(self) -> Response {
-        let body = json!({"error": self.error, "error_description": self.description});
+        let mut body = json!({"error": self.error, "error_description": self.description});
+        if let (Some(subtype), Some(fields)) = (self.subtype, body.as_object_mut()) {
+            fields.insert("error_subtype".to_owned(), json!(subtype));
+        }
         (self.status, no_store(), Json(body)).into_response()
     }
 }

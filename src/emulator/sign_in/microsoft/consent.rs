@@ -150,7 +150,8 @@ fn check(state: &State, tenant: &str, uri: &Uri) -> Result<MicrosoftAsked, Box<R
     };
     // The port is not looked at for the machine's own addresses; IPv6's is not supported.
     // <https://learn.microsoft.com/en-us/entra/identity-platform/reply-url#localhost-exceptions>
-    if !is_loopback(&redirect_uri, &["localhost", "127.0.0.1"]) {
+    let registered = state.settings.redirect_uris.contains(&redirect_uri);
+    if !registered && !is_loopback(&redirect_uri, &["localhost", "127.0.0.1"]) {
         let message = format!(
             "The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs \
              configured for the application '{client_id}'. Make sure the redirect URI sent in the request \

@@ -21,6 +21,8 @@ pub(super) struct AadError {
     number: u32,
     message: Cow<'static, str>,
     suberror: Option<&'static str>,
+    /// What has to travel back to the consent page.
+    claims: Option<&'static str>,
 }
 
 impl AadError {
@@ -34,6 +36,7 @@ impl AadError {
             number,
             message: message.into(),
             suberror: None,
+            claims: None,
         }
     }
 
@@ -97,6 +100,19 @@ impl AadError {
         .with_suberror("bad_token")
     }
 
+    /// <https://learn.microsoft.com/en-us/entra/identity-platform/claims-challenge>
+    pub(super) fn interaction_required() -> Self {
+        let message = "Due to a configuration change made by your administrator, or because you moved to a new \
+                       location, you must use multi-factor authentication to access \
+                       '00000003-0000-0000-c000-000000000000'.";
+        Self {
+            claims: Some(
+                r#"{"access_token":{"capolids":{"essential":true,"values":["emulator"]}}}"#,
+            ),
+            ..Self::new("interaction_required", 50_076, message).with_suberror("basic_action")
+        }
+    }
+
     pub(super) fn uri(&self) -> String {
         format!(
             "https://login.microsoftonline.com/error?code={}",
@@ -133,6 +149,9 @@ impl AadError {
         });
         if let (Some(suberror), Some(fields)) = (self.suberror, body.as_object_mut()) {
             fields.insert("suberror".to_owned(), json!(suberror));
+        }
+        if let (Some(claims), Some(fields)) = (self.claims, body.as_object_mut()) {
+            fields.insert("claims".to_owned(), json!(claims));
         }
         let status = match self.error {
             "invalid_client" => StatusCode::UNAUTHORIZED,

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::super::super::tokens::Grant;
 use super::super::super::world::World;
 use super::super::super::{Rotation, State, Vendor};
-use super::super::{Parameters, issue_access, issue_refresh, scope, token_form, verifies};
+use super::super::{
+    Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
+};
 use super::error::AadError;
 use super::{Door, PERSONAL, read_scopes};
 
@@ -169,6 +171,9 @@ fn refresh(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErr
     if !door.lets_in(account) {
         return Err(AadError::malformed_token());
     }
+    if world.tokens.is_challenged(&known.grant.account) {
+        return Err(AadError::interaction_required());
+    }
     if known.superseded && state.settings.rotation == Rotation::RevokesOld {
         let grant = known.grant.clone();
         world.tokens.revoke_family(grant.family);
@@ -249,7 +254,7 @@ fn tokens(
     let personal = world
         .account(&grant.account)
         .is_some_and(|account| account.tenant == PERSONAL);
-    let lifetime = state.settings.access_token_lifetime.as_secs();
+    let lifetime = lifetime(state);
     let mut body = json!({
         "token_type": "Bearer",
         "scope": spelled(&grant.scopes, personal),
