@@ -100,16 +100,18 @@ async fn main() -> Anyhow<()> {
     gmail.send(&outgoing).await?;
     let newest = newest(&outlook, 1).await?.remove(0);
     let arrived = outlook.message(&newest.id).await?;
-    println!(
-        "  arrived: “{}” from {}",
-        subject(&arrived),
-        arrived.from[0]
-    );
-    println!(
-        "  with {} attachment: {}\n",
-        arrived.attachments.len(),
-        arrived.attachments[0].name.as_deref().unwrap_or("?")
-    );
+    let from = arrived
+        .from
+        .first()
+        .map_or("(nobody)", |from| from.address());
+    println!("  arrived: “{}” from {from}", subject(&arrived));
+    for attachment in &arrived.attachments {
+        println!(
+            "  with the attachment {}",
+            attachment.name.as_deref().unwrap_or("(no name)")
+        );
+    }
+    println!();
 
     for account in accounts.list().await? {
         accounts.disconnect(&account.id).await?;

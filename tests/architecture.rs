@@ -1,6 +1,12 @@
 //! The shape that `src/lib.rs` describes holds: who may use whom, the two providers as mirrors, and no file too long to
 //! be read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,11 @@
 //! The system clock's monotonic time never goes back.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
 use postroom::clock::{Clock, SystemClock};
 
 #[test]

@@ -1,5 +1,11 @@
 //! From "no account" to a mailbox and back, through the whole sign-in, with both services.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
 mod support;
 
 use std::sync::Arc;

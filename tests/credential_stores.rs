@@ -1,6 +1,10 @@
 //! Every store keeps the contract of credential stores, and what a file store leaves on the disk is readable, private
 //! and whole at any moment.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

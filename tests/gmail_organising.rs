@@ -1,5 +1,9 @@
 //! Folders, changes and searches at Gmail: which labels and which search text stand for what a host says.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 #[path = "support/gmail.rs"]
 mod gmail;

@@ -1,6 +1,10 @@
 //! Sending at Gmail: nothing is received before the second step, nothing is sent twice, and what became of a send is
 //! said only with proof.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 #[path = "support/gmail.rs"]
 mod gmail;

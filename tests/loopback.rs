@@ -1,5 +1,9 @@
 //! A host on the user's own machine receives the end of a sign-in, whatever else browsers and others send there.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 use postroom::oauth::{Authorization, LoopbackReceiver, OAuthFlow, SignInOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,6 +1,10 @@
 //! A sign-in gives a grant only for the callback that belongs to it, asks for no more than it needs, and turns every
 //! refusal into an error that says who must act.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,10 @@
 //! Sending over Graph: what is prepared reaches nobody, what was dispatched is not dispatched again by itself, and a lost
 //! answer can be settled.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 #[path = "support/outlook.rs"]
 mod outlook;

@@ -1,6 +1,10 @@
 //! Outlook as it is at its most awkward: what the provider asks for, and what it makes of answers that no careful server
 //! would give. Sending is in `outlook_sending.rs`.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 #[path = "support/outlook.rs"]
 mod outlook;

@@ -1,5 +1,11 @@
 //! Both providers keep the promises of the provider suite, in the clear and over TLS with HTTP/2.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
 mod support;
 
 mod gmail {

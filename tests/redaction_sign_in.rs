@@ -1,6 +1,10 @@
 //! Nothing that signs a user in or keeps them signed in is printed: no token, code, verifier, nonce, state or secret is
 //! in any debug text, error or log line, however verbose.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 use std::io;
 use std::sync::{Arc, Mutex};

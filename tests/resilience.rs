@@ -1,6 +1,12 @@
 //! What the one request loop promises when answers are late, wrong, missing or hostile. The same script is given to both
 //! providers, through their public calls.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
 mod support;
 
 use std::sync::Arc;
@@ -255,7 +261,7 @@ async fn an_answer_that_cannot_be_used_is_an_error_that_quotes_nothing_of_it() {
         Scripted::Answer(418, Vec::new(), "planted content".into()),
     ];
     for answer in answers {
-        for (name, _, mailbox, _) in both(&[answer.clone()]) {
+        for (name, _, mailbox, _) in both(std::slice::from_ref(&answer)) {
             let error = mailbox
                 .messages(Query::inbox())
                 .try_next()

@@ -1,6 +1,10 @@
 //! A token source gives a token that holds, refreshes it once however many callers wait, and never loses a grant: not
 //! when callers go away, not when the store fails, not when another process was faster.
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -109,7 +109,7 @@ impl Attachment {
 }
 
 /// Mail never overwrites a file of the user's.
-fn open(path: &Path) -> std::io::Result<Box<dyn Write>> {
+fn open(path: &Path) -> std::io::Result<Box<dyn Write + Send>> {
     if path == Path::new("-") {
         return Ok(Box::new(std::io::stdout()));
     }
