@@ -204,6 +204,7 @@ async fn a_query_says_exactly_what_it_means_or_that_it_cannot() {
             &["(-from:\"a@b.example\" OR -has:attachment)"],
             &[],
         ),
+        ("-(-red blue)", &["(\"red\" OR -\"blue\")"], &[]),
         ("-(red OR is:starred)", &["(-\"red\" -is:starred)"], &[]),
         (
             "after:2026-11-22 -before:2026-11-23",

@@ -313,6 +313,33 @@ async fn with_the_right_to_send_alone_the_end_is_held_back_until_dispatch() {
 }
 
 #[tokio::test]
+async fn a_message_of_whole_units_keeps_one_of_them_back() {
+    let uploads = Uploads::default();
+    let service = Scripted::new({
+        let uploads = uploads.clone();
+        move |request| uploads.answer(request, |length| length)
+    });
+    let gmail = connect(&service).with_access(Access::SEND);
+    let mut size = UNIT;
+    let mut padding = String::new();
+    let mut lengths = Vec::new();
+    for _ in 0..2 {
+        uploads.kept.lock().unwrap().clear();
+        let outgoing = large(size).subject(format!("The report{padding}"));
+        let ticket = gmail.prepare(&outgoing, &key()).await.unwrap();
+        gmail.dispatch(&ticket).await.unwrap();
+        // 57 bytes make one line of base64, which is 78 bytes long.
+        let length = uploads.kept.lock().unwrap().len();
+        let missing = UNIT - length % UNIT;
+        size += missing / 78 * 57;
+        padding = "-".repeat(missing % 78);
+        lengths.push(length);
+    }
+    assert_eq!(lengths[1] % UNIT, 0, "{lengths:?}");
+    assert_eq!(*uploads.sent.lock().unwrap(), 2);
+}
+
+#[tokio::test]
 async fn an_upload_goes_on_where_the_service_says_it_is() {
     let uploads = Uploads::default();
     let service = Scripted::new({

@@ -339,6 +339,23 @@ async fn the_text_is_found_wherever_it_is_and_files_are_not_text() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_one_named_text_is_that_text() {
+    let service = Scripted::new(|_| {
+        Reply::json(json!({"id": "a", "payload": {
+            "mimeType": "text/plain", "filename": "note.txt", "headers": [{"name": "Content-Disposition", "value": "inline"}],
+            "body": {"size": 5, "data": "aGVsbG8="},
+        }}))
+    });
+    let messages = connect(&service)
+        .get(&ids(&["a"]), Detail::Full)
+        .await
+        .unwrap();
+    let message = messages[0].as_ref().unwrap();
+    assert_eq!(message.body.text.as_deref(), Some("hello"));
+    assert!(message.attachments.is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_base64_leaves_the_rest_of_the_message() {
     let service = Scripted::new(|_| {
         Reply::json(
