@@ -204,6 +204,13 @@ async fn a_query_says_exactly_what_it_means_or_that_it_cannot() {
             &["(-from:\"a@b.example\" OR -has:attachment)"],
             &[],
         ),
+        ("in:trash OR is:starred", &["(in:trash OR is:starred)"], &[]),
+        (
+            "before:2026-11-22T00:00:00.5Z after:2026-11-22T00:00:00.5Z",
+            &["before:1795305601 after:1795305600"],
+            &[],
+        ),
+        ("-in:trash", &["-in:trash"], &[]),
         ("-(-red blue)", &["(\"red\" OR -\"blue\")"], &[]),
         ("-(red OR is:starred)", &["(-\"red\" -is:starred)"], &[]),
         (
@@ -236,7 +243,7 @@ async fn a_query_says_exactly_what_it_means_or_that_it_cannot() {
         assert_eq!(request.query("labelIds"), *labels, "{text}");
         assert_eq!(
             request.query("includeSpamTrash").len(),
-            usize::from(text.contains("in:trash") && !labels.is_empty())
+            usize::from(text.starts_with("in:trash"))
         );
     }
     let service = Scripted::new(|_| Reply::json("{}"));

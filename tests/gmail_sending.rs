@@ -393,6 +393,26 @@ async fn an_end_of_which_only_some_arrived_is_completed() {
 }
 
 #[tokio::test]
+async fn a_session_that_forgot_the_beginning_sent_nothing_and_says_so() {
+    let uploads = Uploads::default();
+    let service = Scripted::new({
+        let uploads = uploads.clone();
+        move |request| match request.header("content-range") {
+            // The end, which is shorter than a unit.
+            range if !range.is_empty() && request.body.len() < UNIT => Reply::status(308),
+            _ => uploads.answer(request, |length| length),
+        }
+    });
+    let gmail = connect(&service).with_access(Access::SEND);
+    let ticket = gmail.prepare(&large(UNIT), &key()).await.unwrap();
+    let error = gmail.dispatch(&ticket).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::Conflict, Delivery::NotSent)
+    );
+}
+
+#[tokio::test]
 async fn a_session_that_is_gone_proves_nothing() {
     for status in [404, 410] {
         let service = Scripted::new(move |request| match request.method.as_str() {

@@ -339,12 +339,15 @@ async fn the_text_is_found_wherever_it_is_and_files_are_not_text() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_one_named_text_is_that_text() {
+async fn text_in_the_first_place_is_the_body_even_with_a_name() {
     let service = Scripted::new(|_| {
-        Reply::json(json!({"id": "a", "payload": {
+        let named = json!({
             "mimeType": "text/plain", "filename": "note.txt", "headers": [{"name": "Content-Disposition", "value": "inline"}],
             "body": {"size": 5, "data": "aGVsbG8="},
-        }}))
+        });
+        Reply::json(
+            json!({"id": "a", "payload": {"mimeType": "multipart/mixed", "parts": [named, named]}}),
+        )
     });
     let messages = connect(&service)
         .get(&ids(&["a"]), Detail::Full)
@@ -352,7 +355,7 @@ async fn a_message_that_is_one_named_text_is_that_text() {
         .unwrap();
     let message = messages[0].as_ref().unwrap();
     assert_eq!(message.body.text.as_deref(), Some("hello"));
-    assert!(message.attachments.is_empty());
+    assert_eq!(message.attachments.len(), 1, "the second one is a file");
 }
 
 #[tokio::test]
