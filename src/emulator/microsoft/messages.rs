@@ -261,7 +261,8 @@ pub(crate) fn mime(call: &Call<'_>) -> Result<Vec<u8>, GraphError> {
             "Invalid base64 string for MIME content.",
         )
     })?;
-    if Mail::new(raw.clone()).parsed().root.headers.is_empty() {
+    let fields = ["From", "To", "Cc", "Bcc", "Subject", "Date", "MIME-Version"];
+    if !fields.iter().any(|name| rewrite::has_field(&raw, name)) {
         return Err(GraphError::bad_request(
             "ErrorMimeContentInvalid",
             "The content of the MIME is not valid.",

@@ -68,7 +68,7 @@ async fn serve(state: &State, request: Request<Body>) -> Response<Body> {
 /// A request as it came over the network.
 fn outer(state: &State, parts: &http::request::Parts, body: Bytes, under_way: usize) -> Answer {
     let path = parts.uri.path();
-    if let Some(session) = path.strip_prefix("/upload-session/") {
+    if let Some(session) = path.strip_prefix("/attachment-upload/") {
         return upload::resume(state, &parts.method, session, &parts.headers, &body);
     }
     let Some(rest) = path.strip_prefix("/v1.0") else {

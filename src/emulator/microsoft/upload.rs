@@ -85,7 +85,10 @@ pub(crate) fn create(call: &Call<'_>, message: &str) -> Answer {
     );
     let secret = call.state.world().opaque(64);
     let expires_at = call.state.clock.now() + LIFETIME;
-    let url = format!("{}upload-session/{secret}", call.state.microsoft.base_url);
+    let url = format!(
+        "{}attachment-upload/{secret}",
+        call.state.microsoft.base_url
+    );
     call.mailbox(|mailbox, _| {
         let message = messages::find(mailbox, message)?;
         if !message.is_draft {
