@@ -697,6 +697,39 @@ async fn a_large_attachment_goes_up_in_parts() {
 }
 
 #[tokio::test]
+async fn a_message_can_be_attached_to_another() {
+    let graph = Graph::recorded(WORK).await;
+    let draft = graph
+        .post("/me/messages", json!({"subject": "Outer"}))
+        .await
+        .json();
+    let path = format!("/me/messages/{}/attachments", text(&draft["id"]));
+    let item = json!({
+        "@odata.type": "#microsoft.graph.message",
+        "subject": "Inner",
+        "body": {"contentType": "text", "content": "From within."},
+    });
+    let kind = "#microsoft.graph.itemAttachment";
+    let added = graph
+        .post(
+            &path,
+            json!({"@odata.type": kind, "name": "Inner", "item": item}),
+        )
+        .await;
+    assert_eq!(added.status, 201, "{}", added.text());
+    let added = added.json();
+    assert_eq!(added["@odata.type"], kind);
+    let one = format!("{path}/{}", text(&added["id"]));
+    let mime = graph.get(&format!("{one}/$value")).await.text();
+    assert!(mime.contains("Subject: Inner") && mime.contains("From within."));
+    let with_item = format!("{one}?$expand=microsoft.graph.itemattachment/item");
+    assert_eq!(
+        graph.get(&with_item).await.json()["item"]["subject"],
+        "Inner"
+    );
+}
+
+#[tokio::test]
 async fn categories_are_kept() {
     let graph = Graph::recorded(WORK).await;
     let path = "/me/outlook/masterCategories";

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::message::{Mail, Part};
 use super::call::{Answer, Call, Reply, field, only_fields, text_field, wrong_type};
+use super::changes::Changes;
 use super::compose::{self, Content, Piece};
 use super::error::GraphError;
 use super::mailbox::{OutlookMailbox, OutlookMessage, new_id};
@@ -165,7 +166,7 @@ fn delete(call: &Call<'_>, message: &str, id: &str) -> Answer {
 fn add(call: &Call<'_>, message: &str) -> Answer {
     call.need_write()?;
     call.no_query()?;
-    let piece = read(&call.json()?)?;
+    let piece = read(&call.json()?, call.state.clock.now())?;
     let context = call.context(&format!("messages('{message}')/attachments/$entity"));
     let now = call.state.clock.now();
     call.mailbox(|mailbox, random| {
@@ -329,7 +330,7 @@ fn show(
 }
 
 /// An attachment as a request describes it.
-pub(crate) fn read(object: &Map<String, Value>) -> Result<Piece, GraphError> {
+pub(crate) fn read(object: &Map<String, Value>, now: DateTime<Utc>) -> Result<Piece, GraphError> {
     let kind = object
         .get("@odata.type")
         .and_then(Value::as_str)
@@ -337,10 +338,11 @@ pub(crate) fn read(object: &Map<String, Value>) -> Result<Piece, GraphError> {
     let kind = kind.trim_start_matches('#').to_ascii_lowercase();
     match kind.as_str() {
         "microsoft.graph.fileattachment" => {}
-        "microsoft.graph.itemattachment" | "microsoft.graph.referenceattachment" => {
+        "microsoft.graph.itemattachment" => return read_item(object, now),
+        "microsoft.graph.referenceattachment" => {
             return Err(GraphError::bad_request(
                 "ErrorInvalidRequest",
-                "The emulator takes attachments with bytes of their own only.",
+                "Reference attachments cannot be created.",
             ));
         }
         _ => {
@@ -384,6 +386,26 @@ pub(crate) fn read(object: &Map<String, Value>) -> Result<Piece, GraphError> {
         content: Bytes::from(content),
         is_inline,
         content_id: text_field(object, "contentId")?,
+    })
+}
+
+/// A message described as an attachment of another.
+/// <https://learn.microsoft.com/en-us/graph/api/message-post-attachments#example-2-add-an-item-attachment>
+fn read_item(object: &Map<String, Value>, now: DateTime<Utc>) -> Result<Piece, GraphError> {
+    only_fields(object, &PROPERTIES, "microsoft.graph.itemAttachment")?;
+    let name = text_field(object, "name")?.unwrap_or_default();
+    let item = field(object, "item")
+        .and_then(Value::as_object)
+        .ok_or_else(|| wrong_type("item"))?;
+    let mut content = Content::default();
+    Changes::read(item, now)?.apply(&mut content);
+    Ok(Piece {
+        id: String::new(),
+        name,
+        content_type: "message/rfc822".to_owned(),
+        content: content.into_mail(now)?.raw().clone(),
+        is_inline: false,
+        content_id: None,
     })
 }
 

@@ -2,6 +2,7 @@
 //! applied to content and state. Which changes are allowed when is left to `messages` and `send`.
 //! <https://learn.microsoft.com/en-us/graph/api/resources/message#properties>
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::super::message::Address;
@@ -40,7 +41,10 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    pub(crate) fn read(object: &Map<String, Value>) -> Result<Self, GraphError> {
+    pub(crate) fn read(
+        object: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, GraphError> {
         let kind = object.get("@odata.type").and_then(Value::as_str);
         if kind.is_some_and(|kind| kind.trim_start_matches('#') != represent::TYPE) {
             return Err(GraphError::body(
@@ -56,6 +60,7 @@ impl Changes {
                     .map(|item| {
                         attachments::read(
                             item.as_object().ok_or_else(|| wrong_type("attachments"))?,
+                            now,
                         )
                     })
                     .collect::<Result<_, _>>()?,

@@ -212,7 +212,7 @@ fn create(call: &Call<'_>, folder: Option<&str>) -> Answer {
     let (mail, changes) = if call.is_mime() {
         (Arc::new(Mail::new(mime(call)?)), Changes::default())
     } else {
-        let changes = Changes::read(&call.json()?)?;
+        let changes = Changes::read(&call.json()?, call.state.clock.now())?;
         let mut content = Content {
             is_html: true,
             message_id: Some(new_message_id(call)),
@@ -274,7 +274,7 @@ pub(crate) fn mime(call: &Call<'_>) -> Result<Vec<u8>, GraphError> {
 fn update(call: &Call<'_>, id: &str) -> Answer {
     call.need_write()?;
     call.no_query()?;
-    let changes = Changes::read(&call.json()?)?;
+    let changes = Changes::read(&call.json()?, call.state.clock.now())?;
     let now = call.state.clock.now();
     call.mailbox(|mailbox, random| {
         let message = find(mailbox, id)?;

@@ -11,7 +11,6 @@ pub(crate) struct Prefer {
     pub(crate) html_body: bool,
     pub(crate) unsafe_html: bool,
     pub(crate) page_size: Option<usize>,
-    pub(crate) minimal: bool,
 }
 
 impl Prefer {
@@ -29,7 +28,6 @@ impl Prefer {
                     }
                     "outlook.allow-unsafe-html" => prefer.unsafe_html = true,
                     "odata.maxpagesize" => prefer.page_size = value.parse().ok(),
-                    "return" => prefer.minimal = value.eq_ignore_ascii_case("minimal"),
                     _ => {}
                 }
             }

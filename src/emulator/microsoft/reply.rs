@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -59,7 +60,7 @@ pub(crate) fn answer(call: &Call<'_>, id: &str, action: &str) -> Answer {
         threaded(&raw, &content)
     } else {
         let body = call.optional_json()?;
-        changes = read(&body, kind, is_draft, &mut content)?;
+        changes = read(&body, kind, is_draft, &mut content, now)?;
         content.into_mail(now)?
     };
     let mut world = call.state.world();
@@ -96,6 +97,7 @@ fn read(
     kind: Kind,
     is_draft: bool,
     content: &mut Content,
+    now: DateTime<Utc>,
 ) -> Result<Changes, GraphError> {
     let names: &[&str] = match kind {
         Kind::Forward => &["comment", "message", "toRecipients"],
@@ -105,7 +107,7 @@ fn read(
     let comment = text_field(body, "comment")?;
     let changes = match field(body, "message") {
         None => Changes::default(),
-        Some(Value::Object(message)) => Changes::read(message)?,
+        Some(Value::Object(message)) => Changes::read(message, now)?,
         Some(_) => return Err(wrong_type("message")),
     };
     let invalid = |message: &'static str| GraphError::bad_request("ErrorInvalidRequest", message);

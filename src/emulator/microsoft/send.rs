@@ -53,7 +53,7 @@ pub(crate) fn send_mail(call: &Call<'_>) -> Answer {
             Some(Value::Bool(save)) => *save,
             Some(_) => return Err(wrong_type("saveToSentItems")),
         };
-        let changes = Changes::read(message)?;
+        let changes = Changes::read(message, now)?;
         let mut content = Content {
             is_html: true,
             message_id: Some(messages::new_message_id(call)),
