@@ -134,13 +134,6 @@ impl Error {
         self
     }
 
-    /// The same error, seen as another kind by somebody who knows more.
-    #[must_use]
-    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
-        self.0.kind = kind;
-        self
-    }
-
     /// Adds the vendor's own error code. What is not a plain word of at most 64 characters is no code, and is left out:
     /// the field comes from outside and is printed.
     #[must_use]

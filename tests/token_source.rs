@@ -287,6 +287,15 @@ async fn a_short_lived_token_is_not_renewed_at_every_call() {
 }
 
 #[tokio::test]
+async fn a_token_that_seems_to_end_before_it_began_is_renewed() {
+    let world = World::new(Duration::ZERO, true).await;
+    let mut record = world.load().await.record;
+    record.credential.obtained_at = Some(world.clock.now() + HOUR);
+    world.save(&record, Save::Always).await;
+    assert_eq!(text(&world.process()).await, "access-1");
+}
+
+#[tokio::test]
 async fn however_many_callers_wait_one_refresh_runs() {
     let world = World::new(Duration::ZERO, true).await;
     let tokens = world.process();

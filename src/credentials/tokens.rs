@@ -156,7 +156,8 @@ impl Served {
         let renew_at = credential.expires_at.map(|expires_at| {
             let ahead = TimeDelta::from_std(options.refresh_ahead).unwrap_or(TimeDelta::MAX);
             let ahead = credential.obtained_at.map_or(ahead, |obtained_at| {
-                ahead.min((expires_at - obtained_at) / 5)
+                // A record whose instants come from different clocks may say that a token ended before it began.
+                ahead.min((expires_at - obtained_at).max(TimeDelta::zero()) / 5)
             });
             expires_at
                 .checked_sub_signed(ahead)

@@ -124,7 +124,7 @@ impl OAuthFlowBuilder {
     /// Builds the flow.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when the client id is missing, the redirect address or the tenant is none, an
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when the client id is missing, the redirect address or the tenant is none, an
     /// endpoint is not confidential, or there is no HTTP client.
     pub fn build(self) -> Result<OAuthFlow> {
         if self.client_id.trim().is_empty() {

@@ -22,7 +22,7 @@ use oauth2::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::error::{Place, explain, refusal};
+use super::error::{Place, classify_code, explain, refusal};
 use crate::credentials::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ApiClient, ApiRequest, Cost, Replay, protocol};
@@ -85,7 +85,11 @@ pub(super) async fn exchange_code(
         )
         .with_source(error)
     })?;
-    let adapter = Adapter::new(api, "oauth.exchange_code");
+    let api = ApiClient {
+        classify: classify_code,
+        ..api.clone()
+    };
+    let adapter = Adapter::new(&api, "oauth.exchange_code", Place::CodeExchange);
     let answer = client
         .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
@@ -102,7 +106,7 @@ pub(super) async fn refresh(
     refresh_token: &Secret,
     scopes: Vec<String>,
 ) -> Result<Tokens> {
-    let adapter = Adapter::new(api, "oauth.refresh");
+    let adapter = Adapter::new(api, "oauth.refresh", Place::Refresh);
     let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
     let answer = client
         .exchange_refresh_token(&refresh_token)
@@ -149,15 +153,17 @@ fn request(operation: &'static str, url: Url, form: Vec<u8>) -> ApiRequest {
 struct Adapter<'a> {
     api: &'a ApiClient,
     operation: &'static str,
+    place: Place,
     asked_at: DateTime<Utc>,
     answered_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl<'a> Adapter<'a> {
-    fn new(api: &'a ApiClient, operation: &'static str) -> Self {
+    fn new(api: &'a ApiClient, operation: &'static str, place: Place) -> Self {
         Self {
             api,
             operation,
+            place,
             asked_at: api.clock.now(),
             answered_at: Mutex::new(None),
         }
@@ -179,7 +185,7 @@ impl<'a> Adapter<'a> {
             .unwrap_or_else(PoisonError::into_inner) = date;
         // Some servers refuse with 200.
         if let Some(refusal) = refusal(&answer.body) {
-            return Err(explain(refusal, Place::TokenEndpoint).with_operation(self.operation));
+            return Err(explain(refusal, self.place).with_operation(self.operation));
         }
         // The crate wants 200 and is particular about the media type; the body's shape is what counts.
         Ok(HttpResponse::new(answer.body.to_vec()))

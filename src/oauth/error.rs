@@ -7,8 +7,8 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::error::ErrorKind::{
-    AdminConsentRequired, Configuration, Declined, PermissionDenied, Protocol, RateLimited,
-    SignInRequired, Unavailable,
+    AdminConsentRequired, Configuration, Declined, InvalidCallback, PermissionDenied, Protocol,
+    RateLimited, SignInRequired, Unavailable,
 };
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::http::Answer;
@@ -52,8 +52,10 @@ impl std::error::Error for Refusal {}
 pub(super) enum Place {
     /// On the way back from the browser.
     Callback,
-    /// By the token endpoint.
-    TokenEndpoint,
+    /// By the token endpoint, for an authorization code.
+    CodeExchange,
+    /// By the token endpoint, for a grant that we have.
+    Refresh,
 }
 
 /// The error answer of RFC 6749 §5.2 with the vendors' additions, each read if it is what it should be.
@@ -74,8 +76,17 @@ struct ErrorAnswer {
     trace_id: serde_json::Value,
 }
 
-/// What an unsuccessful answer of a token endpoint means.
+/// What it means that a token endpoint refused a grant that we have, or anything else but a code.
 pub(super) fn classify(answer: &Answer) -> Error {
+    classify_at(answer, Place::Refresh)
+}
+
+/// What it means that a token endpoint refused a code.
+pub(super) fn classify_code(answer: &Answer) -> Error {
+    classify_at(answer, Place::CodeExchange)
+}
+
+fn classify_at(answer: &Answer, place: Place) -> Error {
     let status = answer.status;
     if status.as_u16() == 429 {
         return Error::new(RateLimited, "the sign-in service asks to slow down");
@@ -90,7 +101,7 @@ pub(super) fn classify(answer: &Answer) -> Error {
         };
     }
     match refusal {
-        Some(refusal) => explain(refusal, Place::TokenEndpoint),
+        Some(refusal) => explain(refusal, place),
         // A proxy's or a portal's page says nothing about the grant.
         None => Error::new(
             Protocol,
@@ -178,6 +189,11 @@ pub(super) fn explain(refusal: Refusal, place: Place) -> Error {
             )
         }
     };
+    // A refused code is a callback that cannot be used, not a grant that is gone.
+    let kind = match (kind, place) {
+        (SignInRequired, Place::CodeExchange) => InvalidCallback,
+        _ => kind,
+    };
     let mut error = Error::new(kind, sentence)
         .with_code(code)
         .with_delivery(Delivery::Answered);
@@ -214,6 +230,8 @@ type Row = (
 /// (<https://developers.google.com/identity/protocols/oauth2/web-server#exchange-errors>).
 #[rustfmt::skip]
 const COMMON: &[Row] = &[
+    ("invalid_grant", None, Some(Place::CodeExchange), InvalidCallback,
+        "the code cannot be used: it was used already, has expired, or belongs to another sign-in; begin a new one"),
     ("invalid_grant", Some("invalid_rapt"), None, SignInRequired,
         "the organisation's policy asks its users to sign in again from time to time (Google Cloud session control)"),
     ("invalid_grant", Some("consent_required"), None, SignInRequired,
@@ -223,7 +241,7 @@ const COMMON: &[Row] = &[
          every seven days, the Google project's publishing status is still Testing"),
     ("access_denied", None, Some(Place::Callback), Declined,
         "the user did not consent"),
-    ("access_denied", None, Some(Place::TokenEndpoint), PermissionDenied,
+    ("access_denied", None, None, PermissionDenied,
         "a policy of the user's organisation refuses this application"),
     ("admin_policy_enforced", None, None, AdminConsentRequired,
         "an administrator of the user's Google Workspace must allow this application and its scopes (Admin console, \
@@ -287,7 +305,7 @@ const MICROSOFT: &[(&[u32], ErrorKind, &str)] = &[
     (&[50173], SignInRequired,
         "the grant was revoked, by a changed password for instance: the user must sign in again"),
     (&[70008, 700_082], SignInRequired,
-        "the grant expired because it was not used for 90 days: the user must sign in again"),
+        "the grant expired, as it does when it is not used for 90 days, or the code did: the user must sign in again"),
     (&[700_084], SignInRequired,
         "the grant ended after 24 hours, because the redirect address is registered as a single-page application: \
          register it as Web, or as Mobile and desktop"),

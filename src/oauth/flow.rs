@@ -251,8 +251,7 @@ impl OAuthFlow {
             &pending.verifier,
             &pending.redirect_uri,
         )
-        .await
-        .map_err(code_refused)?;
+        .await?;
         flow.grant(&tokens, &pending)
     }
 
@@ -433,15 +432,6 @@ pub(super) fn require_redirect(redirect_uri: String) -> Result<RedirectUrl> {
         return Err(configuration("a redirect address has no fragment"));
     }
     Ok(redirect)
-}
-
-/// A refused code is a callback that cannot be used, not a grant that is gone.
-fn code_refused(error: Error) -> Error {
-    if error.kind() == ErrorKind::SignInRequired {
-        error.with_kind(ErrorKind::InvalidCallback)
-    } else {
-        error
-    }
 }
 
 pub(super) fn configuration(message: &'static str) -> Error {

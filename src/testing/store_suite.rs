@@ -29,6 +29,7 @@ use crate::secret::Secret;
 /// mod memory {
 ///     postroom::credential_store_tests!(super::store);
 /// }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! credential_store_tests {
