@@ -99,7 +99,7 @@ async fn no_secret_of_a_sign_in_is_ever_printed() {
     let echo = format!("{ACCESS} {REFRESH} {CODE} {SECRET}");
     let answers = [
         ResponseTemplate::new(400).set_body_json(json!({
-            "error": "invalid_grant", "error_description": echo, "error_subtype": ACCESS, "claims": null,
+            "error": "invalid_grant", "error_description": echo, "error_subtype": ACCESS, "claims": CODE,
             "trace_id": REFRESH,
         })),
         ResponseTemplate::new(400).set_body_json(json!({"error": SECRET, "error_codes": [50173]})),

@@ -16,7 +16,7 @@ use crate::http::Answer;
 /// What the server said, in its own codes; the source of an [`Error`] that a refusal caused.
 ///
 /// It holds no description and no token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The code of RFC 6749, such as `invalid_grant`.
@@ -42,6 +42,20 @@ impl fmt::Display for Refusal {
             write!(formatter, " AADSTS{code}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Claims are text of any kind that is to be sent back, not shown.
+        formatter
+            .debug_struct("Refusal")
+            .field("error", &self.error)
+            .field("codes", &self.codes)
+            .field("subtype", &self.subtype)
+            .field("claims", &self.claims.as_ref().map(|_| ".."))
+            .field("trace_id", &self.trace_id)
+            .finish()
     }
 }
 
