@@ -193,11 +193,7 @@ async fn newest(mailbox: &Mailbox, count: usize) -> postroom::Result<Vec<Message
 }
 
 async fn with_attachment(mailbox: &Mailbox) -> Anyhow<Message> {
-    let mut found = mailbox.messages(
-        Query::inbox()
-            .and(Query::HasAttachment)
-            .and(Query::unread()),
-    );
+    let mut found = mailbox.messages(Query::inbox().and(Query::HasAttachment));
     while let Some(message) = found.try_next().await? {
         let message = mailbox.message(&message.id).await?;
         if message

@@ -170,22 +170,6 @@ impl Error {
         self
     }
 
-    /// The same failure once more, for another item of the same request; what is underneath stays with the original.
-    #[must_use]
-    pub(crate) fn without_source(&self) -> Self {
-        Self(Box::new(Inner {
-            kind: self.0.kind,
-            message: self.0.message.clone(),
-            operation: self.0.operation,
-            status: self.0.status,
-            code: self.0.code.clone(),
-            request_id: self.0.request_id.clone(),
-            retry_after: self.0.retry_after,
-            delivery: self.0.delivery,
-            source: None,
-        }))
-    }
-
     /// Names the operation that failed, such as `gmail.messages.get`; `Display` begins with it.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {

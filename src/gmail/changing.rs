@@ -47,7 +47,7 @@ async fn at_once(
         {
             one_by_one(api, ids, modification).await
         }
-        Err(error) => ids.iter().map(|_| Err(error.without_source())).collect(),
+        Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
     }
 }
 

@@ -64,7 +64,7 @@ async fn rounds(api: &Api, mut open: Vec<Call>, results: &mut HashMap<usize, Res
             }
             Err(error) => {
                 for (place, _) in open {
-                    results.insert(place, Err(error.without_source()));
+                    results.insert(place, Err(error.clone()));
                 }
                 return;
             }
