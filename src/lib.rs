@@ -1,4 +1,83 @@
-//! Connect Gmail and Outlook mailboxes and work with them as one.
+//! Connect your users' **Gmail** and **Outlook** mailboxes, and work with them as one thing: sign in with OAuth, keep and
+//! renew tokens, read, organise, search and send mail, through the services' own APIs.
+//!
+//! # A host's five steps
+//!
+//! 1. An administrator registers the application with Google or Microsoft and enters client id and secret:
+//!    [`ProviderConfiguration`].
+//! 2. [`Accounts::connect`] gives the address that a user's browser visits to sign in.
+//! 3. [`Accounts::complete`] takes the address that the browser came back to, checks it, and keeps the account in a
+//!    [`CredentialStore`](credentials::CredentialStore).
+//! 4. [`Accounts::open`] gives a [`Mailbox`], which renews its tokens by itself.
+//! 5. [`Mailbox`] reads, organises, searches and sends, the same on both services.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use futures_util::TryStreamExt;
+//! use postroom::credentials::FileStore;
+//! use postroom::oauth::SignInOptions;
+//! use postroom::{AccountId, Accounts, Outgoing, ProviderConfiguration, Query, Secret};
+//!
+//! # async fn example(callback: url::Url) -> Result<(), Box<dyn std::error::Error>> {
+//! let google = ProviderConfiguration::google("client-id")
+//!     .with_client_secret(Secret::new("client-secret"))
+//!     .with_redirect_uri("https://app.example/callback");
+//! let accounts = Accounts::builder(Arc::new(FileStore::new("accounts")))
+//!     .configuration("google", google)
+//!     .build()?;
+//!
+//! let account = AccountId::new("user 7");
+//! let connecting = accounts.connect(&account, "google", SignInOptions::new())?;
+//! // … the user's browser visits connecting.url and comes back to the callback …
+//! accounts.complete(connecting.pending, &callback).await?;
+//!
+//! let mailbox = accounts.open(&account).await?;
+//! let newest = mailbox.messages(Query::inbox()).try_next().await?;
+//! mailbox.send(&Outgoing::new().to("support@desk.example".parse()?).text("Hello")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! No account at hand? `cargo run --example quickstart` does all of this against the `emulator`.
+//!
+//! # What to read next
+//!
+//! * [`Mailbox`]: everything that can be done with mail; [`Message`], [`Folder`], [`Query`], [`Change`], [`Outgoing`].
+//! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
+//! * [`Accounts`]: many mailboxes over one store, for one host or many tenants.
+//! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
+//! * [`oauth`]: signing in without [`Accounts`].
+//! * [`http`]: limits, retries, and how to bring your own HTTP client.
+//!
+//! # Adding a provider
+//!
+//! [`MailProvider`] is the contract behind [`Mailbox`]: a small trait, bulk in and page out. Implement it, give it to
+//! [`Mailbox::new`], and hold it to the same promises as Gmail and Outlook with `mail_provider_tests!` (feature
+//! `testing`). Build [`Message`] and its kin with their `new` and set what is known; build errors with [`Error::new`];
+//! answer [`Error::unsupported`] for what cannot be done, and say so in [`Capabilities`].
+//!
+//! # How it is built
+//!
+//! The source tree is the architecture. `gmail/` and `outlook/` are mirrors, file for file, and know
+//! nothing of each other; both speak the plain data of `model/`, send every request through the one loop in `http/`, and
+//! are named together only in `accounts.rs`. `credentials/` keeps tokens and knows no mail; `oauth/` obtains them and knows
+//! no mail either. The emulator shares no code with the providers, so that it cannot repeat their mistakes. A test holds
+//! all this.
+//!
+//! # Features
+//!
+//! | Feature | Default | What it adds |
+//! |---|---|---|
+//! | `gmail` | yes | the type `Gmail` and Google's sign-in |
+//! | `outlook` | yes | the type `Outlook` and Microsoft's sign-in |
+//! | `reqwest` | yes | the HTTP client: reqwest over rustls; without it, bring a [`Transport`](http::Transport) |
+//! | `loopback` | | a receiver for the redirect that ends a sign-in, for desktop and command-line programs |
+//! | `emulator` | | Google and Microsoft on 127.0.0.1 |
+//! | `testing` | | conformance suites for your own providers and stores, and a clock that tests control |
+//!
+//! The crate needs a tokio runtime. Times are UTC; durations are measured on a monotonic clock; both come from an injected
+//! [`Clock`](clock::Clock). It logs through `tracing`, never anything of a token or of mail.
 
 mod accounts;
 pub mod clock;
@@ -30,7 +109,13 @@ pub use error::{Delivery, Error, ErrorKind, Result};
 pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{Mailbox, Messages, SyncPages};
-pub use model::*;
+pub use model::{
+    Access, AccountId, Address, AddressError, Attachment, AttachmentId, Body, ByteStream, Change,
+    Confirmation, Content, Detail, Folder, FolderId, FolderRole, Header, Keyword, KnownMessage,
+    Message, MessageId, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query,
+    QueryError, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase,
+    SyncProgress, ThreadId,
+};
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;
 pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};

@@ -54,7 +54,10 @@ pub(super) fn role_label(role: FolderRole) -> Option<&'static str> {
 
 pub(super) fn profile(profile: wire::Profile) -> Result<Profile> {
     let address = profile.email_address.filter(|address| !address.is_empty());
-    let address = address.ok_or_else(|| protocol("the profile has no address"))?;
+    let address = address.ok_or_else(|| {
+        protocol("the answer names no address of the mailbox")
+            .with_operation("gmail.users.getProfile")
+    })?;
     Ok(Profile {
         messages: profile
             .messages_total
