@@ -1,10 +1,11 @@
 //! Writes an [`Outgoing`] as RFC 5322. mail-builder writes everything but the attachments, which stay streams: where one
 //! belongs it leaves a random word, which is then replaced by the attachment's base64.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mail_builder::MessageBuilder;
-use mail_builder::headers::address::Address as BuilderAddress;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::message_id::MessageId as BuilderMessageId;
 use mail_builder::headers::raw::Raw;
@@ -28,11 +29,11 @@ pub(crate) fn compose(
 ) -> Result<Content> {
     validate(outgoing)?;
     let mark = random_word()?;
-    let mut builder = MessageBuilder::new();
+    let mut skeleton = String::new();
     if let Some(from) = outgoing.from.as_ref().or(from) {
         from.validate()
             .map_err(|error| invalid("the author's address cannot be used").with_source(error))?;
-        builder = builder.from(address(from));
+        write_addresses(&mut skeleton, "From", std::slice::from_ref(from));
     }
     for (name, list) in [
         ("To", &outgoing.to),
@@ -40,14 +41,9 @@ pub(crate) fn compose(
         ("Bcc", &outgoing.bcc),
         ("Reply-To", &outgoing.reply_to),
     ] {
-        if !list.is_empty() {
-            builder = builder.header(
-                name,
-                BuilderAddress::new_list(list.iter().map(address).collect()),
-            );
-        }
+        write_addresses(&mut skeleton, name, list);
     }
-    builder = builder
+    let mut builder = MessageBuilder::new()
         .subject(one_line(&outgoing.subject))
         .date(date.timestamp())
         .message_id(format!("{mark}@postroom.invalid"))
@@ -63,7 +59,7 @@ pub(crate) fn compose(
             .collect::<Result<Vec<_>>>()?;
         builder = builder.references(BuilderMessageId::new_list(ids.into_iter()));
     }
-    let mut skeleton = Vec::new();
+    let mut skeleton = skeleton.into_bytes();
     builder
         .body(body(outgoing, &mark)?)
         .write_to(&mut skeleton)
@@ -209,7 +205,16 @@ fn media_type(given: &str) -> Result<String> {
     }
 }
 
-fn address(address: &Address) -> BuilderAddress<'static> {
+/// A header of addresses, one a line. mail-builder puts encoded words into quotes, where RFC 2047 §5 forbids them and some
+/// readers show them as they are.
+fn write_addresses(head: &mut String, name: &str, list: &[Address]) {
+    let lines: Vec<String> = list.iter().map(mailbox).collect();
+    if !lines.is_empty() {
+        head.push_str(&format!("{name}: {}\r\n", lines.join(",\r\n ")));
+    }
+}
+
+fn mailbox(address: &Address) -> String {
     let mailbox = address.address();
     // Domains in other scripts have a form in plain letters; the part before the @ has none.
     let mailbox = match mailbox.rsplit_once('@') {
@@ -219,7 +224,30 @@ fn address(address: &Address) -> BuilderAddress<'static> {
         },
         _ => mailbox.to_owned(),
     };
-    BuilderAddress::new_address(address.name().map(str::to_owned), mailbox)
+    match address.name() {
+        None => mailbox,
+        Some(name) if name.is_ascii() && name.len() <= 60 => {
+            let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{escaped}\" <{mailbox}>")
+        }
+        Some(name) => format!("{}\r\n <{mailbox}>", encoded_words(name)),
+    }
+}
+
+/// A text as RFC 2047 words, each within its 75 characters and of whole characters.
+fn encoded_words(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for character in text.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + character.len_utf8() <= 45 => word.push(character),
+            _ => words.push(character.to_string()),
+        }
+    }
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)))
+        .collect();
+    words.join("\r\n ")
 }
 
 /// A message or content id without its brackets, safe to stand in a header.

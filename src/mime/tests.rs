@@ -13,6 +13,9 @@ fn outgoing() -> Outgoing {
         .to(Address::new("support@desk.example")
             .unwrap()
             .with_name("Günther, \"Support\""))
+        .cc(Address::new("desk@desk.example")
+            .unwrap()
+            .with_name("Long ".repeat(40).trim()))
         .bcc(Address::new("archive@bücher.example").unwrap())
         .subject("Grüße\r\nBcc: everyone@desk.example")
         .text("First line\n.\nFrom here on — long ".repeat(40))
@@ -54,6 +57,8 @@ async fn what_is_written_reads_back_as_what_was_asked_for() {
     let to = message.to().unwrap().first().unwrap();
     assert_eq!(to.name(), Some("Günther, \"Support\""));
     assert_eq!(to.address(), Some("support@desk.example"));
+    let cc = message.cc().unwrap().first().unwrap();
+    assert_eq!(cc.name(), Some("Long ".repeat(40).trim()));
     assert_eq!(
         message.bcc().unwrap().first().unwrap().address(),
         Some("archive@xn--bcher-kva.example")
