@@ -27,6 +27,8 @@ pub struct RequestLogEntry {
     pub status: u16,
     /// Whether it came with an `Authorization` header.
     pub had_authorization: bool,
+    /// The protocol it came by, such as `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
 }
 
 /// An emulator may run for days: of more requests than these, the oldest are forgotten.
@@ -88,6 +90,7 @@ impl Record {
                 .parts
                 .headers
                 .contains_key(http::header::AUTHORIZATION),
+            protocol: format!("{:?}", exchange.parts.version),
         };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAXIMUM_ENTRIES {
