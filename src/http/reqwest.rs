@@ -1,11 +1,12 @@
 //! The default transport: reqwest over rustls, with the operating system's trust store.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method};
 use rustls::ClientConfig;
@@ -22,12 +23,16 @@ use crate::model::{ByteStream, Content};
 /// (<https://developers.google.com/workspace/gmail/api/guides/performance>).
 const USER_AGENT: &str = concat!("postroom/", env!("CARGO_PKG_VERSION"), " (gzip)");
 
+/// Bytes a second that an upload is given time for at least.
+const SLOWEST_UPLOAD: u64 = 16 * 1024;
+
 /// reqwest as a [`Transport`]. Clones share their connections; one is enough for a whole process.
 #[derive(Clone)]
 pub struct ReqwestTransport {
     client: reqwest::Client,
     /// Loopback addresses are reached without the system's proxy, which could not reach them.
     direct: reqwest::Client,
+    read_timeout: Duration,
 }
 
 impl ReqwestTransport {
@@ -85,7 +90,8 @@ impl ReqwestTransportBuilder {
         self
     }
 
-    /// How long a connection may stay silent while an answer is awaited; 60 s by default.
+    /// How long a connection may stay silent while an answer is awaited, or while one is read; 60 s by default. Sending a
+    /// body adds a second for every 16 KiB of it, so that slow lines can send large messages.
     #[must_use]
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
@@ -103,7 +109,6 @@ impl ReqwestTransportBuilder {
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(self.connect_timeout)
-                .read_timeout(self.read_timeout)
                 .tls_backend_preconfigured(tls.clone())
         };
         let build = |builder: reqwest::ClientBuilder| {
@@ -114,6 +119,7 @@ impl ReqwestTransportBuilder {
         Ok(ReqwestTransport {
             client: build(client())?,
             direct: build(client().no_proxy())?,
+            read_timeout: self.read_timeout,
         })
     }
 
@@ -178,15 +184,29 @@ impl Transport for ReqwestTransport {
             })?;
             *outgoing.body_mut() = Some(reqwest::Body::wrap_stream(stream));
         }
-        let response = client.execute(outgoing).await.map_err(failed)?;
+        let sending = Duration::from_secs(content.len() / SLOWEST_UPLOAD);
+        let response = tokio::time::timeout(self.read_timeout + sending, client.execute(outgoing))
+            .await
+            .map_err(|_| TransportError::unknown("no answer came in time"))?
+            .map_err(failed)?;
         let mut answer = http::Response::new(());
         *answer.status_mut() = response.status();
         *answer.headers_mut() = response.headers().clone();
         let body = response
             .bytes_stream()
-            .map_err(|error| std::io::Error::other(error.without_url()));
-        Ok(answer.map(|()| Box::pin(body) as ByteStream))
+            .map_err(|error| io::Error::other(error.without_url()));
+        Ok(answer.map(|()| never_silent(body.boxed(), self.read_timeout)))
     }
+}
+
+/// Fails when nothing comes for too long.
+fn never_silent(body: ByteStream, longest: Duration) -> ByteStream {
+    stream::try_unfold(body, move |mut body| async move {
+        let next = tokio::time::timeout(longest, body.try_next()).await;
+        let chunk = next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Ok(chunk.map(|chunk| (chunk, body)))
+    })
+    .boxed()
 }
 
 /// Addresses are removed from reqwest's errors: their queries hold searches.
