@@ -8,7 +8,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a failure in a test is a panic"
+    clippy::print_stderr,
+    reason = "a failure in a test is a panic, and what is left out is told"
 )]
 
 use std::collections::BTreeMap;
@@ -132,10 +133,7 @@ async fn sign_in(issuer: &Url) -> Grant {
             let (name, value) = pair.split_once('=').unwrap();
             cookies.insert(name.to_owned(), value.to_owned());
         }
-        let location = response
-            .headers()
-            .get("location")
-            .expect("a sign-in is all redirects");
+        let location = response.headers().get("location").unwrap();
         url = url.join(location.to_str().unwrap()).unwrap();
     }
     flow.complete(authorization.pending, &url).await.unwrap()
@@ -186,7 +184,12 @@ fn tokens(issuer: &Url, directory: &Path) -> StoredTokens {
 /// Runs `worker` of this file in a process of its own.
 fn worker(issuer: &Url, directory: &Path, rounds: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "a_process_among_many"])
+        .args([
+            "--ignored",
+            "--exact",
+            "--nocapture",
+            "a_process_among_many",
+        ])
         .env("POSTROOM_WORKER_ISSUER", issuer.as_str())
         .env("POSTROOM_WORKER_STORE", directory)
         .env("POSTROOM_WORKER_ROUNDS", rounds.to_string())
