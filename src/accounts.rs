@@ -219,6 +219,12 @@ impl PendingConnection {
     pub fn account(&self) -> &AccountId {
         &self.account
     }
+
+    /// The sign-in itself, by which a `LoopbackReceiver` knows its callback.
+    #[must_use]
+    pub fn authorization(&self) -> &PendingAuthorization {
+        &self.authorization
+    }
 }
 
 /// What a host may show of a connected account. It holds no secrets.
@@ -355,6 +361,40 @@ impl Accounts {
             })
             .await?;
         Ok(Account::from(&record))
+    }
+
+    /// Asks the service whose mailbox an account is, and keeps the answer. An adopted account has no address before it, and
+    /// an address may change.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`Mailbox::profile`].
+    pub async fn update_profile(&self, account: &AccountId) -> Result<Account> {
+        let profile = self.open(account).await?.profile().await?;
+        let key = self.key(account);
+        loop {
+            let LoadedAccount {
+                mut record,
+                revision,
+            } = self
+                .load(account)
+                .await?
+                .ok_or_else(|| unknown_account(account))?;
+            let before = (record.addresses.clone(), record.display_name.clone());
+            record
+                .addresses
+                .retain(|known| !known.eq_ignore_ascii_case(&profile.address));
+            record.addresses.insert(0, profile.address.clone());
+            if profile.display_name.is_some() {
+                record.display_name.clone_from(&profile.display_name);
+            }
+            let changed = before != (record.addresses.clone(), record.display_name.clone());
+            let save = Save::IfRevision(revision);
+            let store = self.0.store.as_ref();
+            // Another save meanwhile was somebody's progress, such as a renewed token: look at the record again.
+            if !changed || matches!(record.save(store, &key, save).await?, Saved::Written(_)) {
+                return Ok(Account::from(&record));
+            }
+        }
     }
 
     /// The mailbox of a connected account. Opening asks nothing of the service.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use http::Method;
-use postroom::credentials::{CredentialStore, FileStore, MemoryStore};
+use postroom::credentials::{Credential, CredentialStore, FileStore, MemoryStore};
 use postroom::emulator::{Emulator, Fault, FaultKind, Rotation};
 use postroom::oauth::SignInOptions;
 use postroom::{
@@ -248,6 +248,50 @@ async fn a_mailbox_belongs_to_one_account_and_an_account_to_one_mailbox() {
             Some(address)
         );
         inbox(&accounts, "first").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_adopted_account_learns_its_address_from_the_mailbox() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().start().await.unwrap();
+        let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
+        let id = AccountId::new("user 7");
+        let mut credential = Credential::default();
+        credential.access_token = Some(Secret::new(emulator.access_token(address)));
+        let adopted = accounts
+            .adopt(&id, configuration, credential, Access::READ)
+            .await
+            .unwrap();
+        assert_eq!(adopted.address, None);
+
+        let account = accounts.update_profile(&id).await.unwrap();
+        assert_eq!(account.address.as_deref(), Some(address));
+        assert_eq!(accounts.list().await.unwrap(), [account.clone()]);
+        // Again, it is the same address and not a second one.
+        assert_eq!(accounts.update_profile(&id).await.unwrap(), account);
+        inbox(&accounts, "user 7").await.unwrap();
+    }
+}
+
+#[test]
+fn endpoints_that_no_token_may_go_to_are_refused_at_once() {
+    let unsafe_endpoint: Url = "http://mail.example/".parse().unwrap();
+    let configurations: [fn(&str) -> ProviderConfiguration; 2] = [
+        |id| ProviderConfiguration::google(id),
+        |id| ProviderConfiguration::microsoft(id),
+    ];
+    for configuration in configurations {
+        for configuration in [
+            configuration("client").with_api_endpoint(unsafe_endpoint.clone()),
+            configuration("client").with_auth_endpoint(unsafe_endpoint.clone()),
+        ] {
+            let error = Accounts::builder(Arc::new(MemoryStore::new()))
+                .configuration("any", configuration)
+                .build()
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::credentials::Service;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Connection, RetryPolicy, Transport};
+use crate::http::{Connection, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
 use crate::model::Access;
 use crate::oauth::{Endpoints, OAuthFlow, OAuthFlowBuilder};
@@ -97,6 +97,9 @@ impl ProviderConfiguration {
         clock: Arc<dyn Clock>,
         retry: RetryPolicy,
     ) -> Result<Configured> {
+        if let Some(endpoint) = &self.api_endpoint {
+            require_confidential(endpoint)?;
+        }
         let endpoints = match (&self.service, &self.auth_endpoint) {
             (_, None) => None,
             (Service::Google, Some(base)) => Some(Endpoints::google_at(base)?),

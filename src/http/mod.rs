@@ -27,5 +27,5 @@ pub use transport::{Transport, TransportError};
 
 pub(crate) use client::{Answer, ApiClient, parse, protocol};
 pub(crate) use limit::Limiter;
-pub(crate) use origin::{Origins, is_loopback};
+pub(crate) use origin::{Origins, is_loopback, require_confidential};
 pub(crate) use request::ApiRequest;

@@ -113,6 +113,16 @@ impl Query {
 }
 
 /// Why a text is not a query.
+///
+/// ```
+/// use postroom::Query;
+///
+/// let error = "is:new".parse::<Query>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "`is:` cannot be `new`, but read, unread, starred, flagged, important or draft"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
@@ -122,7 +132,7 @@ pub enum QueryError {
     )]
     UnknownField(String),
     /// A value that its field cannot have.
-    #[error("`{field}:` cannot be `{value}`")]
+    #[error("`{field}:` cannot be `{value}`, but {}", possible(.field))]
     Value {
         /// The field.
         field: String,
@@ -135,6 +145,18 @@ pub enum QueryError {
     /// Longer than 4,096 bytes or nested deeper than 32 brackets.
     #[error("the query is too long or too deep")]
     TooLarge,
+}
+
+/// What a value of a field can be, for a person who guessed wrong.
+fn possible(field: &str) -> &'static str {
+    match field.to_ascii_lowercase().as_str() {
+        "is" => "read, unread, starred, flagged, important or draft",
+        "has" => "attachment",
+        "after" | "before" => {
+            "a date such as 2026-11-22, or an instant such as 2026-11-22T08:00:00Z"
+        }
+        _ => "some text",
+    }
 }
 
 /// Longest text and deepest nesting that are read; both far above what a person types.
