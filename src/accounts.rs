@@ -422,7 +422,9 @@ impl Accounts {
         let connection = Connection::new(Arc::clone(&self.0.transport), Arc::new(tokens))
             .with_clock(Arc::clone(&self.0.clock))
             .with_retry(self.0.retry);
-        let mailbox = configuration.mailbox(connection, record.granted)?;
+        let mailbox = configuration
+            .mailbox(connection, record.granted)?
+            .with_clock(Arc::clone(&self.0.clock));
         // Whoever opened it first meanwhile wins, so that there is one set of limits.
         Ok(self
             .opened()

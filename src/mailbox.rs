@@ -4,19 +4,26 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::journal::{MemoryJournal, SendJournal, SendState};
+use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, FolderRole,
     Keyword, Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, Scope,
     SendKey, SendTicket, Sent, SyncCursor,
 };
 use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
+
+/// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
+/// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
+const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// A handle to one mailbox, the same whichever service is behind it. Clones are cheap and share everything.
 ///
@@ -37,6 +44,8 @@ use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
 pub struct Mailbox {
     provider: Arc<dyn MailProvider>,
     journal: Arc<dyn SendJournal>,
+    sends: Arc<Turns>,
+    clock: Arc<dyn Clock>,
     access: Option<Access>,
 }
 
@@ -46,8 +55,17 @@ impl Mailbox {
         Self {
             provider: Arc::new(provider),
             journal: Arc::new(MemoryJournal::new()),
+            sends: Arc::default(),
+            clock: Arc::new(SystemClock::new()),
             access: None,
         }
+    }
+
+    /// Tells from another clock than the system's how long ago a send was begun.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Notes sends in the host's own journal, so that a key sends once also across a crash.
@@ -281,49 +299,67 @@ impl Mailbox {
     }
 
     /// Sends a message under a key of the host's. The same key never sends twice: a send that was noted in the journal as
-    /// done is answered from there, one that may have been done is looked for first.
+    /// done is answered from there, one that may have been done is looked for first. Calls with the same key, through this
+    /// handle and its clones, take turns.
     ///
     /// # Errors
-    /// As [`send`](Self::send). After [`Delivery::Unknown`], the same call with the same key is safe.
+    /// As [`send`](Self::send). After [`Delivery::Unknown`], the same call with the same key is safe, and is answered once
+    /// the service tells. If the service says that the message was not sent, that is believed, and the message sent, only
+    /// five minutes after it was tried: until then the service may still be at it.
     pub async fn send_once(&self, key: &SendKey, outgoing: &Outgoing) -> Result<Sent> {
         self.require(Access::SEND)?;
+        let _turn = self.sends.take(key).await;
         let ticket = match self.journal.get(key).await? {
             Some(SendState::Sent(sent)) => return Ok(sent),
             Some(SendState::Prepared(ticket)) => ticket,
-            Some(SendState::Dispatching(ticket)) => match self.provider.confirm(&ticket).await? {
-                Confirmation::Sent(sent) => return self.note_sent(key, sent).await,
-                Confirmation::NotSent => ticket,
-                Confirmation::StillUnknown { .. } => return Err(still_unknown()),
-            },
+            Some(SendState::Dispatching { ticket, since }) => {
+                // Whatever keeps it from being known, it may have been sent.
+                let confirmed = self.provider.confirm(&ticket).await;
+                match confirmed.map_err(|error| error.with_delivery(Delivery::Unknown))? {
+                    Confirmation::Sent(sent) => return self.note_sent(key, sent).await,
+                    Confirmation::NotSent => match self.settles_in(since) {
+                        None => ticket,
+                        Some(wait) => return Err(still_unknown().with_retry_after(wait)),
+                    },
+                    Confirmation::StillUnknown { .. } => return Err(still_unknown()),
+                }
+            }
             None => {
-                let ticket = self.provider.prepare(outgoing, key).await?;
-                self.journal
-                    .put(key, &SendState::Prepared(ticket.clone()))
-                    .await?;
+                let ticket = self.prepare(outgoing, key).await?;
+                let prepared = SendState::Prepared(ticket.clone());
+                self.journal.put(key, &prepared).await?;
                 ticket
             }
         };
-        self.journal
-            .put(key, &SendState::Dispatching(ticket.clone()))
-            .await?;
+        let dispatching = SendState::Dispatching {
+            ticket: ticket.clone(),
+            since: self.clock.now(),
+        };
+        self.journal.put(key, &dispatching).await?;
         match self.provider.dispatch(&ticket).await {
             Ok(sent) => self.note_sent(key, sent).await,
             Err(error) if error.delivery() == Delivery::Unknown => {
-                // The answer was lost; often the service can say at once what became of it.
+                // The answer was lost; often the service can say at once that it did send. That it did not is too early
+                // to say.
                 match self.provider.confirm(&ticket).await {
                     Ok(Confirmation::Sent(sent)) => self.note_sent(key, sent).await,
-                    Ok(Confirmation::NotSent) => {
-                        self.journal.put(key, &SendState::Prepared(ticket)).await?;
-                        Err(error.with_delivery(Delivery::NotSent))
-                    }
-                    Ok(Confirmation::StillUnknown { .. }) | Err(_) => Err(error),
+                    _ => Err(error),
                 }
             }
             Err(error) => {
-                self.journal.put(key, &SendState::Prepared(ticket)).await?;
+                self.note(key, &SendState::Prepared(ticket)).await;
                 Err(error)
             }
         }
+    }
+
+    /// How long it takes until a send that began at `since` is over at the service, whatever became of it.
+    fn settles_in(&self, since: DateTime<Utc>) -> Option<Duration> {
+        // A clock that was set back since then must not make the wait longer than it can be.
+        let passed = (self.clock.now() - since).to_std().unwrap_or_default();
+        SETTLED_AFTER
+            .checked_sub(passed)
+            .filter(|wait| !wait.is_zero())
     }
 
     /// The first step of a send, for hosts that keep tickets themselves; see [`MailProvider::prepare`].
@@ -332,7 +368,9 @@ impl Mailbox {
     /// As [`MailProvider`] says. Nothing was sent.
     pub async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
         self.require(Access::SEND)?;
-        self.provider.prepare(outgoing, key).await
+        let prepared = self.provider.prepare(outgoing, key).await;
+        // Whatever of it was done at the service, nobody received anything.
+        prepared.map_err(|error| error.with_delivery(Delivery::NotSent))
     }
 
     /// The second step of a send; see [`MailProvider::dispatch`].
@@ -384,10 +422,15 @@ impl Mailbox {
 
     async fn note_sent(&self, key: &SendKey, sent: Sent) -> Result<Sent> {
         // It is sent, whether or not that can be noted: the host must not take it for unsent.
-        if let Err(error) = self.journal.put(key, &SendState::Sent(sent.clone())).await {
-            tracing::warn!(kind = ?error.kind(), "a send that was done could not be noted in the journal");
-        }
+        self.note(key, &SendState::Sent(sent.clone())).await;
         Ok(sent)
+    }
+
+    /// Notes what is known already and does not hang on being noted: without it, the service is asked the next time.
+    async fn note(&self, key: &SendKey, state: &SendState) {
+        if let Err(error) = self.journal.put(key, state).await {
+            tracing::warn!(kind = ?error.kind(), "what became of a send could not be noted in the journal");
+        }
     }
 
     fn require(&self, needed: Access) -> Result<()> {

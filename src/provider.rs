@@ -70,7 +70,7 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     /// [`Unknown`](crate::Delivery::Unknown), and [`confirm`](Self::confirm) may settle it.
     async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent>;
 
-    /// Whether a ticket was sent.
+    /// Whether a ticket was sent, as the service has it now: see [`Confirmation::NotSent`] for what that proves.
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation>;
 
     /// One page of a sync; see [`Mailbox::sync`](crate::Mailbox::sync). `known` is asked only while reconciling.

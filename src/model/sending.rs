@@ -83,7 +83,9 @@ impl Sent {
 pub enum Confirmation {
     /// It was sent.
     Sent(Sent),
-    /// It was not sent, with proof: dispatching again cannot send twice.
+    /// It was not sent: dispatching again cannot send twice. About a ticket whose dispatch was given up or lost it proves
+    /// that only once the service can no longer be at work on it, which takes minutes;
+    /// [`Mailbox::send_once`](crate::Mailbox::send_once) waits for that.
     NotSent,
     /// Neither can be proved yet.
     StillUnknown {

@@ -163,6 +163,8 @@ impl Transport for Scripted {
         &self,
         request: http::Request<Content>,
     ) -> Result<http::Response<ByteStream>, TransportError> {
+        // As on a network, others get to run meanwhile.
+        tokio::task::yield_now().await;
         let (head, content) = request.into_parts();
         let request = Request {
             method: head.method.to_string(),
