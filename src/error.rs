@@ -1,12 +1,16 @@
 //! What went wrong, said for the one who must act: [`Error`], its [`ErrorKind`] (what the host should do
-//! next) and its [`Delivery`] (whether the request may have taken effect). How a vendor's answer becomes
+//! next), its [`Action`] (who has to do something) and its [`Delivery`] (whether the request may have taken effect). How a vendor's answer becomes
 //! one of these is each provider's own `error.rs`.
+
+mod action;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::action::Action;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,6 +34,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    action: Option<Action>,
     message: Cow<'static, str>,
     operation: Option<&'static str>,
     status: Option<u16>,
@@ -110,6 +115,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
+            action: None,
             message: message.into(),
             operation: None,
             status: None,
@@ -255,6 +261,7 @@ impl fmt::Debug for Error {
         formatter
             .debug_struct("Error")
             .field("kind", &self.0.kind)
+            .field("action", &self.action())
             .field("message", &self.0.message)
             .field("operation", &self.0.operation)
             .field("status", &self.0.status)

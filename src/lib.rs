@@ -104,7 +104,7 @@ pub use accounts::{
     Account, Accounts, AccountsBuilder, Connecting, Disconnected, PendingConnection,
     ProviderConfiguration,
 };
-pub use error::{Delivery, Error, ErrorKind, Result};
+pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]
 pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};

@@ -12,7 +12,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Action, Delivery, Error, ErrorKind, Result};
 use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, FolderRole,
@@ -521,6 +521,8 @@ fn restricted() -> Error {
         ErrorKind::PermissionDenied,
         "this handle to the mailbox is restricted",
     )
+    // By the host, whom the user's grant does not concern.
+    .with_action(Action::CorrectTheCall)
 }
 
 fn still_unknown() -> Error {

@@ -71,7 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
     ("model", &["secret", "credentials"]),
-    ("error", &[]),
+    ("error", &["model"]),
     ("mime", &["model", "error"]),
     ("provider", &["model", "error"]),
     ("journal", &["model", "error"]),

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use self::api::Api;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
@@ -138,7 +138,8 @@ impl Gmail {
                 "this needs the access `{}`, and what was granted is `{}`",
                 access, self.access
             ),
-        ))
+        )
+        .with_action(Action::GrantMore(access)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! <https://learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode>.
 
 use super::wire::{ErrorAnswer, Fault, salvage};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Action, Delivery, Error, ErrorKind};
 use crate::http::Answer;
 
 /// One rule: answers with this status (any, if 0) and this code (any, if empty).
@@ -208,6 +208,9 @@ pub(super) fn classify(answer: &Answer) -> Error {
         ),
     };
     let mut error = Error::new(kind, message).with_delivery(delivery(status));
+    if let Some(action) = of_code.and_then(|(_, code, ..)| action(code)) {
+        error = error.with_action(action);
+    }
     if let Some(code) = of_code
         .map(|(_, code, ..)| *code)
         .or_else(|| codes.first().copied())
@@ -219,6 +222,19 @@ pub(super) fn classify(answer: &Answer) -> Error {
         error = error.with_request_id(id);
     }
     error
+}
+
+/// Who must act, where the kind alone says it wrongly.
+fn action(code: &str) -> Option<Action> {
+    match code {
+        // No scope helps: rights in Exchange, and blocks, are the organisation's.
+        "ErrorSendAsDenied" | "ErrorMessageSubmissionBlocked" => Some(Action::AdministratorActs),
+        // The user proves on Microsoft's pages who they are.
+        "ErrorAccountSuspend" => Some(Action::SignInAgain),
+        // Time makes no room in a full mailbox.
+        "ErrorQuotaExceeded" | "QuotaLimitReached" => Some(Action::CorrectTheCall),
+        _ => None,
+    }
 }
 
 /// Codes are compared without regard to case, in which the services behind Graph differ.

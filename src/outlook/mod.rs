@@ -19,7 +19,7 @@ use url::Url;
 
 use self::api::Api;
 use self::reading::OwnFolders;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
@@ -147,7 +147,8 @@ impl Outlook {
                 "this needs the access `{}`, and what was granted is `{}`",
                 access, self.access
             ),
-        ))
+        )
+        .with_action(Action::GrantMore(access)))
     }
 }
 

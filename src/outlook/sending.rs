@@ -12,7 +12,7 @@ use url::Url;
 
 use super::api::{Api, LARGEST_REQUEST};
 use super::{batch, convert, reading, wire};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Action, Delivery, Error, ErrorKind, Result};
 use crate::http::{Answer, Replay, protocol};
 use crate::mime;
 use crate::model::{
@@ -205,7 +205,8 @@ async fn prepare_message(mime_text: Content, key: &SendKey) -> Result<Way> {
         return Err(Error::new(
             ErrorKind::PermissionDenied,
             "a message of more than 3 MB needs access to drafts",
-        ));
+        )
+        .with_action(Action::GrantMore(Access::DRAFT)));
     }
     let mime = mime_text.to_bytes(LARGEST_REQUEST).await;
     Ok(Way::Message {
