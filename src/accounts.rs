@@ -2,6 +2,7 @@
 //! and alone names both providers; how to sign in is `oauth`'s, how to keep tokens is `credentials`'.
 
 mod configuration;
+mod ways;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use url::Url;
 
 use self::configuration::Configured;
 pub use self::configuration::ProviderConfiguration;
+pub use self::ways::ConnectingDevice;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::{
     AccountRecord, AccountState, Credential, CredentialStore, LoadedAccount, RecordKey, Save,
@@ -329,10 +331,20 @@ impl Accounts {
         } = pending;
         let configured = self.configuration(&configuration)?;
         let grant = configured.flow.complete(authorization, callback).await?;
-        self.refuse_other_mailbox(&account, &grant).await?;
+        self.keep(&account, &configuration, grant).await
+    }
+
+    /// Keeps what a sign-in gave.
+    async fn keep(
+        &self,
+        account: &AccountId,
+        configuration: &str,
+        grant: Grant,
+    ) -> Result<Account> {
+        self.refuse_other_mailbox(account, &grant).await?;
         let missing = grant.missing;
         let record = self
-            .change(&account, &configuration, |record| {
+            .change(account, configuration, |record| {
                 grant.clone().apply_to(record)
             })
             .await?;

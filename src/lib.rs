@@ -101,8 +101,8 @@ mod secret;
 pub mod testing;
 
 pub use accounts::{
-    Account, Accounts, AccountsBuilder, Connecting, Disconnected, PendingConnection,
-    ProviderConfiguration,
+    Account, Accounts, AccountsBuilder, Connecting, ConnectingDevice, Disconnected,
+    PendingConnection, ProviderConfiguration,
 };
 pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]

@@ -4,6 +4,7 @@ use clap::Args;
 use postroom::credentials::Credential;
 use postroom::oauth::{LoopbackReceiver, SignInOptions};
 use postroom::{Access, Account, AccountId, Accounts, Secret};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use url::Url;
 
 use crate::Failure;
@@ -29,6 +30,12 @@ pub(crate) struct Connect {
     /// The address to sign in with, where it is known
     #[arg(long, value_name = "ADDRESS")]
     login_hint: Option<String>,
+    /// Show a code to type in a browser on another machine; Microsoft only
+    #[arg(long, conflicts_with = "access_token")]
+    device_code: bool,
+    /// Read the address that the browser ended at from standard input, for machines that no browser can come back to
+    #[arg(long, conflicts_with_all = ["access_token", "device_code"])]
+    paste: bool,
     /// A server with the vendor's own sign-in paths, instead of the vendor's
     #[arg(long, value_name = "URL")]
     auth_endpoint: Option<Url>,
@@ -93,7 +100,19 @@ impl Connect {
         let id = AccountId::new(name.as_str());
         let account = match self.access_token {
             Some(token) => try_out(&accounts, &id, &name, token, access).await?,
-            None => sign_in(&accounts, &id, self.service, &name, access, self.login_hint).await?,
+            None => {
+                let mut options = SignInOptions::new().access(access);
+                if let Some(address) = self.login_hint {
+                    options = options.login_hint(address);
+                }
+                if self.device_code {
+                    type_elsewhere(&accounts, &id, &name, options).await?
+                } else if self.paste {
+                    paste(&accounts, &id, self.service, &name, options).await?
+                } else {
+                    sign_in(&accounts, &id, self.service, &name, options).await?
+                }
+            }
         };
         output.account(&account);
         Ok(())
@@ -105,20 +124,14 @@ async fn sign_in(
     id: &AccountId,
     service: Service,
     configuration: &str,
-    access: Access,
-    login_hint: Option<String>,
+    options: SignInOptions,
 ) -> Result<Account, Failure> {
     let receiver = LoopbackReceiver::bind().await?;
     let redirect_uri = match service {
         Service::Google => receiver.redirect_uri(),
         Service::Microsoft => receiver.localhost_redirect_uri(),
     };
-    let mut options = SignInOptions::new()
-        .redirect_uri(redirect_uri)
-        .access(access);
-    if let Some(address) = login_hint {
-        options = options.login_hint(address);
-    }
+    let options = options.redirect_uri(redirect_uri);
     let connecting = accounts.connect(id, configuration, options)?;
     eprintln!(
         "Open this address in a browser and sign in:\n\n{}\n",
@@ -126,6 +139,50 @@ async fn sign_in(
     );
     let callback = receiver.receive().await?;
     Ok(accounts.complete(connecting.pending, &callback).await?)
+}
+
+/// The browser is on another machine and ends at an address that it cannot show; the address itself is all we need.
+async fn paste(
+    accounts: &Accounts,
+    id: &AccountId,
+    service: Service,
+    configuration: &str,
+    options: SignInOptions,
+) -> Result<Account, Failure> {
+    // Both services let loopback addresses have any port; nobody listens at this one.
+    let options = options.redirect_uri(match service {
+        Service::Google => "http://127.0.0.1:48317",
+        Service::Microsoft => "http://localhost:48317",
+    });
+    let connecting = accounts.connect(id, configuration, options)?;
+    eprintln!(
+        "Open this address in a browser on any machine and sign in:\n\n{}\n\n\
+         The browser then says that it cannot reach the page. Paste the address that it shows, and press Enter:",
+        connecting.url
+    );
+    let mut line = String::new();
+    let mut input = BufReader::new(tokio::io::stdin());
+    let read = input.read_line(&mut line).await;
+    read.map_err(|error| Failure::Local("cannot read standard input".to_owned(), error))?;
+    let callback = Url::parse(line.trim()).map_err(|_| {
+        Failure::Usage("that is no address: paste all of what the browser shows".to_owned())
+    })?;
+    Ok(accounts.complete(connecting.pending, &callback).await?)
+}
+
+async fn type_elsewhere(
+    accounts: &Accounts,
+    id: &AccountId,
+    configuration: &str,
+    options: SignInOptions,
+) -> Result<Account, Failure> {
+    let connecting = accounts.connect_device(id, configuration, options).await?;
+    let sign_in = &connecting.sign_in;
+    eprintln!(
+        "Open this address in a browser on any machine and type the code:\n\n{}\n{}\n",
+        sign_in.verification_uri, sign_in.user_code
+    );
+    Ok(accounts.complete_device(&connecting).await?)
 }
 
 async fn try_out(

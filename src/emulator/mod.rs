@@ -159,6 +159,7 @@ pub(crate) struct Settings {
     pub(crate) sent_copies_after: u32,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
+    pub(crate) public_client: bool,
 }
 
 /// What both servers share.
@@ -252,6 +253,7 @@ impl Emulator {
                 sent_copies_after: 1,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
+                public_client: false,
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],
@@ -385,6 +387,24 @@ impl Emulator {
     /// As [`Emulator::sign_in`].
     pub async fn decline(&self, authorize_url: &Url) -> std::io::Result<Url> {
         sign_in::visit(&self.state, authorize_url, sign_in::Choice::Decline).await
+    }
+
+    /// A person opens the page that Microsoft's device codes are typed at, types one, chooses the account and allows
+    /// what is asked.
+    ///
+    /// # Errors
+    /// As [`Emulator::sign_in`].
+    pub async fn enter_code(&self, user_code: &str, address: &str) -> std::io::Result<()> {
+        let choice = sign_in::Choice::Allow(address);
+        sign_in::visit_device(&self.state, user_code, choice).await
+    }
+
+    /// A person types the code and says no.
+    ///
+    /// # Errors
+    /// As [`Emulator::sign_in`].
+    pub async fn decline_code(&self, user_code: &str) -> std::io::Result<()> {
+        sign_in::visit_device(&self.state, user_code, sign_in::Choice::Decline).await
     }
 
     /// Everything in the account's outbox turns up among its sent items now.
@@ -537,6 +557,13 @@ impl EmulatorBuilder {
     /// to the letter. Those of the machine itself need no registration.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.settings.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Whether Microsoft's application is registered as a public client: it has no secret then, and must not show one.
+    /// The default is that it is confidential.
+    pub fn microsoft_public_client(mut self, public: bool) -> Self {
+        self.settings.public_client = public;
         self
     }
 

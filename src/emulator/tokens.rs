@@ -12,6 +12,8 @@ pub(crate) struct Tokens {
     pub(crate) access: BTreeMap<String, AccessToken>,
     pub(crate) refresh: BTreeMap<String, RefreshToken>,
     pub(crate) codes: BTreeMap<String, AuthorizationCode>,
+    /// What machines without a browser wait for, by the code that they keep to themselves.
+    pub(crate) devices: BTreeMap<String, DeviceCode>,
     /// What each account allows each client, by client and account.
     consents: BTreeMap<(String, String), BTreeSet<String>>,
     /// Refresh tokens that were good once: their end is told in other words than nonsense.
@@ -58,6 +60,33 @@ pub(crate) struct AuthorizationCode {
     pub(crate) offline: bool,
     /// The door through which the user came, where there are several.
     pub(crate) tenant: Option<String>,
+}
+
+/// A machine without a browser that waits for a user.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceCode {
+    /// What the user types.
+    pub(crate) user_code: String,
+    pub(crate) client_id: String,
+    pub(crate) tenant: String,
+    pub(crate) scopes: Vec<&'static str>,
+    pub(crate) expires: Duration,
+    /// When the machine may ask again.
+    pub(crate) patient_until: Duration,
+    pub(crate) decision: DeviceDecision,
+}
+
+/// What the user said to a machine.
+#[derive(Clone, Debug)]
+pub(crate) enum DeviceDecision {
+    /// Nothing yet.
+    Pending,
+    /// No.
+    Declined,
+    /// Yes.
+    Allowed(Grant),
+    /// Yes, and the machine knows.
+    Told,
 }
 
 /// What the redeemer of a code has to know. <https://www.rfc-editor.org/rfc/rfc7636>

@@ -25,7 +25,7 @@ pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 
-pub(crate) use client::{Answer, ApiClient, parse, protocol};
+pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
 pub(crate) use limit::Limiter;
 pub(crate) use origin::{Origins, is_loopback, require_confidential};
 pub(crate) use request::ApiRequest;

@@ -149,6 +149,7 @@ impl OAuthFlowBuilder {
             .unwrap_or_else(|| Arc::new(SystemClock::new()) as Arc<dyn Clock>);
         let mut places = vec![endpoints.authorize.clone(), endpoints.token.clone()];
         places.extend(endpoints.revoke.clone());
+        places.extend(endpoints.device.clone());
         let api = ApiClient {
             transport,
             tokens: None,

@@ -22,10 +22,10 @@ use oauth2::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::error::{Place, classify_code, explain, refusal};
+use super::error::{Place, explain, refusal};
 use crate::credentials::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{ApiClient, ApiRequest, Cost, Replay, protocol};
+use crate::http::{Answer, ApiClient, ApiRequest, Cost, Replay, protocol};
 use crate::secret::Secret;
 
 /// Far more than any token answer.
@@ -86,7 +86,7 @@ pub(super) async fn exchange_code(
         .with_source(error)
     })?;
     let api = ApiClient {
-        classify: classify_code,
+        classify: Place::CodeExchange.classify(),
         ..api.clone()
     };
     let adapter = Adapter::new(&api, "oauth.exchange_code", Place::CodeExchange);
@@ -128,6 +128,55 @@ pub(super) async fn revoke(api: &ApiClient, endpoint: &Url, token: &Secret) -> R
         Err(error) if error.code() == Some("invalid_token") => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Posts a form that the `oauth2` crate has no words for.
+pub(super) async fn post(
+    api: &ApiClient,
+    operation: &'static str,
+    place: Place,
+    url: &Url,
+    form: &[(&str, &str)],
+) -> Result<Answer> {
+    let api = ApiClient {
+        classify: place.classify(),
+        ..api.clone()
+    };
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let answer = api
+        .answer(request(operation, url.clone(), form.into_bytes()))
+        .await?;
+    // Some servers refuse with 200.
+    match refusal(&answer.body) {
+        Some(refusal) => Err(explain(refusal, place).with_operation(operation)),
+        None => Ok(answer),
+    }
+}
+
+/// [`post`] at a token endpoint.
+pub(super) async fn ask(
+    api: &ApiClient,
+    operation: &'static str,
+    place: Place,
+    url: &Url,
+    form: &[(&str, &str)],
+) -> Result<Tokens> {
+    let asked_at = api.clock.now();
+    let answer = post(api, operation, place, url, form).await?;
+    let undocumented = |message| protocol(message).with_operation(operation);
+    let tokens: TokenAnswer = answer
+        .json()
+        .ok_or_else(|| undocumented("the token endpoint's answer is not the documented one"))?;
+    if tokens.access_token.secret().is_empty() {
+        return Err(undocumented("the token endpoint answered without a token"));
+    }
+    Ok(Tokens {
+        answer: tokens,
+        asked_at,
+        answered_at: answer.date().unwrap_or_else(|| api.clock.now()),
+    })
 }
 
 fn request(operation: &'static str, url: Url, form: Vec<u8>) -> ApiRequest {
@@ -325,14 +374,16 @@ impl Serialize for TokenAnswer {
 }
 
 /// The value if it is of the right shape; a token answer is not refused for a detail.
-fn lenient<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
+pub(super) fn lenient<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
 }
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     let seconds = match &value {
         serde_json::Value::Number(number) => number.as_f64(),

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::error::ErrorKind::{
@@ -11,7 +12,7 @@ use crate::error::ErrorKind::{
     RateLimited, SignInRequired, Unavailable,
 };
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::http::Answer;
+use crate::http::{Answer, Classify};
 
 /// What the server said, in its own codes; the source of an [`Error`] that a refusal caused.
 ///
@@ -30,6 +31,8 @@ pub struct Refusal {
     pub claims: Option<String>,
     /// Microsoft: the name of the request for its support.
     pub trace_id: Option<String>,
+    /// The server's own clock when it refused: a request that is signed may have been refused for ours.
+    pub(super) answered_at: Option<DateTime<Utc>>,
 }
 
 impl fmt::Display for Refusal {
@@ -70,6 +73,8 @@ pub(super) enum Place {
     CodeExchange,
     /// By the token endpoint, for a grant that we have.
     Refresh,
+    /// By the token endpoint or the one for devices, for a code that a user types elsewhere.
+    Device,
 }
 
 /// The error answer of RFC 6749 §5.2 with the vendors' additions, each read if it is what it should be.
@@ -100,12 +105,31 @@ pub(super) fn classify_code(answer: &Answer) -> Error {
     classify_at(answer, Place::CodeExchange)
 }
 
+/// What it means that a server refused a device.
+fn classify_device(answer: &Answer) -> Error {
+    classify_at(answer, Place::Device)
+}
+
+impl Place {
+    /// How answers that were given here are read.
+    pub(super) fn classify(self) -> Classify {
+        match self {
+            Self::CodeExchange => classify_code,
+            Self::Device => classify_device,
+            Self::Callback | Self::Refresh => classify,
+        }
+    }
+}
+
 fn classify_at(answer: &Answer, place: Place) -> Error {
     let status = answer.status;
     if status.as_u16() == 429 {
         return Error::new(RateLimited, "the sign-in service asks to slow down");
     }
-    let refusal = refusal(&answer.body);
+    let refusal = refusal(&answer.body).map(|refusal| Refusal {
+        answered_at: answer.date(),
+        ..refusal
+    });
     if status.is_server_error() {
         let error = Error::new(Unavailable, "the sign-in service is failing")
             .with_delivery(Delivery::Unknown);
@@ -145,6 +169,7 @@ pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
         subtype: subtype.map(name),
         claims: answer.claims.as_str().map(str::to_owned),
         trace_id: answer.trace_id.as_str().and_then(trace_id),
+        answered_at: None,
     })
 }
 
@@ -205,7 +230,7 @@ pub(super) fn explain(refusal: Refusal, place: Place) -> Error {
     };
     // A refused code is a callback that cannot be used, not a grant that is gone.
     let kind = match (kind, place) {
-        (SignInRequired, Place::CodeExchange) => InvalidCallback,
+        (SignInRequired, Place::CodeExchange | Place::Device) => InvalidCallback,
         _ => kind,
     };
     let mut error = Error::new(kind, sentence)
@@ -246,6 +271,21 @@ type Row = (
 const COMMON: &[Row] = &[
     ("invalid_grant", None, Some(Place::CodeExchange), InvalidCallback,
         "the code cannot be used: it was used already, has expired, or belongs to another sign-in; begin a new one"),
+    ("authorization_pending", None, Some(Place::Device), SignInRequired,
+        "the user has not typed the code yet"),
+    // Kept from being repeated with the patience of every other request: whoever polls knows better.
+    ("slow_down", None, Some(Place::Device), SignInRequired,
+        "the service was asked too often whether the user has typed the code"),
+    ("authorization_declined", None, None, Declined,
+        "the user did not consent"),
+    ("access_denied", None, Some(Place::Device), Declined,
+        "the user did not consent"),
+    ("expired_token", None, Some(Place::Device), InvalidCallback,
+        "the code was not typed in time; begin a new sign-in"),
+    ("bad_verification_code", None, Some(Place::Device), InvalidCallback,
+        "the service does not know the device's code; begin a new sign-in"),
+    ("invalid_grant", None, Some(Place::Device), InvalidCallback,
+        "the device's code was used already; begin a new sign-in"),
     ("invalid_grant", Some("invalid_rapt"), None, SignInRequired,
         "the organisation's policy asks its users to sign in again from time to time (Google Cloud session control)"),
     ("invalid_grant", Some("consent_required"), None, SignInRequired,

@@ -252,7 +252,12 @@ impl OAuthFlow {
             &pending.redirect_uri,
         )
         .await?;
-        flow.grant(&tokens, &pending)
+        flow.grant(
+            &tokens,
+            pending.access,
+            Some(&pending.nonce),
+            "oauth.exchange_code",
+        )
     }
 
     /// Ends the account's grant at the service, if the service can. Nothing that is stored is changed.
@@ -318,24 +323,31 @@ impl Flow {
         }
     }
 
-    fn grant(&self, tokens: &Tokens, pending: &PendingAuthorization) -> Result<Grant> {
+    /// What these tokens, given for a sign-in that asked for `asked`, come to.
+    pub(super) fn grant(
+        &self,
+        tokens: &Tokens,
+        asked: Access,
+        nonce: Option<&Secret>,
+        operation: &'static str,
+    ) -> Result<Grant> {
         let expected = Expected {
             service: &self.service,
             endpoints: &self.endpoints,
             client_id: &self.client_id,
             tenant: self.tenant.as_deref(),
-            nonce: &pending.nonce,
+            nonce,
             now: tokens.answered_at,
         };
         let user = tokens
             .id_token()
             .map(|token| identity::read(token, &expected))
             .transpose()
-            .map_err(|error| error.with_operation("oauth.exchange_code"))?;
+            .map_err(|error| error.with_operation(operation))?;
         // RFC 6749 §5.1: a server that does not say has granted what was asked for.
         let scopes = tokens.scopes().unwrap_or_else(|| {
-            let asked = scopes_for(&self.service, pending.access);
-            asked.into_iter().map(str::to_owned).collect()
+            let scopes = scopes_for(&self.service, asked);
+            scopes.into_iter().map(str::to_owned).collect()
         });
         let granted = access_of(&self.service, &scopes);
         let (identity, addresses, display_name) = user.map_or_else(Default::default, |user| {
@@ -348,7 +360,7 @@ impl Flow {
             addresses,
             display_name,
             granted,
-            missing: missing(pending.access, granted),
+            missing: missing(asked, granted),
             scopes,
             tenant: self.tenant.clone(),
         })

@@ -17,7 +17,8 @@ pub(super) struct Expected<'a> {
     pub(super) endpoints: &'a Endpoints,
     pub(super) client_id: &'a str,
     pub(super) tenant: Option<&'a str>,
-    pub(super) nonce: &'a Secret,
+    /// What the sign-in asked the token to repeat; a device's asks nothing, as no browser comes back from it.
+    pub(super) nonce: Option<&'a Secret>,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -107,8 +108,11 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<User> {
         return Err(refused("id_token_expired", "the id_token has expired"));
     }
     // The code was issued for somebody else's sign-in and slipped into this one.
-    let nonce = claims.nonce.as_deref();
-    if !nonce.is_some_and(|nonce| super::callback::same(nonce, expected.nonce.expose())) {
+    let same = |expected: &Secret| {
+        let nonce = claims.nonce.as_deref();
+        nonce.is_some_and(|nonce| super::callback::same(nonce, expected.expose()))
+    };
+    if !expected.nonce.is_none_or(same) {
         return Err(Error::new(
             ErrorKind::InvalidCallback,
             "the code belongs to another sign-in",

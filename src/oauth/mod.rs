@@ -13,6 +13,7 @@
 
 mod builder;
 mod callback;
+mod device;
 mod endpoint;
 mod error;
 mod flow;
@@ -25,6 +26,7 @@ mod server;
 
 pub use builder::OAuthFlowBuilder;
 pub use callback::PendingAuthorization;
+pub use device::DeviceSignIn;
 pub use error::Refusal;
 pub use flow::{Authorization, OAuthFlow, Revoked, SignInOptions};
 pub use grant::Grant;

@@ -14,6 +14,8 @@ pub struct Endpoints {
     pub token: Url,
     /// Where tokens are revoked (RFC 7009); Microsoft has no such place.
     pub revoke: Option<Url>,
+    /// Where devices without a browser begin a sign-in (RFC 8628); Google has such a place, though not for mail.
+    pub device: Option<Url>,
     /// How the server names itself in what it signs. `{tenantid}` stands for the tenant that the signed text names, as in
     /// Microsoft's own metadata.
     pub issuers: Vec<String>,
@@ -29,6 +31,7 @@ impl Endpoints {
             authorize: parse("https://accounts.google.com/o/oauth2/v2/auth")?,
             token: parse("https://oauth2.googleapis.com/token")?,
             revoke: Some(parse("https://oauth2.googleapis.com/revoke")?),
+            device: None,
             issuers: google_issuers(),
         })
     }
@@ -44,6 +47,7 @@ impl Endpoints {
             authorize: below(base, "o/oauth2/v2/auth")?,
             token: below(base, "token")?,
             revoke: Some(below(base, "revoke")?),
+            device: None,
             issuers,
         })
     }
@@ -73,6 +77,7 @@ impl Endpoints {
             authorize: below(base, &format!("{tenant}/oauth2/v2.0/authorize"))?,
             token: below(base, &format!("{tenant}/oauth2/v2.0/token"))?,
             revoke: None,
+            device: Some(below(base, &format!("{tenant}/oauth2/v2.0/devicecode"))?),
             issuers,
         })
     }

@@ -27,7 +27,7 @@ use super::world::World;
 
 pub(crate) use identity::SigningKey;
 pub(crate) use microsoft::{ORGANISATION, PERSONAL};
-pub(crate) use visitor::{Choice, visit};
+pub(crate) use visitor::{Choice, visit, visit_device};
 
 /// Google's `/o/oauth2/v2/auth`, `/token`, `/revoke` and what its discovery document names beside them.
 pub(crate) fn google(state: &Arc<State>) -> Router {
@@ -57,6 +57,14 @@ pub(crate) fn microsoft(state: &Arc<State>) -> Router {
         .route(
             "/{tenant}/oauth2/v2.0/token",
             post(microsoft::token::exchange),
+        )
+        .route(
+            "/{tenant}/oauth2/v2.0/devicecode",
+            post(microsoft::device::begin),
+        )
+        .route(
+            "/{tenant}/oauth2/deviceauth",
+            get(microsoft::device::show).post(microsoft::device::decide),
         )
         .route("/{tenant}/oauth2/v2.0/logout", get(microsoft::logout))
         .route(

@@ -111,6 +111,13 @@ pub(super) fn form_post(target: &str, fields: &[(String, String)]) -> Response {
     Html(document("Working…", &body)).into_response()
 }
 
+/// The page on which a person types the code that another machine shows.
+pub(super) fn type_code(service: &str) -> Response {
+    let body = "<h1>Enter code to allow access</h1><form method=\"get\"><input name=\"otc\" autofocus> \
+                <button>Next</button></form>";
+    Html(document(&format!("Enter code – {service}"), body)).into_response()
+}
+
 /// A page that says something and asks nothing.
 pub(super) fn notice(service: &str, message: &str) -> Response {
     let body = format!("<h1>{}</h1><p>{}</p>", text(service), text(message));

@@ -71,6 +71,33 @@ pub(crate) async fn visit(
     }
 }
 
+/// Types a code that a machine without a browser shows, and chooses.
+pub(crate) async fn visit_device(
+    state: &Arc<State>,
+    user_code: &str,
+    choice: Choice<'_>,
+) -> io::Result<()> {
+    let routes = super::microsoft(state);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("otc", user_code)
+        .finish();
+    let target = format!("/common/oauth2/deviceauth?{query}");
+    let page = call(&routes, Method::GET, &target, String::new()).await?;
+    if !page.status().is_success() {
+        return Err(shown(page).await);
+    }
+    let body = to_bytes(page.into_body(), PAGE_LIMIT)
+        .await
+        .map_err(io::Error::other)?;
+    let form = fill_in(&String::from_utf8_lossy(&body), choice);
+    let answer = call(&routes, Method::POST, &target, form).await?;
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(shown(answer).await)
+    }
+}
+
 /// The page's form as the person leaves it.
 fn fill_in(page: &str, choice: Choice<'_>) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());

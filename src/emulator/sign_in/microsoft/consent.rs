@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{StatusCode, Uri, header};
 
-use super::super::super::tokens::{AuthorizationCode, CodeChallenge};
+use super::super::super::tokens::{AuthorizationCode, CodeChallenge, Grant};
 use super::super::super::world::World;
 use super::super::super::{Consent, State, Vendor};
 use super::super::page::{self, ConsentPage};
@@ -315,7 +315,7 @@ fn grant(state: &State, request: &MicrosoftAsked, account: &str) -> Response {
 }
 
 /// Why there is no code, and who learns of it.
-enum Refusal {
+pub(super) enum Refusal {
     Shown(AadError),
     Sent(AadError),
 }
@@ -323,59 +323,16 @@ enum Refusal {
 fn issue(state: &State, request: &MicrosoftAsked, account: &str) -> Result<String, Refusal> {
     let asked = &request.asked;
     let mut world = state.world();
-    let account = find(&world, account)
-        .and_then(|address| world.account(&address))
-        .ok_or_else(|| {
-            let message = "The user account does not exist in the directory. To sign into this application, the \
-                           account must be added to the directory.";
-            Refusal::Shown(AadError::new("invalid_grant", 50_034, message))
-        })?;
-    if !request.door.lets_in(account) {
-        // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
-        return Err(Refusal::Shown(match request.door {
-            Door::Organisation => AadError::new(
-                "invalid_grant",
-                50_020,
-                format!(
-                    "User account '{{EmailHidden}}' from identity provider 'live.com' does not exist in tenant \
-                     '{ORGANISATION_DOMAIN}' and cannot access the application in that tenant."
-                ),
-            ),
-            _ => AadError::new(
-                "invalid_request",
-                500_208,
-                "The domain is not a valid login domain for the account type.",
-            ),
-        }));
-    }
-    let (address, personal) = (account.address.clone(), account.tenant == PERSONAL);
-    if personal && asked.scopes.iter().any(|name| name.ends_with(".Shared")) {
-        // Other people's mailboxes exist only in organisations.
-        // <https://learn.microsoft.com/en-us/graph/permissions-reference#mailreadshared>
-        let message = "The provided value for the input parameter 'scope' is not valid. The scope requested is \
-                       not available to personal accounts.";
-        return Err(Refusal::Sent(AadError::new(
-            "invalid_scope",
-            70_011,
-            message,
-        )));
-    }
-    let mut scopes: BTreeSet<String> = asked.scopes.iter().map(|name| (*name).to_owned()).collect();
-    if !personal {
-        // An organisation's tokens carry what was granted before, too.
-        // <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow>
-        scopes.extend(
-            world
-                .tokens
-                .consented(&asked.client_id, &address)
-                .into_iter()
-                .filter(|name| !scope::is_identity(name)),
-        );
-    }
-    world
-        .tokens
-        .consent(&asked.client_id, &address, scopes.iter().cloned());
-    let grant = world.grant(address, asked.client_id.clone(), scopes);
+    let grant = allow(
+        &mut world,
+        request.door,
+        &asked.client_id,
+        &asked.scopes,
+        account,
+    )?;
+    let personal = world
+        .account(&grant.account)
+        .is_some_and(|account| account.tenant == PERSONAL);
     let offline = grant.scopes.contains("offline_access");
     let code = AuthorizationCode {
         grant,
@@ -393,6 +350,69 @@ fn issue(state: &State, request: &MicrosoftAsked, account: &str) -> Result<Strin
         "1.AXoAUn8aPA"
     };
     Ok(issue_code(&mut world, prefix, code))
+}
+
+/// What a person who came through this door gives the application.
+pub(super) fn allow(
+    world: &mut World,
+    door: Door,
+    client_id: &str,
+    asked: &[&'static str],
+    account: &str,
+) -> Result<Grant, Refusal> {
+    let account = find(world, account)
+        .and_then(|address| world.account(&address))
+        .ok_or_else(|| {
+            let message = "The user account does not exist in the directory. To sign into this application, the \
+                           account must be added to the directory.";
+            Refusal::Shown(AadError::new("invalid_grant", 50_034, message))
+        })?;
+    if !door.lets_in(account) {
+        // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
+        return Err(Refusal::Shown(match door {
+            Door::Organisation => AadError::new(
+                "invalid_grant",
+                50_020,
+                format!(
+                    "User account '{{EmailHidden}}' from identity provider 'live.com' does not exist in tenant \
+                     '{ORGANISATION_DOMAIN}' and cannot access the application in that tenant."
+                ),
+            ),
+            _ => AadError::new(
+                "invalid_request",
+                500_208,
+                "The domain is not a valid login domain for the account type.",
+            ),
+        }));
+    }
+    let (address, personal) = (account.address.clone(), account.tenant == PERSONAL);
+    if personal && asked.iter().any(|name| name.ends_with(".Shared")) {
+        // Other people's mailboxes exist only in organisations.
+        // <https://learn.microsoft.com/en-us/graph/permissions-reference#mailreadshared>
+        let message = "The provided value for the input parameter 'scope' is not valid. The scope requested is \
+                       not available to personal accounts.";
+        return Err(Refusal::Sent(AadError::new(
+            "invalid_scope",
+            70_011,
+            message,
+        )));
+    }
+    let mut scopes: BTreeSet<String> = asked.iter().map(|name| (*name).to_owned()).collect();
+    if !personal {
+        // An organisation's tokens carry what was granted before, too.
+        // <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow>
+        scopes.extend(
+            world
+                .tokens
+                .consented(client_id, &address)
+                .into_iter()
+                .filter(|name| !scope::is_identity(name)),
+        );
+    }
+    world
+        .tokens
+        .consent(client_id, &address, scopes.iter().cloned());
+    Ok(world.grant(address, client_id.to_owned(), scopes))
 }
 
 fn send_error(state: &State, asked: &Asked, mode: Mode, error: &AadError) -> Response {

@@ -2,6 +2,7 @@
 //! and here what they share: who may enter by which door, and what scopes mean.
 
 pub(super) mod consent;
+pub(super) mod device;
 pub(super) mod error;
 pub(super) mod token;
 
@@ -155,6 +156,7 @@ pub(super) async fn discovery(
         "issuer": format!("https://login.microsoftonline.com/{issuer}/v2.0"),
         "authorization_endpoint": format!("{base}{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{base}{tenant}/oauth2/v2.0/token"),
+        "device_authorization_endpoint": format!("{base}{tenant}/oauth2/v2.0/devicecode"),
         "end_session_endpoint": format!("{base}{tenant}/oauth2/v2.0/logout"),
         "jwks_uri": format!("{base}{tenant}/discovery/v2.0/keys"),
         "response_types_supported": ["code"],

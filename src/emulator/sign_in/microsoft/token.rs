@@ -18,7 +18,7 @@ use super::super::{
     Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
 };
 use super::error::AadError;
-use super::{Door, PERSONAL, read_scopes};
+use super::{Door, PERSONAL, device, read_scopes};
 
 /// `POST /{tenant}/oauth2/v2.0/token`
 pub(in super::super) async fn exchange(
@@ -52,6 +52,12 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
         return Err(AadError::client(client_id));
     }
     match form.value("client_secret") {
+        None if state.settings.public_client => {}
+        // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
+        Some(_) if state.settings.public_client => {
+            let message = "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.";
+            return Err(AadError::new("invalid_client", 700_025, message));
+        }
         Some(secret) if secret == state.microsoft.client_secret => {}
         Some(_) => {
             return Err(AadError::new(
@@ -74,6 +80,7 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
     match grant_type {
         "authorization_code" => redeem(state, door, form),
         "refresh_token" => refresh(state, door, form),
+        device::GRANT_TYPE => device::redeem(state, door, form),
         other => Err(AadError::new(
             "unsupported_grant_type",
             70_003,
@@ -242,7 +249,7 @@ fn narrowed(
     Ok(narrowed)
 }
 
-fn tokens(
+pub(super) fn tokens(
     world: &mut World,
     state: &State,
     grant: &Grant,
