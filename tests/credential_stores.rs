@@ -19,6 +19,8 @@ use postroom::credentials::{
 use postroom::testing::VirtualClock;
 use postroom::{Access, Secret};
 
+mod killed_writer;
+
 mod memory {
     async fn store() -> postroom::credentials::MemoryStore {
         postroom::credentials::MemoryStore::new()
@@ -193,59 +195,26 @@ async fn with_an_account_goes_what_interrupted_writers_left_of_it() {
     assert_eq!(files(directory.path()), [directory.path().join(".lock")]);
 }
 
-/// Saves without end; the test below runs it as a process of its own.
+/// The test below runs it as a process of its own.
 #[tokio::test]
 #[ignore = "it is the process that the next test kills"]
 async fn a_process_that_writes_until_it_is_killed() {
-    let Some(directory) = std::env::var_os("POSTROOM_KILLED_WRITER") else {
-        return;
-    };
-    let store = FileStore::new(directory);
-    let key = RecordKey::account("reader");
-    for number in 0_u64.. {
-        let record = Secret::new(format!("{number}:{}", "x".repeat(50_000)));
-        store.save(&key, &record, Save::Always).await.unwrap();
-        println!("saved {number}");
+    if let Some(directory) = killed_writer::told() {
+        let store = FileStore::new(directory);
+        killed_writer::write_until_killed(&store, &RecordKey::account("reader")).await;
     }
 }
 
 #[tokio::test]
 async fn a_process_killed_while_it_writes_leaves_the_last_record_whole() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
     let directory = tempfile::tempdir().unwrap();
-    let store = FileStore::new(directory.path());
-    let key = RecordKey::account("reader");
-    for saves in 1..=12 {
-        let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture"])
-            .arg("a_process_that_writes_until_it_is_killed")
-            .env("POSTROOM_KILLED_WRITER", directory.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
-        let saved = lines
-            .map_while(Result::ok)
-            .filter_map(|line| line.split_once("saved ")?.1.parse::<u64>().ok());
-        let saved = saved.take(saves).last().unwrap();
-        writer.kill().unwrap();
-        writer.wait().unwrap();
-
-        let stored = store.load(&key).await.unwrap().unwrap();
-        let (number, text) = stored.record.expose().split_once(':').unwrap();
-        assert!(
-            number.parse::<u64>().unwrap() >= saved,
-            "a finished save is there"
-        );
-        assert_eq!(text.len(), 50_000, "and whole");
-        // Nor does its lock outlive it.
-        let save = Save::IfRevision(stored.revision);
-        let saved = store.save(&key, &Secret::new("0:"), save).await.unwrap();
-        assert_ne!(saved, Saved::Superseded);
-    }
+    killed_writer::finished_saves_survive(
+        &FileStore::new(directory.path()),
+        &RecordKey::account("reader"),
+        "a_process_that_writes_until_it_is_killed",
+        directory.path().as_os_str(),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //!
 //! * [`MemoryStore`]: for tests and trials; it forgets everything.
 //! * [`FileStore`]: one directory, one file per record, shared by the processes of one machine.
+//! * [`SqliteStore`] (feature `sqlite`): a table in an embedded database, for many accounts on one machine.
 //! * A store of the host's own: implement [`CredentialStore`], which keeps opaque text under a key and knows nothing
 //!   of what is in it. The suite in `testing` (feature `testing`) shows whether it keeps the contract.
 
@@ -15,6 +16,10 @@ mod memory;
 mod record;
 mod refreshing;
 mod renewal;
+#[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 mod tokens;
 
@@ -26,6 +31,8 @@ pub use record::{
     UnknownFields,
 };
 pub use refreshing::{Refresh, Refreshed};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use store::{
     CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
 };

@@ -31,11 +31,18 @@ use crate::secret::Secret;
 /// }
 /// # fn main() {}
 /// ```
+///
+/// A store on a server that may not be there is given by a function that returns an [`Option`], and the macro by
+/// `credential_store_tests!(optional: store)`. Without a store the tests do nothing and pass: the function should say
+/// aloud that they were left out, and fail where they must not be.
 #[macro_export]
 macro_rules! credential_store_tests {
-    ($store:path) => {
+    (optional: $store:path) => {
+        $crate::credential_store_tests! { @all(if_there) $store }
+    };
+    (@all($run:ident) $store:path) => {
         $crate::credential_store_tests! {
-            $store:
+            @each($run) $store:
             what_was_saved_is_loaded,
             an_unknown_key_has_no_record,
             every_write_has_a_new_revision,
@@ -44,23 +51,51 @@ macro_rules! credential_store_tests {
             a_removed_record_is_gone_and_its_revision_too,
             of_concurrent_writers_one_wins,
             no_change_of_concurrent_writers_is_lost,
+            a_save_that_is_cut_off_leaves_the_old_record_or_the_new_one,
             accounts_of_any_name_are_kept_apart,
             namespaces_and_kinds_are_kept_apart,
+            no_namespace_is_not_the_empty_one,
             only_accounts_are_listed,
+            many_accounts_are_listed,
             large_records_are_kept,
+            records_of_any_text_are_kept,
             what_a_later_version_wrote_survives,
             a_lease_excludes_others_until_it_is_released,
             a_lease_that_has_ended_can_be_taken_over,
             a_late_release_does_not_end_another_lease,
+            a_lease_that_a_later_version_took_holds,
         }
     };
-    ($store:path: $($case:ident,)*) => {$(
+    (@each($run:ident) $store:path: $($case:ident,)*) => {$(
         #[::tokio::test]
         async fn $case() {
             let store = $store().await;
-            $crate::testing::store_suite::$case(::std::sync::Arc::new(store)).await;
+            $crate::testing::store_suite::$run(store, $crate::testing::store_suite::$case).await;
         }
     )*};
+    ($store:path) => {
+        $crate::credential_store_tests! { @all(always) $store }
+    };
+}
+
+/// Runs a case with a store. The macro's own.
+#[doc(hidden)]
+pub async fn always<S: CredentialStore, F: Future<Output = ()>>(
+    store: S,
+    case: impl FnOnce(Arc<dyn CredentialStore>) -> F,
+) {
+    case(Arc::new(store)).await;
+}
+
+/// Runs a case if there is a store. The macro's own.
+#[doc(hidden)]
+pub async fn if_there<S: CredentialStore, F: Future<Output = ()>>(
+    store: Option<S>,
+    case: impl FnOnce(Arc<dyn CredentialStore>) -> F,
+) {
+    if let Some(store) = store {
+        always(store, case).await;
+    }
 }
 
 /// A key that no other test uses.
@@ -215,6 +250,42 @@ pub async fn no_change_of_concurrent_writers_is_lost(store: Arc<dyn CredentialSt
     }
 }
 
+/// Whoever saves may be gone at any moment, as a task that is dropped or a process that is killed: what is there then
+/// is the old record or the new one, whole and with a revision of its own, and can be written over.
+pub async fn a_save_that_is_cut_off_leaves_the_old_record_or_the_new_one(
+    store: Arc<dyn CredentialStore>,
+) {
+    let key = key("reader");
+    let text = |number: usize| number.to_string().repeat(20_000);
+    let mut revision = written(&*store, &key, &text(0), Save::IfAbsent).await;
+    let mut old = 0;
+    for polls in 1..=20 {
+        let new = Secret::new(text(polls));
+        let mut save = Box::pin(store.save(&key, &new, Save::IfRevision(revision.clone())));
+        for _ in 0..polls {
+            if futures_util::poll!(save.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(save);
+        // What was cut off may come to its end yet, so what was loaded may be superseded once more.
+        revision = loop {
+            let stored = loaded(&*store, &key).await.expect("a record");
+            let found = stored.record.expose();
+            let is_old = found == text(old);
+            assert!(is_old || found == text(polls), "half a record");
+            assert_eq!(is_old, stored.revision == revision, "a revision of its own");
+            let save = Save::IfRevision(stored.revision);
+            let saved = store.save(&key, &new, save).await.expect("a save");
+            if let Saved::Written(revision) = saved {
+                break revision;
+            }
+        };
+        old = polls;
+    }
+}
+
 /// Account names are any text; those that a careless store would take for one another or for a path are different.
 pub async fn accounts_of_any_name_are_kept_apart(store: Arc<dyn CredentialStore>) {
     let long = "длинное имя ".repeat(60);
@@ -281,6 +352,23 @@ pub async fn namespaces_and_kinds_are_kept_apart(store: Arc<dyn CredentialStore>
     store.remove(&outside).await.expect("a removal");
 }
 
+/// A tenant whose name is empty is a tenant.
+pub async fn no_namespace_is_not_the_empty_one(store: Arc<dyn CredentialStore>) {
+    let account = key("").namespace.expect("a name that nobody has");
+    let outside = RecordKey::account(account);
+    let inside = outside.clone().in_namespace("");
+    written(&*store, &outside, "outside", Save::IfAbsent).await;
+    written(&*store, &inside, "inside", Save::IfAbsent).await;
+    assert_eq!(text(&*store, &outside).await.as_deref(), Some("outside"));
+    store.remove(&outside).await.expect("a removal");
+    assert_eq!(text(&*store, &inside).await.as_deref(), Some("inside"));
+    let listed = store.list(Some("")).await.expect("a list");
+    assert!(listed.contains(&inside.account));
+    let listed = store.list(None).await.expect("a list");
+    assert!(!listed.contains(&outside.account));
+    store.remove(&inside).await.expect("a removal");
+}
+
 /// The list names accounts, once each, and no leases.
 pub async fn only_accounts_are_listed(store: Arc<dyn CredentialStore>) {
     let one = key("one");
@@ -300,6 +388,39 @@ pub async fn only_accounts_are_listed(store: Arc<dyn CredentialStore>) {
     let mut listed = store.list(one.namespace.as_deref()).await.expect("a list");
     listed.sort();
     assert_eq!(listed, [one.account, two.account]);
+}
+
+/// A list has no end at some round number.
+pub async fn many_accounts_are_listed(store: Arc<dyn CredentialStore>) {
+    let namespace = key("").namespace.expect("a namespace");
+    let mut accounts: Vec<_> = (0..120)
+        .map(|number| AccountId::new(number.to_string()))
+        .collect();
+    for account in &accounts {
+        let key = RecordKey::account(account.clone()).in_namespace(namespace.as_str());
+        written(&*store, &key, "{}", Save::IfAbsent).await;
+    }
+    let mut listed = store.list(Some(&namespace)).await.expect("a list");
+    listed.sort();
+    accounts.sort();
+    assert_eq!(listed, accounts);
+}
+
+/// A record is text that means nothing to the store, so none of it may mean something.
+pub async fn records_of_any_text_are_kept(store: Arc<dyn CredentialStore>) {
+    let key = key("reader");
+    for record in [
+        "",
+        "\0",
+        "a\0b\\0",
+        "'; --\"",
+        "\u{1f4ec}\r\n\t",
+        "null",
+        "=?",
+    ] {
+        written(&*store, &key, record, Save::Always).await;
+        assert_eq!(text(&*store, &key).await.as_deref(), Some(record));
+    }
 }
 
 /// Services let their tokens grow: 200 kB must not be too much.
@@ -391,4 +512,14 @@ pub async fn a_late_release_does_not_end_another_lease(store: Arc<dyn Credential
     let _successor = acquire(&store, &key, "successor", MINUTE).await;
     late.expect("a lease").release().await.expect("a release");
     assert!(acquire(&store, &key, "third", MINUTE).await.is_none());
+}
+
+/// A lease with fields of a later version of this crate is a lease, and excludes those of this one.
+pub async fn a_lease_that_a_later_version_took_holds(store: Arc<dyn CredentialStore>) {
+    let key = key("reader").lease("test");
+    let until = store.now().await.expect("the time") + MINUTE;
+    let lease = serde_json::json!({"holder": "later", "until": until, "invented_later": {}});
+    written(&*store, &key, &lease.to_string(), Save::IfAbsent).await;
+    assert!(acquire(&store, &key, "this one", MINUTE).await.is_none());
+    assert!(acquire(&store, &key, "later", MINUTE).await.is_some());
 }
