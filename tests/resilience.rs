@@ -10,10 +10,11 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use postroom::clock::Clock;
 use postroom::credentials::{AccessToken, StaticToken, TokenSource};
 use postroom::http::{Connection, Lane};
@@ -125,6 +126,58 @@ async fn a_wait_beyond_patience_is_told_and_not_taken() {
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{name}");
         assert_eq!(error.retry_after().unwrap().as_secs(), 900, "{name}");
         assert_eq!(script.requests(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_wants_to_be_left_alone_is_not_waited_for_in_silence() {
+    for (name, script, mailbox, clock) in both(&[rate_limited(Some("900")), profile()]) {
+        mailbox.profile().await.unwrap_err();
+        clock.advance(Duration::from_secs(600));
+        let error = mailbox.profile().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{name}");
+        assert_eq!(error.delivery(), Delivery::NotSent, "{name}");
+        assert_eq!(error.retry_after().unwrap().as_secs(), 300, "{name}");
+        assert_eq!(script.requests(), 1, "{name}: nothing was asked");
+        assert_eq!(clock.monotonic().as_secs(), 600, "{name}: nothing waited");
+        clock.advance(Duration::from_secs(240));
+        mailbox.profile().await.unwrap();
+        assert!(clock.monotonic().as_secs() >= 900, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_wait_that_a_service_asks_for_is_too_long_to_count() {
+    for asked in [
+        "18446744073709549568",
+        "1e400",
+        "-1",
+        "NaN",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        for (name, _, mailbox, clock) in both(&[rate_limited(Some(asked))]) {
+            clock.advance(Duration::from_secs(86_400));
+            for _ in 0..2 {
+                let error = mailbox.profile().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::RateLimited, "{name} {asked}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_that_nobody_reads_keep_nobody_waiting() {
+    let ids: Vec<_> = (1..=5).map(|id| MessageId::new(id.to_string())).collect();
+    for (name, _, mailbox, _) in both(&[Scripted::json(200, r#"{"raw":"","value":[]}"#)]) {
+        let mut open = Vec::new();
+        for id in &ids {
+            let stream = mailbox.raw(id).now_or_never();
+            open.push(stream.expect("a stream opens").unwrap());
+        }
+        let alone = mailbox.profile().now_or_never();
+        assert!(alone.is_some(), "{name}: a single request was kept waiting");
+        let batch = mailbox.messages_by_id(&ids, Detail::Ids).now_or_never();
+        assert!(batch.is_some(), "{name}: a batch was kept waiting");
     }
 }
 
@@ -368,7 +421,7 @@ async fn dropping_a_call_frees_its_place() {
     clock.until_sleeping(1).await;
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
-    clock.advance(std::time::Duration::from_secs(31));
+    clock.advance(Duration::from_secs(31));
     mailbox.profile().await.unwrap();
 }
 
@@ -378,6 +431,16 @@ struct Held {
     through: tokio::sync::Semaphore,
     asked: tokio::sync::watch::Sender<usize>,
     order: std::sync::Mutex<Vec<String>>,
+}
+
+impl Held {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            through: tokio::sync::Semaphore::new(0),
+            asked: tokio::sync::watch::Sender::new(0),
+            order: std::sync::Mutex::default(),
+        })
+    }
 }
 
 #[async_trait]
@@ -399,12 +462,26 @@ impl postroom::http::Transport for Held {
 }
 
 #[tokio::test]
+async fn who_stops_waiting_for_much_lets_those_go_who_wait_for_little() {
+    let held = Held::new();
+    let tokens = Arc::new(StaticToken::new(TOKEN));
+    let outlook = Outlook::new(Connection::new(held.clone(), tokens)).unwrap();
+    let ids: Vec<_> = (1..=4).map(|id| MessageId::new(id.to_string())).collect();
+    let mut running = Box::pin(outlook.profile());
+    assert!(futures_util::poll!(&mut running).is_pending());
+    let mut batch = Box::pin(outlook.get(&ids, Detail::Ids));
+    assert!(futures_util::poll!(&mut batch).is_pending());
+    let mut waiting = Box::pin(outlook.profile());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert_eq!(held.order.lock().unwrap().len(), 1);
+    drop(batch);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert_eq!(held.order.lock().unwrap().len(), 2, "it is on its way");
+}
+
+#[tokio::test]
 async fn what_somebody_waits_for_goes_before_what_fills_a_copy() {
-    let held = Arc::new(Held {
-        through: tokio::sync::Semaphore::new(0),
-        asked: tokio::sync::watch::Sender::new(0),
-        order: std::sync::Mutex::default(),
-    });
+    let held = Held::new();
     let connection = Connection::new(held.clone(), Arc::new(StaticToken::new(TOKEN)))
         .with_limits(postroom::http::Limits::concurrency(1));
     let interactive = Gmail::new(connection).unwrap();

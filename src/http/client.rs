@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{AUTHORIZATION, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
@@ -121,8 +122,18 @@ impl ApiClient {
     pub(crate) async fn stream(&self, request: ApiRequest) -> Result<ByteStream> {
         self.repeat(&request, |opened| async move {
             // The request counts as running until its last byte was read.
-            let Opened { body, permit, .. } = opened;
-            Ok(body.inspect(move |_| _ = &permit).boxed())
+            let Opened {
+                mut body, permit, ..
+            } = opened;
+            let mut permit = Some(permit.streaming());
+            let read = stream::poll_fn(move |context| {
+                let polled = body.poll_next_unpin(context);
+                if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+                    drop(permit.take());
+                }
+                polled
+            });
+            Ok(read.boxed())
         })
         .await
     }
@@ -186,8 +197,13 @@ impl ApiClient {
     ) -> Result<Opened> {
         let permit = self
             .limiter
-            .admit(self.lane, request.cost, self.clock.as_ref())
-            .await;
+            .admit(
+                self.lane,
+                request.cost,
+                self.clock.as_ref(),
+                self.retry.patience,
+            )
+            .await?;
         let mut outgoing = http::Request::new(request.content.clone());
         *outgoing.method_mut() = request.method.clone();
         *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
