@@ -306,10 +306,12 @@ pub async fn answers_come_one_per_id_and_in_order(fixture: &dyn ProviderFixture)
         .collect();
     ids.swap(0, 2);
     // The shape of an id, so that the service looks for it, and no message has it.
-    let mut gone: String = ids[1].as_str().to_owned();
-    let last = gone.pop().unwrap();
-    gone.push(if last == '0' { '1' } else { '0' });
-    ids.insert(1, MessageId::new(gone));
+    let mut shape: String = ids[1].as_str().to_owned();
+    shape.pop();
+    let gone = ('0'..='9')
+        .map(|last| MessageId::new(format!("{shape}{last}")))
+        .find(|id| !ids.contains(id));
+    ids.insert(1, gone.unwrap());
 
     let messages = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
     assert_eq!(messages.len(), 4);

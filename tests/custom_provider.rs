@@ -1,0 +1,600 @@
+//! A provider written outside the crate: a few mailboxes in memory. It passes the suite that the crate's own providers
+//! pass, and shows what a provider is handed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt};
+use mail_builder::MessageBuilder;
+use mail_builder::headers::address::Address as WrittenAddress;
+use mail_parser::{Addr, MessageParser, MimeHeaders, PartType};
+use postroom::testing::provider_suite::ProviderFixture;
+use postroom::{
+    Access, Address, Attachment, AttachmentId, ByteStream, Capabilities, Change, Confirmation,
+    Content, Detail, Error, ErrorKind, Folder, FolderId, FolderRole, FoldersPerMessage, Header,
+    Keyword, Known, KnownMessage, MailProvider, Mailbox, Message, MessageId, Outgoing, Page,
+    PageRequest, PageToken, Profile, Query, Result, Scope, SendKey, SendTicket, Sent, SyncChange,
+    SyncCursor, SyncPage, SyncPhase,
+};
+use serde::{Deserialize, Serialize};
+
+const READER: &str = "reader@office.example";
+const TEAM: &str = "team@office.example";
+
+const ROLES: [FolderRole; 6] = [
+    FolderRole::Inbox,
+    FolderRole::Archive,
+    FolderRole::Drafts,
+    FolderRole::Sent,
+    FolderRole::Trash,
+    FolderRole::Junk,
+];
+
+/// A message as the office keeps it.
+#[derive(Clone, Debug)]
+struct Kept {
+    id: String,
+    raw: Vec<u8>,
+    folder: String,
+    keywords: BTreeSet<Keyword>,
+    received_at: DateTime<Utc>,
+}
+
+/// All mailboxes of the service, and which sends it has done.
+#[derive(Debug, Default)]
+struct Office {
+    boxes: Mutex<BTreeMap<String, Vec<Kept>>>,
+    sent: Mutex<BTreeMap<String, String>>,
+    /// What each sync was handed.
+    syncs: Mutex<Vec<(Option<SyncCursor>, Scope)>>,
+}
+
+impl Office {
+    fn keep(&self, address: &str, folder: FolderRole, raw: &[u8]) -> String {
+        let mut boxes = self.boxes.lock().unwrap();
+        let number: usize = boxes.values().map(Vec::len).sum();
+        let id = format!("m-{number:04}");
+        boxes.entry(address.to_owned()).or_default().push(Kept {
+            id: id.clone(),
+            raw: raw.to_vec(),
+            folder: folder.as_str().to_owned(),
+            keywords: BTreeSet::new(),
+            received_at: DateTime::from_timestamp(1_790_000_000 + number as i64, 0).unwrap(),
+        });
+        id
+    }
+}
+
+/// One mailbox of the office.
+#[derive(Clone, Debug)]
+struct Shelf {
+    office: Arc<Office>,
+    address: String,
+    capabilities: Capabilities,
+}
+
+impl Shelf {
+    fn new(office: &Arc<Office>, address: &str) -> Self {
+        let mut capabilities = Capabilities::new("office");
+        capabilities.folders_per_message = FoldersPerMessage::One;
+        capabilities.change = true;
+        capabilities.send = true;
+        capabilities.confirm_send = true;
+        capabilities.sync = true;
+        Self {
+            office: Arc::clone(office),
+            address: address.to_owned(),
+            capabilities,
+        }
+    }
+
+    fn kept(&self) -> Vec<Kept> {
+        let boxes = self.office.boxes.lock().unwrap();
+        boxes.get(&self.address).cloned().unwrap_or_default()
+    }
+
+    fn find(&self, id: &MessageId) -> Result<Kept> {
+        let mut kept = self.kept().into_iter();
+        kept.find(|kept| kept.id == id.as_str())
+            .ok_or_else(not_found)
+    }
+}
+
+fn not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "the office has no such thing")
+}
+
+fn address(address: &Addr<'_>) -> Address {
+    Address::received(
+        address.name().map(str::to_owned),
+        address.address().unwrap_or_default(),
+    )
+}
+
+fn addresses(list: Option<&mail_parser::Address<'_>>) -> Vec<Address> {
+    list.into_iter()
+        .flat_map(|list| list.iter().map(address))
+        .collect()
+}
+
+fn ids(value: &mail_parser::HeaderValue<'_>) -> Vec<String> {
+    let ids = value.as_text_list().unwrap_or_default();
+    ids.iter().map(ToString::to_string).collect()
+}
+
+fn message(kept: &Kept, detail: Detail) -> Message {
+    let mut message = Message::new(MessageId::new(kept.id.as_str()));
+    message.detail = detail;
+    message.folders = Some(vec![FolderId::new(kept.folder.as_str())]);
+    message.keywords = Some(kept.keywords.clone());
+    message.received_at = Some(kept.received_at);
+    message.preview = Some(String::new());
+    let Some(parsed) = MessageParser::new().parse(&kept.raw) else {
+        return message;
+    };
+    message.subject = parsed.subject().map(str::to_owned);
+    message.from = addresses(parsed.from());
+    message.to = addresses(parsed.to());
+    message.cc = addresses(parsed.cc());
+    message.reply_to = addresses(parsed.reply_to());
+    message.message_id = parsed.message_id().map(str::to_owned);
+    message.sent_at = parsed
+        .date()
+        .and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0));
+    if detail != Detail::Full {
+        return message;
+    }
+    message.in_reply_to = ids(parsed.in_reply_to());
+    message.references = ids(parsed.references());
+    let headers = parsed.headers_raw();
+    message.headers = headers
+        .map(|(name, value)| Header::new(name, value.trim()))
+        .collect();
+    message.body.text = parsed.text_bodies().find_map(|part| match &part.body {
+        PartType::Text(text) => Some(text.to_string()),
+        _ => None,
+    });
+    message.body.html = parsed.html_bodies().find_map(|part| match &part.body {
+        PartType::Html(html) => Some(html.to_string()),
+        _ => None,
+    });
+    for (index, part) in parsed.attachments().enumerate() {
+        let kind = part.content_type().map_or_else(
+            || "application/octet-stream".to_owned(),
+            |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("x")),
+        );
+        let mut attachment = Attachment::new(AttachmentId::new(index.to_string()), kind);
+        attachment.name = part.attachment_name().map(str::to_owned);
+        attachment.size = Some(part.contents().len() as u64);
+        message.attachments.push(attachment);
+    }
+    message
+}
+
+fn says(text: &str, words: &str) -> bool {
+    let word = |c: char| !c.is_alphanumeric();
+    let spoken: Vec<String> = text.split(word).map(str::to_lowercase).collect();
+    let asked: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+    spoken.windows(asked.len()).any(|window| window == asked)
+}
+
+fn meant(query: &Query, message: &Message) -> Result<bool> {
+    let anybody = |list: &[Address], value: &str| {
+        list.iter()
+            .any(|one| one.address() == value || one.name().is_some_and(|name| says(name, value)))
+    };
+    let subject = message.subject.clone().unwrap_or_default();
+    Ok(match query {
+        Query::All => true,
+        Query::From(value) => anybody(&message.from, value),
+        Query::To(value) => anybody(&message.to, value),
+        Query::Cc(value) => anybody(&message.cc, value),
+        Query::Subject(words) => says(&subject, words),
+        Query::Word(words) | Query::Phrase(words) => {
+            let text = message.body.text.clone().unwrap_or_default();
+            says(&subject, words) || says(&text, words)
+        }
+        Query::HasAttachment => !message.attachments.is_empty(),
+        Query::InFolder(folder) => message.is_in(folder),
+        Query::InRole(role) => message.is_in(&FolderId::new(role.as_str())),
+        Query::Has(keyword) => message.has(keyword),
+        Query::After(instant) => message.received_at >= Some(*instant),
+        Query::Before(instant) => message.received_at < Some(*instant),
+        Query::Not(term) => !meant(term, message)?,
+        Query::And(terms) => {
+            let mut terms = terms.iter().map(|term| meant(term, message));
+            terms.try_fold(true, |all, term| Ok::<_, Error>(all && term?))?
+        }
+        Query::Or(terms) => {
+            let mut terms = terms.iter().map(|term| meant(term, message));
+            terms.try_fold(false, |any, term| Ok::<_, Error>(any || term?))?
+        }
+        _ => return Err(Error::unsupported("the office does not know this term")),
+    })
+}
+
+/// Whether a query asks for a folder by itself; otherwise junk and trash are left out.
+fn names_folder(query: &Query) -> bool {
+    match query {
+        Query::InFolder(_) | Query::InRole(_) => true,
+        Query::And(terms) => terms.iter().any(names_folder),
+        _ => false,
+    }
+}
+
+async fn stream(bytes: Vec<u8>) -> ByteStream {
+    Content::from_bytes(bytes).read_from(0).await.unwrap()
+}
+
+/// What the second step of a send needs.
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    key: String,
+    raw: String,
+    recipients: Vec<String>,
+}
+
+impl Ticket {
+    fn of(ticket: &SendTicket) -> Result<Self> {
+        serde_json::from_str(ticket.expose())
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "this is no ticket of the office"))
+    }
+}
+
+fn written(list: &[Address]) -> WrittenAddress<'_> {
+    let written = |one: &Address| {
+        WrittenAddress::new_address(one.name().map(str::to_owned), one.address().to_owned())
+    };
+    WrittenAddress::new_list(list.iter().map(written).collect())
+}
+
+#[async_trait]
+impl MailProvider for Shelf {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn profile(&self) -> Result<Profile> {
+        Ok(Profile::new(&self.address))
+    }
+
+    async fn folders(&self) -> Result<Vec<Folder>> {
+        let folder = |role: FolderRole| {
+            let mut folder = Folder::new(FolderId::new(role.as_str()), role.as_str());
+            folder.role = Some(role);
+            folder
+        };
+        Ok(ROLES.map(folder).into())
+    }
+
+    async fn list(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Message>>> {
+        let mut found = Vec::new();
+        for kept in self.kept().iter().rev() {
+            let hidden = [FolderRole::Trash, FolderRole::Junk]
+                .iter()
+                .any(|role| role.as_str() == kept.folder);
+            if (!hidden || names_folder(query)) && meant(query, &message(kept, Detail::Full))? {
+                found.push(Ok(message(kept, detail)));
+            }
+        }
+        let start: usize = match &page.token {
+            None => 0,
+            Some(token) => token.as_str().parse().map_err(|_| not_found())?,
+        };
+        let end = start + page.size.unwrap_or(50) as usize;
+        let next = (end < found.len()).then(|| PageToken::new(end.to_string()));
+        let items = found.into_iter().skip(start).take(end - start);
+        Ok(Page::new(items.collect(), next))
+    }
+
+    async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>> {
+        let get = |id| self.find(id).map(|kept| message(&kept, detail));
+        Ok(ids.iter().map(get).collect())
+    }
+
+    async fn raw(&self, id: &MessageId) -> Result<ByteStream> {
+        Ok(stream(self.find(id)?.raw).await)
+    }
+
+    async fn attachment(&self, id: &MessageId, attachment: &AttachmentId) -> Result<ByteStream> {
+        let kept = self.find(id)?;
+        let bytes = {
+            let parsed = MessageParser::new()
+                .parse(&kept.raw)
+                .ok_or_else(not_found)?;
+            let index: u32 = attachment.as_str().parse().map_err(|_| not_found())?;
+            let part = parsed.attachment(index).ok_or_else(not_found)?;
+            part.contents().to_vec()
+        };
+        Ok(stream(bytes).await)
+    }
+
+    async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
+        let mut boxes = self.office.boxes.lock().unwrap();
+        let kept = boxes.entry(self.address.clone()).or_default();
+        let mut outcomes = Vec::new();
+        for id in ids {
+            let Some(kept) = kept.iter_mut().find(|kept| kept.id == id.as_str()) else {
+                outcomes.push(Err(not_found()));
+                continue;
+            };
+            match change {
+                Change::Set(keyword) => _ = kept.keywords.insert(keyword.clone()),
+                Change::Clear(keyword) => _ = kept.keywords.remove(keyword),
+                Change::MoveTo { to, .. } => kept.folder = to.as_str().to_owned(),
+                Change::Archive => kept.folder = FolderRole::Archive.as_str().to_owned(),
+                Change::Trash => kept.folder = FolderRole::Trash.as_str().to_owned(),
+                _ => return Err(Error::unsupported("a message is on one shelf")),
+            }
+            outcomes.push(Ok(()));
+        }
+        Ok(outcomes)
+    }
+
+    async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
+        let invalid = |message| Error::new(ErrorKind::InvalidRequest, message);
+        let recipients: Vec<String> = outgoing
+            .recipients()
+            .map(|one| one.address().to_owned())
+            .collect();
+        if recipients.is_empty() {
+            return Err(invalid("a message needs a recipient"));
+        }
+        if recipients.iter().any(|one| Address::new(one).is_err()) {
+            return Err(invalid("a recipient has no address that can be used"));
+        }
+        let mut builder = MessageBuilder::new()
+            .from(self.address.clone())
+            .to(written(&outgoing.to))
+            .subject(outgoing.subject.clone());
+        if !outgoing.cc.is_empty() {
+            builder = builder.cc(written(&outgoing.cc));
+        }
+        if let Some(text) = &outgoing.text {
+            builder = builder.text_body(text.clone());
+        }
+        if let Some(html) = &outgoing.html {
+            builder = builder.html_body(html.clone());
+        }
+        for file in &outgoing.attachments {
+            let bytes = file.content.to_bytes(1024 * 1024).await;
+            let bytes = bytes.map_err(|_| Error::new(ErrorKind::Content, "unreadable"))?;
+            builder =
+                builder.attachment(file.media_type.clone(), file.name.clone(), bytes.to_vec());
+        }
+        let raw = builder
+            .write_to_string()
+            .map_err(|_| invalid("the message cannot be written"))?;
+        let ticket = Ticket {
+            key: key.as_str().to_owned(),
+            raw,
+            recipients,
+        };
+        Ok(SendTicket::new(serde_json::to_string(&ticket).unwrap()))
+    }
+
+    async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {
+        let ticket = Ticket::of(ticket)?;
+        let id = self
+            .office
+            .keep(&self.address, FolderRole::Sent, ticket.raw.as_bytes());
+        for recipient in &ticket.recipients {
+            let inbox = FolderRole::Inbox;
+            self.office.keep(recipient, inbox, ticket.raw.as_bytes());
+        }
+        let mut sent = self.office.sent.lock().unwrap();
+        sent.insert(ticket.key, id.clone());
+        Ok(Sent::new(Some(MessageId::new(id)), None))
+    }
+
+    async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
+        let ticket = Ticket::of(ticket)?;
+        let sent = self.office.sent.lock().unwrap();
+        Ok(match sent.get(&ticket.key) {
+            Some(id) => Confirmation::Sent(Sent::new(Some(MessageId::new(id.as_str())), None)),
+            None => Confirmation::NotSent,
+        })
+    }
+
+    /// Two messages a page. A cursor says how many were told, and whether the first listing is over.
+    async fn sync(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        let mut syncs = self.office.syncs.lock().unwrap().clone();
+        syncs.push((cursor.cloned(), scope.clone()));
+        *self.office.syncs.lock().unwrap() = syncs;
+
+        let (phase, told) = match cursor.map(|cursor| cursor.as_str().split_once(' ')) {
+            None => ("listing", 0),
+            Some(Some((phase, told))) => (phase, told.parse().map_err(|_| not_found())?),
+            Some(None) => return Err(not_found()),
+        };
+        let kept = self.kept();
+        let within = |kept: &&Kept| {
+            scope.folders.is_empty() || scope.folders.contains(&FolderId::new(kept.folder.as_str()))
+        };
+        let mut changes: Vec<SyncChange> = kept
+            .iter()
+            .skip(told)
+            .take(2)
+            .filter(within)
+            .map(|kept| SyncChange::Message(Box::new(message(kept, scope.detail))))
+            .collect();
+        let told = kept.len().min(told + 2);
+        let more = told < kept.len();
+        if phase == "listing" && !more {
+            let mut last: Option<MessageId> = None;
+            loop {
+                let page = known.page(last.as_ref(), 2).await?;
+                for known in &page {
+                    if self.find(&known.id).is_err() {
+                        changes.push(SyncChange::Deleted(known.id.clone()));
+                    }
+                }
+                last = page.last().map(|known| known.id.clone());
+                if page.len() < 2 {
+                    break;
+                }
+            }
+        }
+        let (now, next) = match (phase, more) {
+            ("listing", true) => (SyncPhase::Snapshot, "listing"),
+            ("listing", false) => (SyncPhase::Snapshot, "changes"),
+            _ => (SyncPhase::Delta, "changes"),
+        };
+        let next = SyncCursor::new(format!("{next} {told}"));
+        let mut page = SyncPage::new(now, cursor.cloned(), next);
+        page.changes = changes;
+        page.more = more;
+        Ok(page)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Fixture(Arc<Office>);
+
+#[async_trait]
+impl ProviderFixture for Fixture {
+    fn mailbox(&self) -> Mailbox {
+        Mailbox::new(Shelf::new(&self.0, READER))
+    }
+
+    fn address(&self) -> String {
+        READER.to_owned()
+    }
+
+    fn other(&self) -> Mailbox {
+        Mailbox::new(Shelf::new(&self.0, TEAM))
+    }
+
+    fn other_address(&self) -> String {
+        TEAM.to_owned()
+    }
+
+    async fn deliver(&self, raw: &[u8]) {
+        self.0.keep(READER, FolderRole::Inbox, raw);
+    }
+}
+
+mod suite {
+    postroom::mail_provider_tests!(crate::Fixture::default());
+}
+
+/// What a host has, and what it was asked for.
+#[derive(Debug)]
+struct Copy {
+    ids: Vec<&'static str>,
+    asked: Mutex<Vec<Option<String>>>,
+}
+
+#[async_trait]
+impl Known for Copy {
+    async fn page(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<KnownMessage>> {
+        let after = after.map(|id| id.as_str().to_owned());
+        self.asked.lock().unwrap().push(after.clone());
+        let known = self.ids.iter().copied();
+        Ok(known
+            .filter(|id| after.as_deref().is_none_or(|after| *id > after))
+            .take(limit)
+            .map(|id| KnownMessage::new(MessageId::new(id), Vec::new(), Vec::new()))
+            .collect())
+    }
+}
+
+fn ids_of(page: &SyncPage) -> Vec<String> {
+    let named = |change: &SyncChange| match change {
+        SyncChange::Message(message) => message.id.as_str().to_owned(),
+        SyncChange::Deleted(id) => format!("-{}", id.as_str()),
+        other => panic!("{other:?}"),
+    };
+    page.changes.iter().map(named).collect()
+}
+
+#[tokio::test]
+async fn a_sync_hands_the_provider_what_the_host_has_and_where_it_was() {
+    let fixture = Fixture::default();
+    for number in 0..5 {
+        let raw = format!("Subject: {number}\r\n\r\nText\r\n");
+        fixture.deliver(raw.as_bytes()).await;
+    }
+    let mailbox = fixture.mailbox();
+    let mut scope = Scope::default();
+    scope.folders = vec![FolderId::new("inbox")];
+    let known = Arc::new(Copy {
+        ids: vec!["gone-1", "gone-2", "m-0001", "m-0002"],
+        asked: Mutex::default(),
+    });
+
+    // Nothing is asked before somebody wants the page, and nothing ahead of it.
+    let mut pages = mailbox.sync(None, scope.clone(), known.clone());
+    assert_eq!(fixture.0.syncs.lock().unwrap().len(), 0);
+    let first = pages.try_next().await.unwrap().unwrap();
+    assert_eq!(fixture.0.syncs.lock().unwrap().len(), 1);
+    assert_eq!(first.phase, SyncPhase::Snapshot);
+    assert_eq!((first.after, first.more), (None, true));
+    assert!(known.asked.lock().unwrap().is_empty());
+
+    // A host that stops here goes on here.
+    drop(pages);
+    let pages = mailbox.sync(Some(first.cursor.clone()), scope.clone(), known.clone());
+    let rest: Vec<SyncPage> = pages.try_collect().await.unwrap();
+    assert_eq!(rest.len(), 2);
+    assert_eq!(rest[0].after.as_ref(), Some(&first.cursor));
+    assert_eq!(rest[1].after.as_ref(), Some(&rest[0].cursor));
+    assert_eq!(ids_of(&rest[0]), ["m-0002", "m-0003"]);
+    assert_eq!(ids_of(&rest[1]), ["m-0004", "-gone-1", "-gone-2"]);
+    let asked = known.asked.lock().unwrap().clone();
+    let pages_of_known = [None, Some("gone-2".to_owned()), Some("m-0002".to_owned())];
+    assert_eq!(asked, pages_of_known);
+
+    // From then on only changes come, and the host is not asked what it has.
+    fixture.deliver(b"Subject: new\r\n\r\nText\r\n").await;
+    let last = Some(rest[1].cursor.clone());
+    let pages = mailbox.sync(last.clone(), scope.clone(), known.clone());
+    let changes: Vec<SyncPage> = pages.try_collect().await.unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].phase, SyncPhase::Delta);
+    assert_eq!(ids_of(&changes[0]), ["m-0005"]);
+    assert_eq!(known.asked.lock().unwrap().len(), 3);
+
+    let handed = fixture.0.syncs.lock().unwrap().clone();
+    assert!(handed.iter().all(|(_, given)| *given == scope));
+    assert_eq!(handed.last().unwrap().0, last);
+}
+
+#[tokio::test]
+async fn a_failed_page_ends_a_sync_and_a_restricted_handle_begins_none() {
+    let fixture = Fixture::default();
+    let known = Arc::new(Copy {
+        ids: Vec::new(),
+        asked: Mutex::default(),
+    });
+    let broken = Some(SyncCursor::new("broken"));
+    let mailbox = fixture.mailbox();
+    let mut pages = mailbox.sync(broken, Scope::default(), known.clone());
+    assert!(pages.next().await.unwrap().is_err());
+    assert!(pages.next().await.is_none());
+    let syncs = fixture.0.syncs.lock().unwrap().len();
+
+    let sender = mailbox.restrict(Access::SEND);
+    let mut pages = sender.sync(None, Scope::default(), known);
+    let refused = pages.next().await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(fixture.0.syncs.lock().unwrap().len(), syncs);
+}
