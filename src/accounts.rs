@@ -198,13 +198,22 @@ fn default_transport() -> Result<Arc<dyn Transport>> {
 }
 
 /// A sign-in that has begun.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Connecting {
     /// Where to send the user's browser.
     pub url: Url,
     /// What completes the sign-in; keep it where only this user's session reaches it.
     pub pending: PendingConnection,
+}
+
+/// The address holds the state and the nonce of the sign-in.
+impl fmt::Debug for Connecting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connecting")
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the host keeps between sending the browser away and its coming back. Its serialized form is a secret.

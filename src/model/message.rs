@@ -2,6 +2,7 @@
 //! optional.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub enum Detail {
 ///
 /// Fields that [`detail`](Self::detail) does not cover, or that the mail does not have, are empty. `None` in
 /// [`folders`](Self::folders) and [`keywords`](Self::keywords) means *not told*, never *none*.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
     /// Its id in this mailbox.
@@ -131,7 +132,7 @@ impl Message {
 }
 
 /// One header line of a message, undecoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Header {
     /// Its name, in the case it came in.
@@ -152,7 +153,7 @@ impl Header {
 }
 
 /// The text of a message, decoded from whatever charset it was written in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Body {
     /// The plain text.
@@ -162,7 +163,7 @@ pub struct Body {
 }
 
 /// What is known of an attachment without reading it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attachment {
     /// Its id within the message; not unique beyond it.
@@ -215,5 +216,55 @@ impl Profile {
             display_name: None,
             messages: None,
         }
+    }
+}
+
+/// What can be read in a mail is not printed: debug texts end in logs.
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Message")
+            .field("id", &self.id)
+            .field("detail", &self.detail)
+            .field("thread", &self.thread)
+            .field("folders", &self.folders)
+            .field("keywords", &self.keywords)
+            .field("received_at", &self.received_at)
+            .field("size", &self.size)
+            .field("body", &self.body)
+            .field("attachments", &self.attachments)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Header")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |text: &Option<String>| text.as_ref().map(String::len);
+        formatter
+            .debug_struct("Body")
+            .field("text_length", &length(&self.text))
+            .field("html_length", &length(&self.html))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Attachment")
+            .field("id", &self.id)
+            .field("media_type", &self.media_type)
+            .field("size", &self.size)
+            .field("inline", &self.inline)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! What to send. How it becomes MIME is `mime/`; how it is sent is each provider's.
 
+use std::fmt;
+
 use super::{Address, Content, ThreadId};
 
 /// A message to be sent.
@@ -14,7 +16,7 @@ use super::{Address, Content, ThreadId};
 ///     .attach(OutgoingAttachment::new("report.csv", "text/csv", b"a,b\n".to_vec()));
 /// # Ok::<(), postroom::AddressError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Outgoing {
     /// The author, where it is not the mailbox's own address. The service must know it as the user's.
@@ -130,7 +132,7 @@ impl Outgoing {
 }
 
 /// A file that goes with a message. Its bytes are read when they are sent, perhaps more than once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct OutgoingAttachment {
     /// Its file name.
@@ -164,5 +166,26 @@ impl OutgoingAttachment {
     pub fn inline(mut self, content_id: impl Into<String>) -> Self {
         self.content_id = Some(content_id.into());
         self
+    }
+}
+
+/// What can be read in a mail is not printed: debug texts end in logs.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Outgoing")
+            .field("recipients", &self.recipients().count())
+            .field("attachments", &self.attachments)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OutgoingAttachment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OutgoingAttachment")
+            .field("media_type", &self.media_type)
+            .field("content", &self.content)
+            .finish_non_exhaustive()
     }
 }
