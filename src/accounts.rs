@@ -69,7 +69,24 @@ struct Inner {
     share_mailboxes: bool,
     configurations: HashMap<String, Configured>,
     /// One mailbox per account, so that all its handles share tokens and limits.
-    open: Mutex<HashMap<AccountId, Mailbox>>,
+    open: Mutex<HashMap<AccountId, Opened>>,
+}
+
+/// A mailbox, and what of its account's record it was made from.
+struct Opened {
+    mailbox: Mailbox,
+    configuration: String,
+    granted: Access,
+    /// Whether its account signed in again since.
+    outdated: bool,
+}
+
+impl Opened {
+    fn is_of(&self, record: &AccountRecord) -> bool {
+        !self.outdated
+            && self.configuration == record.configuration
+            && self.granted == record.granted
+    }
 }
 
 impl fmt::Debug for Accounts {
@@ -428,8 +445,10 @@ impl Accounts {
             .load(account)
             .await?
             .ok_or_else(|| unknown_account(account))?;
-        if let Some(mailbox) = self.opened().get(account) {
-            return Ok(mailbox.clone());
+        if let Some(opened) = self.opened().get(account)
+            && opened.is_of(&record)
+        {
+            return Ok(opened.mailbox.clone());
         }
         let configuration = self.configuration(&record.configuration)?;
         let refresh = Arc::new(configuration.flow.clone());
@@ -446,12 +465,22 @@ impl Accounts {
         let mailbox = configuration
             .mailbox(connection, record.granted)?
             .with_clock(Arc::clone(&self.0.clock));
-        // Whoever opened it first meanwhile wins, so that there is one set of limits.
-        Ok(self
-            .opened()
-            .entry(account.clone())
-            .or_insert(mailbox)
-            .clone())
+        let mut open = self.opened();
+        let mailbox = match open.get(account) {
+            // Whoever opened it first meanwhile wins, so that there is one set of limits.
+            Some(opened) if opened.is_of(&record) => return Ok(opened.mailbox.clone()),
+            // What was sent stays known.
+            Some(opened) => mailbox.continuing(&opened.mailbox),
+            None => mailbox,
+        };
+        let opened = Opened {
+            mailbox: mailbox.clone(),
+            configuration: record.configuration,
+            granted: record.granted,
+            outdated: false,
+        };
+        open.insert(account.clone(), opened);
+        Ok(mailbox)
     }
 
     /// Every connected account, by id.
@@ -551,7 +580,9 @@ impl Accounts {
             change(&mut record);
             if let Saved::Written(_) = record.save(self.0.store.as_ref(), &key, save).await? {
                 // Handles opened later must see what was granted now.
-                self.opened().remove(account);
+                if let Some(opened) = self.opened().get_mut(account) {
+                    opened.outdated = true;
+                }
                 return Ok(record);
             }
         }
@@ -589,7 +620,7 @@ impl Accounts {
         })
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<AccountId, Mailbox>> {
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<AccountId, Opened>> {
         // Only whole entries are put in or taken out.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

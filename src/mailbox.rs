@@ -75,6 +75,14 @@ impl Mailbox {
         self
     }
 
+    /// The same sends as another handle to this mailbox knows: a key that was sent through one is not sent through the
+    /// other.
+    pub(crate) fn continuing(mut self, earlier: &Self) -> Self {
+        self.journal = Arc::clone(&earlier.journal);
+        self.sends = Arc::clone(&earlier.sends);
+        self
+    }
+
     /// A handle that may do no more than `access`, for code that should not be able to. It cannot be widened again.
     #[must_use]
     pub fn restrict(&self, access: Access) -> Self {

@@ -16,8 +16,8 @@ use postroom::credentials::{Credential, CredentialStore, FileStore, MemoryStore}
 use postroom::emulator::{Emulator, Fault, FaultKind, Rotation};
 use postroom::oauth::SignInOptions;
 use postroom::{
-    Access, Account, AccountId, Accounts, Connecting, ErrorKind, PendingConnection,
-    ProviderConfiguration, Query, Secret,
+    Access, Account, AccountId, Accounts, Connecting, ErrorKind, Outgoing, PendingConnection,
+    ProviderConfiguration, Query, Secret, SendKey,
 };
 use support::{GMAIL, OUTLOOK, emulator, transport};
 use url::Url;
@@ -317,6 +317,47 @@ async fn a_caller_dropped_within_a_refresh_costs_nothing_even_where_tokens_rotat
         }
         dropped.abort();
         inbox(&accounts, "user 7").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_account_opens_with_what_it_was_granted_last_wherever_that_was() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().start().await.unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let (here, elsewhere) = (
+            accounts(&emulator, store.clone()),
+            accounts(&emulator, store),
+        );
+        let id = AccountId::new("user 7");
+        connect(&here, &emulator, configuration, address, "user 7").await;
+        let full = here.open(&id).await.unwrap();
+        assert!(full.capabilities().send, "{configuration}");
+
+        let less = options().access(Access::READ);
+        let connecting = elsewhere.connect(&id, configuration, less).unwrap();
+        let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
+        let account = elsewhere.complete(connecting.pending, &callback).await;
+        let send = account.unwrap().granted.contains(Access::SEND);
+        let opened = here.open(&id).await.unwrap();
+        assert_eq!(opened.capabilities().send, send, "{configuration}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_sends_once_although_its_account_signs_in_again() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().start().await.unwrap();
+        let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
+        let team = address.replace("reader", "team");
+        let outgoing = Outgoing::new().to(team.parse().unwrap()).text("Text");
+        for _ in 0..2 {
+            connect(&accounts, &emulator, configuration, address, "user 7").await;
+            let mailbox = accounts.open(&AccountId::new("user 7")).await.unwrap();
+            let key = SendKey::new("row 1");
+            mailbox.send_once(&key, &outgoing).await.unwrap();
+        }
+        assert_eq!(emulator.messages(&team).len(), 1, "{configuration}");
     }
 }
 

@@ -72,8 +72,8 @@ impl Watch {
             self.debug(&level);
             cause = level.source();
         }
-        let error = error.clone();
-        let unwrapped = AssertUnwindSafe(|| Err::<(), _>(error).unwrap());
+        let outcome: postroom::Result<()> = Err(error.clone());
+        let unwrapped = AssertUnwindSafe(|| unwrap(outcome));
         assert!(catch_unwind(unwrapped).is_err());
     }
 
@@ -104,6 +104,10 @@ impl Watch {
             }
         }
     }
+}
+
+fn unwrap(outcome: postroom::Result<()>) {
+    outcome.unwrap();
 }
 
 /// Notes what travels to and from the places where secrets are made.

@@ -146,3 +146,42 @@ async fn an_interrupted_send_goes_on_where_the_journal_says() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(4 * 60)));
 }
+
+#[tokio::test]
+async fn keys_that_differ_are_different_sends_however_alike_they_are() {
+    let long = "x".repeat(200);
+    let keys = [
+        format!("{long}1"),
+        format!("{long}2"),
+        "\u{e4}".to_owned(),
+        "c3a4".to_owned(),
+        "%C3%A4".to_owned(),
+    ];
+    let (service, mailbox) = gmail(0);
+    for key in &keys {
+        mailbox
+            .send_once(&SendKey::new(key.as_str()), &outgoing())
+            .await
+            .unwrap();
+    }
+    let mut marks: Vec<String> = service
+        .requests()
+        .iter()
+        .filter(|request| request.path().ends_with("/drafts"))
+        .flat_map(|request| {
+            request
+                .text()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| line.starts_with("X-Postroom-Key:"))
+        .collect();
+    marks.sort();
+    marks.dedup();
+    assert_eq!(marks.len(), keys.len(), "{marks:?}");
+
+    let key = SendKey::new(keys.first().unwrap().as_str());
+    let stored = serde_json::to_string(&key).unwrap();
+    assert_eq!(serde_json::from_str::<SendKey>(&stored).unwrap(), key);
+}

@@ -67,16 +67,17 @@ pub(crate) fn compose(
     fill(skeleton, outgoing, &mark)
 }
 
-/// How a key stands in its header: as it is where that is plain, else in hexadecimal.
+/// How a key stands in its header: as it is where that is plain, else percent-encoded, so that no two keys look alike.
 pub(crate) fn key_token(key: &SendKey) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    if !key.as_str().is_empty() && key.as_str().bytes().all(plain) {
-        return key.as_str().to_owned();
+    let mut token = String::new();
+    for byte in key.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) {
+            token.push(char::from(byte));
+        } else {
+            token.push_str(&format!("%{byte:02X}"));
+        }
     }
-    key.as_str()
-        .bytes()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    token
 }
 
 fn validate(outgoing: &Outgoing) -> Result<()> {

@@ -4,30 +4,45 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{MessageId, ThreadId};
 
-/// The host's own name for one send: the same key never sends twice. Any text up to 128 bytes, such as the primary key
-/// of a row in the host's outbox.
+/// The host's own name for one send: the same key never sends twice. Any text, such as the primary key of a row in the
+/// host's outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct SendKey(String);
 
 impl SendKey {
-    /// Takes the host's key, cut to 128 bytes at most.
+    /// Takes the host's key. In place of one of more than 128 bytes its SHA-256 is used, in hexadecimal, because messages
+    /// carry it in a header.
     #[must_use]
     pub fn new(key: impl Into<String>) -> Self {
-        let mut key = key.into();
-        while key.len() > 128 {
-            key.pop();
+        let key = key.into();
+        if key.len() <= 128 {
+            return Self(key);
         }
-        Self(key)
+        let hash = Sha256::digest(key.as_bytes());
+        Self(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The key's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for SendKey {
+    fn from(key: String) -> Self {
+        Self::new(key)
+    }
+}
+
+impl From<SendKey> for String {
+    fn from(key: SendKey) -> Self {
+        key.0
     }
 }
 
