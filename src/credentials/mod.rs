@@ -7,22 +7,27 @@
 //! * [`MemoryStore`]: for tests and trials; it forgets everything.
 //! * [`FileStore`]: one directory, one file per record, shared by the processes of one machine.
 //! * [`SqliteStore`] (feature `sqlite`): a table in an embedded database, for many accounts on one machine.
+//! * [`Encrypted`] (feature `encryption`): any of these, with the records encrypted before they reach it.
 //! * A store of the host's own: implement [`CredentialStore`], which keeps opaque text under a key and knows nothing
 //!   of what is in it. The suite in `testing` (feature `testing`) shows whether it keeps the contract.
 
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod file;
 mod lease;
 mod memory;
 mod record;
 mod refreshing;
 mod renewal;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
 mod tokens;
 
+#[cfg(feature = "encryption")]
+pub use encrypted::{Encrypted, EncryptionKey, EncryptionKeys};
 pub use file::FileStore;
 pub use lease::{Acquired, Lease};
 pub use memory::MemoryStore;
