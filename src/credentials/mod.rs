@@ -7,6 +7,7 @@
 //! * [`MemoryStore`]: for tests and trials; it forgets everything.
 //! * [`FileStore`]: one directory, one file per record, shared by the processes of one machine.
 //! * [`SqliteStore`] (feature `sqlite`): a table in an embedded database, for many accounts on one machine.
+//! * [`PostgresStore`] (feature `postgres`): a table on a server, for workers on many machines.
 //! * [`Encrypted`] (feature `encryption`): any of these, with the records encrypted before they reach it.
 //! * A store of the host's own: implement [`CredentialStore`], which keeps opaque text under a key and knows nothing
 //!   of what is in it. The suite in `testing` (feature `testing`) shows whether it keeps the contract.
@@ -16,6 +17,8 @@ mod encrypted;
 mod file;
 mod lease;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod refreshing;
 mod renewal;
@@ -31,6 +34,8 @@ pub use encrypted::{Encrypted, EncryptionKey, EncryptionKeys};
 pub use file::FileStore;
 pub use lease::{Acquired, Lease};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use record::{
     AccountRecord, AccountState, Credential, Identity, LoadedAccount, Service, SubscriptionRecord,
     UnknownFields,
