@@ -75,7 +75,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mime", &["model", "error"]),
     ("provider", &["model", "error"]),
     ("journal", &["model", "error"]),
-    ("mailbox", &["model", "error", "provider", "journal"]),
+    (
+        "mailbox",
+        &["model", "error", "clock", "provider", "journal"],
+    ),
     ("credentials", &["model", "error", "secret", "clock"]),
     ("http", &["model", "error", "clock", "credentials"]),
     (

@@ -79,7 +79,7 @@ async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
     assert_eq!(draft.header("content-type"), "text/plain");
     let mime = String::from_utf8(STANDARD.decode(&draft.body).unwrap()).unwrap();
     for part in [
-        "Bcc: <archive@desk.example>",
+        "Bcc: archive@desk.example",
         "X-Postroom-Key: outbox-7",
         "Subject: The report",
         "multipart/alternative",
