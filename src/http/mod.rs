@@ -7,6 +7,7 @@
     allow(dead_code, unused_imports, reason = "each provider uses its own part")
 )]
 
+mod batch;
 mod client;
 mod connection;
 mod limit;
@@ -25,6 +26,8 @@ pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 
+pub(crate) use batch::Batch;
+pub(crate) use batch::{body as batch_body, replay as batch_replay, send as send_batches};
 pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
 pub(crate) use limit::Limiter;
 pub(crate) use origin::{Origins, is_loopback, require_confidential};
