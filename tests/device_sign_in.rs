@@ -291,5 +291,5 @@ async fn an_account_is_connected_without_a_browser() {
     let account = accounts.complete_device(&connecting).await.unwrap();
     assert_eq!(account.address.as_deref(), Some(OUTLOOK));
     let profile = accounts.open(&id).await.unwrap().profile().await.unwrap();
-    assert_eq!(profile.address.to_string(), OUTLOOK);
+    assert_eq!(profile.address, OUTLOOK);
 }

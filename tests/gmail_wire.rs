@@ -379,6 +379,40 @@ async fn a_body_that_is_not_base64_leaves_the_rest_of_the_message() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_in_either_alphabet_and_in_lines() {
+    for data in ["Pz8_Pj8-", "Pz8/Pj8+", "Pz8/\r\nPj8+\r\n"] {
+        let service = Scripted::new(move |_| {
+            Reply::json(json!({"id": "a", "payload": {
+                "mimeType": "text/plain", "body": {"size": 6, "data": data},
+            }}))
+        });
+        let gmail = connect(&service);
+        let messages = gmail.get(&ids(&["a"]), Detail::Full).await.unwrap();
+        let message = messages[0].as_ref().unwrap();
+        assert_eq!(message.body.text.as_deref(), Some("???>?>"), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn an_attachment_that_does_not_come_is_no_empty_file() {
+    for (size, empty) in [(json!(5), false), (json!(0), true), (Value::Null, false)] {
+        let service = Scripted::new(move |request| {
+            if request.path().contains("/attachments/") {
+                return Reply::json(json!({"size": 5}));
+            }
+            let body = json!({"size": size, "attachmentId": "token"});
+            let part = json!({"mimeType": "application/pdf", "partId": "0", "body": body});
+            Reply::json(json!({"payload": {"mimeType": "multipart/mixed", "parts": [part]}}))
+        });
+        let gmail = connect(&service);
+        let (message, attachment) = (MessageId::from("a"), AttachmentId::from("0"));
+        let stream = gmail.attachment(&message, &attachment).await.unwrap();
+        let bytes = read(stream).await;
+        assert_eq!(bytes.is_ok_and(|bytes| bytes.is_empty()), empty);
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_cannot_be_fetched_now_is_no_empty_body() {
     let service = Scripted::new(|request| {
         if request.path().contains("/attachments/") {

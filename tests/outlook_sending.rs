@@ -259,6 +259,25 @@ async fn an_upload_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_file_is_complete_only_if_the_service_says_so() {
+    let service = Scripted::new(|request| match request.line().as_str() {
+        DRAFTS => created(),
+        START => Reply::error(
+            201,
+            json!({"uploadUrl": "https://outlook.office.com/session"}),
+        ),
+        "PUT /session" => Reply::Lost,
+        "GET /session" => Reply::json(json!({"expirationDateTime": "2026-11-22T09:00:00Z"})),
+        "DELETE /v1.0/me/messages/d1" => Reply::status(204),
+        other => panic!("{other}"),
+    });
+    let file = OutgoingAttachment::new("large.zip", "application/zip", file(4_000_000));
+    let message = outgoing().attach(file);
+    let failure = connect(&service).prepare(&message, &key()).await;
+    assert_eq!(failure.unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[tokio::test]
 async fn a_draft_that_could_not_be_completed_is_not_left_behind() {
     for (session, kind) in [
         ("https://files.example/session", ErrorKind::Protocol),

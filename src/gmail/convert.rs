@@ -236,8 +236,16 @@ pub(super) fn bytes(body: &wire::PartBody) -> Option<Vec<u8>> {
     base64url(body.data.as_deref()?.as_bytes())
 }
 
-/// Bytes that travelled as base64url, padded or not.
+/// Bytes that travelled as base64url, padded or not. Some come in the other alphabet or in lines
+/// (<https://github.com/googleworkspace/cli/issues/774>).
 pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    let usual = |byte: &u8| match byte {
+        b'+' => Some(b'-'),
+        b'/' => Some(b'_'),
+        byte if byte.is_ascii_whitespace() => None,
+        byte => Some(*byte),
+    };
+    let text: Vec<u8> = text.iter().filter_map(usual).collect();
     BASE64URL.decode(text).ok()
 }
 

@@ -153,7 +153,7 @@ async fn fetch_bodies(api: &Api, message: &wire::Message) -> Result<HashMap<Stri
 /// The whole message.
 pub(super) async fn raw(api: &Api, id: &MessageId) -> Result<ByteStream> {
     let answer = api.raw(id.as_str()).await?;
-    Ok(decoded(answer, RAW))
+    Ok(decoded(answer, RAW, true))
 }
 
 /// One attachment. Its id is the part's place in the message; the service's own token for the bytes differs from one
@@ -175,7 +175,7 @@ pub(super) async fn attachment(
     if let Some(token) = leaf.token() {
         let request = api.attachment(message.as_str(), token)?;
         let answer = api.client.stream(request).await?;
-        return Ok(decoded(answer, DATA));
+        return Ok(decoded(answer, DATA, !leaf.is_empty()));
     }
     let bytes = match leaf.bytes() {
         Some(bytes) => bytes,
@@ -231,11 +231,12 @@ fn no_such_part() -> Error {
 }
 
 /// The bytes that a JSON answer carries as base64url in its field `field`, decoded as they come, so that no message or
-/// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; a message
-/// is never empty, so there it is an error.
-fn decoded(answer: ByteStream, field: &'static str) -> ByteStream {
+/// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; where
+/// bytes are `expected` that is an error.
+fn decoded(answer: ByteStream, field: &'static str, expected: bool) -> ByteStream {
     let scanner = FieldScanner {
         field,
+        expected,
         depth: 0,
         text: Text::Outside,
         last: Vec::new(),
@@ -264,6 +265,7 @@ fn decoded(answer: ByteStream, field: &'static str) -> ByteStream {
 /// Finds one text field of an object in JSON that comes piece by piece.
 struct FieldScanner {
     field: &'static str,
+    expected: bool,
     depth: usize,
     text: Text,
     /// The text that was read last, as far as it is worth comparing.
@@ -330,7 +332,7 @@ impl FieldScanner {
                 "the answer breaks off",
             ));
         }
-        if !self.found && self.field == RAW {
+        if !self.found && self.expected {
             return Err(malformed());
         }
         decode(&std::mem::take(&mut self.pending)).map(bytes::Bytes::from)
@@ -373,9 +375,8 @@ impl FieldScanner {
             return;
         }
         match byte {
-            b'=' | b'\r' | b'\n' => {}
-            b'+' => self.pending.push(b'-'),
-            b'/' => self.pending.push(b'_'),
+            // Decoded in pieces, whose characters must be counted.
+            byte if byte == b'=' || byte.is_ascii_whitespace() => {}
             byte => self.pending.push(byte),
         }
     }

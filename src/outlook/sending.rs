@@ -181,7 +181,13 @@ async fn upload(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Resu
                 }
                 attempt += 1;
                 let state = api.upload_state(&session).await?;
-                start = next_expected(&state).unwrap_or(length);
+                // Nothing is missing only if the service says so: a file without its end must not be sent.
+                start = match state.next_expected_ranges.as_deref() {
+                    Some([]) => length,
+                    _ => next_expected(&state).ok_or_else(|| {
+                        protocol("the service does not say what it has of an upload")
+                    })?,
+                };
             }
         }
     }
