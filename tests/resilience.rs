@@ -261,6 +261,35 @@ impl TokenSource for Renewing {
     }
 }
 
+/// Has a token for one request, and then loses the answer of whoever gives them out.
+#[derive(Debug, Default)]
+struct Lost(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl TokenSource for Lost {
+    async fn token(&self) -> postroom::Result<AccessToken> {
+        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            let lost = Error::new(ErrorKind::Network, "the token endpoint gave no answer");
+            return Err(lost.with_delivery(Delivery::Unknown));
+        }
+        Ok(AccessToken::new(TOKEN))
+    }
+
+    async fn reject(&self, _: &AccessToken) {}
+}
+
+#[tokio::test]
+async fn a_send_for_which_there_was_no_token_was_not_sent() {
+    for name in ["gmail", "outlook"] {
+        let script = Script::new([draft_created(name)]);
+        let tokens = Arc::new(Lost::default());
+        let mailbox = mailbox(name, Connection::new(script.clone(), tokens));
+        let ticket = prepared(&mailbox, &script).await;
+        let error = mailbox.dispatch(&ticket).await.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::NotSent, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_and_the_request_repeated() {
     let unauthorized = || {

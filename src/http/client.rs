@@ -152,7 +152,14 @@ impl ApiClient {
         let mut token_renewed = false;
         loop {
             let token = match (&self.tokens, request.authorize) {
-                (Some(tokens), true) => Some(tokens.token().await?),
+                (Some(tokens), true) => Some(tokens.token().await.map_err(|error| {
+                    // Whatever happened at the token endpoint, this request was not done: what happens once only comes
+                    // here again after a refusal.
+                    match request.replay {
+                        Replay::Once => error.with_delivery(Delivery::NotSent),
+                        _ => error,
+                    }
+                })?),
                 _ => None,
             };
             let outcome = match self.attempt(request, token.as_ref()).await {
