@@ -421,6 +421,12 @@ impl Mailbox {
                 let page = provider
                     .sync(cursor.as_ref(), &scope, known.as_ref())
                     .await?;
+                if page.more && cursor.as_ref() == Some(&page.cursor) {
+                    return Err(Error::new(
+                        ErrorKind::Protocol,
+                        "a page of a sync leads to itself",
+                    ));
+                }
                 let next = page.more.then(|| Some(page.cursor.clone()));
                 Ok(Some((page, next)))
             }

@@ -423,6 +423,12 @@ impl MailProvider for Shelf {
         let (phase, told) = match cursor.map(|cursor| cursor.as_str().split_once(' ')) {
             None => ("listing", 0),
             Some(Some((phase, told))) => (phase, told.parse().map_err(|_| not_found())?),
+            Some(None) if cursor.is_some_and(|cursor| cursor.as_str() == "stuck") => {
+                let stuck = SyncCursor::new("stuck");
+                let mut page = SyncPage::new(SyncPhase::Delta, cursor.cloned(), stuck);
+                page.more = true;
+                return Ok(page);
+            }
             Some(None) => return Err(not_found()),
         };
         let kept = self.kept();
@@ -585,11 +591,17 @@ async fn a_failed_page_ends_a_sync_and_a_restricted_handle_begins_none() {
         ids: Vec::new(),
         asked: Mutex::default(),
     });
-    let broken = Some(SyncCursor::new("broken"));
     let mailbox = fixture.mailbox();
-    let mut pages = mailbox.sync(broken, Scope::default(), known.clone());
-    assert!(pages.next().await.unwrap().is_err());
-    assert!(pages.next().await.is_none());
+    for (cursor, kind) in [
+        ("broken", ErrorKind::NotFound),
+        ("stuck", ErrorKind::Protocol),
+    ] {
+        let cursor = Some(SyncCursor::new(cursor));
+        let mut pages = mailbox.sync(cursor, Scope::default(), known.clone());
+        let error = pages.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(pages.next().await.is_none());
+    }
     let syncs = fixture.0.syncs.lock().unwrap().len();
 
     let sender = mailbox.restrict(Access::SEND);
