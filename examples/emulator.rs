@@ -63,6 +63,18 @@ async fn main() -> std::io::Result<()> {
     }
     let emulator = builder.start().await?;
     println!("{}", emulator.ready_line());
-    eprintln!("The emulator runs until Ctrl-C.");
+    eprintln!("\nConnect a mailbox to it in another terminal:");
+    for (name, service) in [
+        ("google", emulator.google()),
+        ("microsoft", emulator.microsoft()),
+    ] {
+        let base = service.base_url.as_str().trim_end_matches('/');
+        eprintln!(
+            "\n  cargo run --example mail -- --account {name} connect {name} \\\n      --client-id {} \\\n      \
+             --client-secret '{}' \\\n      --auth-endpoint {base} --api-endpoint {base}",
+            service.client_id, service.client_secret,
+        );
+    }
+    eprintln!("\nThe emulator runs until Ctrl-C.");
     tokio::signal::ctrl_c().await
 }

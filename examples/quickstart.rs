@@ -58,22 +58,25 @@ async fn main() -> Anyhow<()> {
     println!("Opening a message with an attachment …");
     let message = with_attachment(&gmail).await?;
     println!("  “{}”", subject(&message));
-    for attachment in &message.attachments {
+    let directory = tempfile::Builder::new()
+        .prefix("postroom-quickstart-")
+        .tempdir()?
+        .keep();
+    for (index, attachment) in message.attachments.iter().enumerate() {
         let bytes: Vec<_> = gmail
             .attachment(&message.id, &attachment.id)
             .await?
             .try_collect()
             .await?;
-        let file = tempfile::Builder::new()
-            .prefix("quickstart-")
-            .suffix(".attachment")
-            .tempfile()?;
-        let (_, path) = file.keep()?;
-        std::fs::write(&path, bytes.concat())?;
         let name = attachment
             .name
             .as_deref()
             .unwrap_or("an attachment without a name");
+        // A name that came by mail is only a name: what it may do as a path is the program's to decide.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let safe: String = name.chars().filter(|c| plain(*c)).collect();
+        let path = directory.join(format!("{}-{safe}", index + 1));
+        std::fs::write(&path, bytes.concat())?;
         println!(
             "  saved {name} ({} bytes) as {}",
             bytes.concat().len(),
@@ -117,7 +120,9 @@ async fn main() -> Anyhow<()> {
         accounts.disconnect(&account.id).await?;
         println!("Disconnected {}.", account.id);
     }
-    println!("\nNext: `cargo run --example emulator` and `cargo run --example mail -- --help`.");
+    println!(
+        "\nNext: `cargo run --example emulator`, which says how to use `mail`, a mail program for the command line."
+    );
     Ok(())
 }
 

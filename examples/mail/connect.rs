@@ -87,11 +87,20 @@ impl Connect {
             client_id,
             client_secret: self.client_secret.or_else(|| known?.client_secret.clone()),
             tenant: self.tenant.or_else(|| known?.tenant.clone()),
-            auth_endpoint: self.auth_endpoint.or_else(|| known?.auth_endpoint.clone()),
+            // A token that somebody else's server takes is nothing to show to the vendor's, not even to revoke it.
+            auth_endpoint: self
+                .auth_endpoint
+                .or_else(|| known?.auth_endpoint.clone())
+                .or_else(|| self.access_token.as_ref().and(self.api_endpoint.clone())),
             api_endpoint: self.api_endpoint.or_else(|| known?.api_endpoint.clone()),
         };
-        setup.register(&name, registration)?;
+        // An account that works keeps its registration until the new one has signed in as well.
+        let registered_before = setup.registration(&name).is_some();
+        setup.use_registration(&name, registration);
         let accounts = setup.accounts()?;
+        if !registered_before {
+            setup.keep_registration(&name)?;
+        }
         let access = if self.read_only {
             Access::READ
         } else {
@@ -114,6 +123,7 @@ impl Connect {
                 }
             }
         };
+        setup.keep_registration(&name)?;
         output.account(&account);
         Ok(())
     }
@@ -134,10 +144,13 @@ async fn sign_in(
     let options = options.redirect_uri(redirect_uri);
     let connecting = accounts.connect(id, configuration, options)?;
     eprintln!(
-        "Open this address in a browser and sign in:\n\n{}\n",
+        "Open this address in a browser and sign in:\n\n{}\n\nWaiting for the browser to come back. If the page shows an \
+         error instead, press Ctrl-C: no account is changed.",
         connecting.url
     );
-    let callback = receiver.receive().await?;
+    let callback = receiver
+        .receive_for(connecting.pending.authorization())
+        .await?;
     Ok(accounts.complete(connecting.pending, &callback).await?)
 }
 
@@ -194,14 +207,19 @@ async fn try_out(
 ) -> Result<Account, Failure> {
     let mut credential = Credential::default();
     credential.access_token = Some(Secret::new(token));
-    let account = accounts
+    let adopted = accounts
         .adopt(id, configuration, credential, access)
         .await?;
-    let looked = async { accounts.open(id).await?.profile().await };
-    if let Err(error) = looked.await {
-        eprintln!("The account is kept, but a look at its mailbox failed: {error}");
+    match accounts.update_profile(id).await {
+        Ok(account) => Ok(account),
+        Err(error) => {
+            eprintln!("The account is kept, but a look at its mailbox failed: {error}");
+            // The look may have found out that the token is no good.
+            let listed = accounts.list().await?;
+            let now = listed.into_iter().find(|account| &account.id == id);
+            Ok(now.unwrap_or(adopted))
+        }
     }
-    Ok(account)
 }
 
 pub(crate) async fn accounts(setup: &Setup, output: &Output) -> Result<(), Failure> {

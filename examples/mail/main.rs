@@ -7,7 +7,7 @@
 //!
 //! Without a Google or Microsoft developer account, start `cargo run --example emulator` first and give `connect` its
 //! addresses. Exit codes: 0 done, 1 something on this machine failed, 2 bad usage, 3 sign-in needed, 4 the provider
-//! refused, 5 network.
+//! refused, 5 network, 130 stopped by Ctrl-C.
 
 #![allow(
     clippy::print_stdout,
@@ -21,11 +21,12 @@ mod output;
 mod sending;
 mod setup;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use postroom::ErrorKind;
+use postroom::{AccountId, Accounts, ErrorKind};
 
 use crate::output::Output;
 use crate::setup::Setup;
@@ -116,6 +117,10 @@ enum Failure {
     Local(String, std::io::Error),
     /// The crate reported an error.
     Mail(postroom::Error),
+    /// The crate reported an error about this account.
+    Account(AccountId, postroom::Error),
+    /// The user pressed Ctrl-C, perhaps while a message was being sent.
+    Stopped { sending: bool },
     /// Some of many messages failed; each was reported already.
     Some(ErrorKind),
 }
@@ -131,7 +136,8 @@ impl Failure {
         let kind = match self {
             Self::Usage(_) => return 2,
             Self::Local(..) => return 1,
-            Self::Mail(error) => error.kind(),
+            Self::Stopped { .. } => return 130,
+            Self::Mail(error) | Self::Account(_, error) => error.kind(),
             Self::Some(kind) => *kind,
         };
         match kind {
@@ -147,20 +153,29 @@ impl Failure {
             Self::Usage(message) => eprintln!("error: {message}"),
             Self::Local(what, error) => eprintln!("error: {what}: {error}"),
             Self::Some(_) => {}
-            Self::Mail(error) => {
-                eprintln!("error: {error}");
-                let mut source = std::error::Error::source(error);
-                while let Some(cause) = source {
-                    eprintln!("  because: {cause}");
-                    source = cause.source();
-                }
+            Self::Stopped { sending: false } => eprintln!("Stopped."),
+            Self::Stopped { sending: true } => {
+                eprintln!("Stopped. Look whether the message was sent before you send it again.");
+            }
+            Self::Mail(error) => explain(error),
+            Self::Account(account, error) => {
+                explain(error);
                 if error.kind() == ErrorKind::SignInRequired {
                     eprintln!(
-                        "  what now: run `mail --account NAME connect …` for this account again"
+                        "  what now: sign in again with `mail --account {account} connect google` (or `microsoft`)"
                     );
                 }
             }
         }
+    }
+}
+
+fn explain(error: &postroom::Error) {
+    eprintln!("error: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
     }
 }
 
@@ -171,10 +186,16 @@ async fn main() -> ExitCode {
         tracing_subscriber::fmt()
             .with_env_filter("postroom=debug")
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .without_time()
             .init();
     }
-    match run(options).await {
+    let sending = matches!(options.command, Command::Send(_));
+    let outcome = tokio::select! {
+        outcome = run(options) => outcome,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped { sending }),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.explain();
@@ -194,25 +215,40 @@ async fn run(options: Options) -> Result<(), Failure> {
     }
     let account = setup.choose(account).await?;
     let accounts = setup.accounts()?;
-    if matches!(options.command, Command::Disconnect) {
-        return connect::disconnect(&accounts, &account, &output).await;
+    work(options.command, &accounts, &account, &output)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Mail(error) => Failure::Account(account, error),
+            other => other,
+        })
+}
+
+/// What needs an account.
+async fn work(
+    command: Command,
+    accounts: &Accounts,
+    account: &AccountId,
+    output: &Output,
+) -> Result<(), Failure> {
+    if matches!(command, Command::Disconnect) {
+        return connect::disconnect(accounts, account, output).await;
     }
-    let mailbox = accounts.open(&account).await?;
-    match options.command {
-        Command::Folders => messages::folders(&mailbox, &output).await,
-        Command::List(command) => command.run(&mailbox, &output).await,
-        Command::Read { id } => messages::read(&mailbox, &id, &output).await,
-        Command::Attachment(command) => command.run(&mailbox, &output).await,
-        Command::Send(command) => command.run(&mailbox, &output).await,
+    let mailbox = accounts.open(account).await?;
+    match command {
+        Command::Folders => messages::folders(&mailbox, output).await,
+        Command::List(command) => command.run(&mailbox, output).await,
+        Command::Read { id } => messages::read(&mailbox, &id, output).await,
+        Command::Attachment(command) => command.run(&mailbox, output).await,
+        Command::Send(command) => command.run(&mailbox, output).await,
         Command::Mark { mark, ids } => {
-            messages::apply(&mailbox, &ids, &mark.change(), &output).await
+            messages::apply(&mailbox, &ids, &mark.change(), output).await
         }
-        Command::Move { folder, ids } => messages::move_to(&mailbox, &folder, &ids, &output).await,
+        Command::Move { folder, ids } => messages::move_to(&mailbox, &folder, &ids, output).await,
         Command::Archive { ids } => {
-            messages::apply(&mailbox, &ids, &postroom::Change::Archive, &output).await
+            messages::apply(&mailbox, &ids, &postroom::Change::Archive, output).await
         }
         Command::Trash { ids } => {
-            messages::apply(&mailbox, &ids, &postroom::Change::Trash, &output).await
+            messages::apply(&mailbox, &ids, &postroom::Change::Trash, output).await
         }
         Command::Connect(_) | Command::Accounts | Command::Disconnect => Ok(()),
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
 use postroom::{
-    AttachmentId, Change, Folder, FolderId, Keyword, Mailbox, Message, MessageId, PageRequest,
-    Query,
+    AttachmentId, Change, Folder, FolderId, FolderRole, Keyword, Mailbox, Message, MessageId,
+    PageRequest, Query,
 };
 
 use crate::Failure;
@@ -61,7 +61,7 @@ pub(crate) async fn read(mailbox: &Mailbox, id: &str, output: &Output) -> Result
 pub(crate) struct Attachment {
     /// The message's id
     id: String,
-    /// The attachment's id, as `read` shows it
+    /// The attachment's id or name, as `read` shows it
     part: String,
     /// Where to save it; `-` is standard output, the attachment's own name the default
     #[arg(long, value_name = "FILE")]
@@ -70,24 +70,28 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
-        let message = MessageId::new(self.id);
-        let part = AttachmentId::new(self.part);
-        let out = match self.out {
-            Some(out) => out,
-            None => {
-                let message = mailbox.message(&message).await?;
-                let attachment = message
-                    .attachments
-                    .iter()
-                    .find(|attachment| attachment.id == part);
-                PathBuf::from(file_name(
-                    attachment.and_then(|attachment| attachment.name.as_deref()),
-                ))
-            }
+        let id = MessageId::new(self.id);
+        let attachments = mailbox.message(&id).await?.attachments;
+        let by_id = |attachment: &&postroom::Attachment| attachment.id.as_str() == self.part;
+        let by_name = |attachment: &&postroom::Attachment| {
+            attachment.name.as_deref() == Some(self.part.as_str())
         };
-        let mut stream = mailbox.attachment(&message, &part).await?;
+        let attachment = attachments
+            .iter()
+            .find(by_id)
+            .or_else(|| attachments.iter().find(by_name));
+        let out = self.out.unwrap_or_else(|| {
+            let name = attachment.and_then(|attachment| attachment.name.as_deref());
+            PathBuf::from(file_name(name))
+        });
         let failed = |error| Failure::Local(format!("cannot write {}", out.display()), error);
-        let mut writer = open(&out).map_err(failed)?;
+        let mut writer = Destination::open(&out)?;
+        // What is no part of the message is the service's to refuse.
+        let part = attachment.map_or_else(
+            || AttachmentId::new(self.part.as_str()),
+            |attachment| attachment.id.clone(),
+        );
+        let mut stream = mailbox.attachment(&id, &part).await?;
         let progress = output.bytes("Saving");
         let mut length = 0;
         while let Some(chunk) = stream
@@ -99,7 +103,7 @@ impl Attachment {
             length += chunk.len() as u64;
             progress.set_position(length);
         }
-        writer.flush().map_err(failed)?;
+        writer.finish().map_err(failed)?;
         progress.finish_and_clear();
         if out != Path::new("-") {
             output.saved(&out, length);
@@ -108,16 +112,48 @@ impl Attachment {
     }
 }
 
-/// Mail never overwrites a file of the user's.
-fn open(path: &Path) -> std::io::Result<Box<dyn Write + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdout()));
+/// Where an attachment goes. A file has its name only once it is whole, and mail never overwrites one of the user's.
+enum Destination<'a> {
+    StandardOutput(std::io::Stdout),
+    File(tempfile::NamedTempFile, &'a Path),
+}
+
+impl<'a> Destination<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Self::StandardOutput(std::io::stdout()));
+        }
+        if path.exists() {
+            return Err(Failure::Usage(format!(
+                "{} exists already; choose another name with --out",
+                path.display()
+            )));
+        }
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let file = tempfile::NamedTempFile::new_in(directory)
+            .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self::File(file, path))
     }
-    let file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(path)?;
-    Ok(Box::new(file))
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::StandardOutput(output) => output.write_all(bytes),
+            Self::File(file, _) => file.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        match self {
+            Self::StandardOutput(mut output) => output.flush(),
+            Self::File(file, path) => {
+                file.persist_noclobber(path)?;
+                Ok(())
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -145,8 +181,14 @@ pub(crate) async fn move_to(
     ids: &[String],
     output: &Output,
 ) -> Result<(), Failure> {
-    let to = find(&mailbox.folders().await?, folder)?;
-    apply(mailbox, ids, &Change::MoveTo { to, from: None }, output).await
+    let folders = mailbox.folders().await?;
+    let change = match find(&folders, folder) {
+        Ok(to) => Change::MoveTo { to, from: None },
+        // Gmail has an archive, but no folder for it.
+        Err(_) if folder.eq_ignore_ascii_case(FolderRole::Archive.as_str()) => Change::Archive,
+        Err(failure) => return Err(failure),
+    };
+    apply(mailbox, ids, &change, output).await
 }
 
 /// A folder by its id, by what it is for, or by its name.

@@ -1,17 +1,37 @@
 //! What the program prints: tables for people, one JSON document for programs. Everything that came by mail is stripped
 //! of control characters first, which a terminal would obey.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postroom::{
     Account, AccountId, Address, Disconnected, Folder, Keyword, Message, MessageId, Sent,
 };
 use serde::Serialize;
 use serde_json::json;
+
+/// Prints a line to standard output.
+macro_rules! say {
+    ($($arguments:tt)*) => {
+        print_line(format_args!($($arguments)*))
+    };
+}
+
+/// Whoever reads may have enough before the end (`mail list | head -1`): that is no failure, and everything that the
+/// program does is done before it prints.
+fn print_line(line: fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: cannot write to standard output: {error}");
+        std::process::exit(1);
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -25,7 +45,7 @@ impl Output {
 
     fn document(&self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => say!("{text}"),
             Err(error) => eprintln!("error: cannot be written as JSON: {error}"),
         }
     }
@@ -35,24 +55,27 @@ impl Output {
             return self.document(&json!({ "accounts": accounts }));
         }
         if accounts.is_empty() {
-            println!("No account is connected. See `mail connect --help`.");
+            say!("No account is connected. See `mail connect --help`.");
             return;
         }
-        let mut table = table(&["Account", "Service", "Address", "Access", "State"]);
-        for account in accounts {
-            table.add_row(row(account));
-        }
-        println!("{table}");
+        let rows = accounts.iter().map(|account| row(account).to_vec());
+        print_table(
+            &["Account", "Service", "Address", "Access", "State"],
+            rows.collect(),
+        );
     }
 
     pub(crate) fn account(&self, account: &Account) {
         if self.json {
             return self.document(account);
         }
-        let [name, service, address, access, state] = row(account);
-        println!("Connected {name}: {address} ({service}), access {access}, {state}.");
+        let [name, service, mut address, access, state] = row(account);
+        if address.is_empty() {
+            address = "a mailbox whose address is not known".to_owned();
+        }
+        say!("Connected {name}: {address} ({service}), access {access}, {state}.");
         if !account.missing.is_empty() {
-            println!("Not granted, although asked for: {}.", account.missing);
+            say!("Not granted, although asked for: {}.", account.missing);
         }
     }
 
@@ -60,9 +83,9 @@ impl Output {
         if self.json {
             return self.document(&json!({ "account": account, "revoked": disconnected.revoked }));
         }
-        println!("Disconnected {account}.");
+        say!("Disconnected {account}.");
         if !disconnected.revoked {
-            println!(
+            say!(
                 "The grant still stands at the service; the user can end it in the settings of their account."
             );
         }
@@ -72,19 +95,18 @@ impl Output {
         if self.json {
             return self.document(&json!({ "folders": folders }));
         }
-        let mut table = table(&["Id", "Name", "For", "Messages", "Unread"]);
         let count = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
-        for folder in folders {
+        let rows = folders.iter().map(|folder| {
             let role = folder.role.map_or("", |role| role.as_str());
-            table.add_row([
+            vec![
                 clean(folder.id.as_str()),
                 clean(&folder.name),
                 role.to_owned(),
                 count(folder.total),
                 count(folder.unread),
-            ]);
-        }
-        println!("{table}");
+            ]
+        });
+        print_table(&["Id", "Name", "For", "Messages", "Unread"], rows.collect());
     }
 
     pub(crate) fn messages(&self, messages: &[Message]) {
@@ -92,20 +114,19 @@ impl Output {
             return self.document(&json!({ "messages": messages }));
         }
         if messages.is_empty() {
-            println!("No messages.");
+            say!("No messages.");
             return;
         }
-        let mut table = table(&["Id", "", "Received", "From", "Subject"]);
-        for message in messages {
-            table.add_row([
+        let rows = messages.iter().map(|message| {
+            vec![
                 clean(message.id.as_str()),
                 marks(message),
                 received(message),
                 message.from.first().map(short).unwrap_or_default(),
                 subject(message),
-            ]);
-        }
-        println!("{table}");
+            ]
+        });
+        print_table(&["Id", "", "Received", "From", "Subject"], rows.collect());
     }
 
     pub(crate) fn message(&self, message: &Message) {
@@ -127,7 +148,7 @@ impl Output {
             ("Received", received(message)),
         ] {
             if !value.is_empty() {
-                println!("{name:>8}: {value}");
+                say!("{name:>8}: {value}");
             }
         }
         let text = match (&message.body.text, &message.body.html) {
@@ -135,21 +156,21 @@ impl Output {
             (None, Some(html)) => mail_parser::decoders::html::html_to_text(html),
             (None, None) => String::new(),
         };
-        println!("\n{}", clean_text(text.trim_end()));
+        say!("\n{}", clean_text(text.trim_end()));
         if !message.attachments.is_empty() {
-            let mut table = table(&["Part", "Name", "Type", "Bytes", "Inline"]);
-            for attachment in &message.attachments {
-                table.add_row([
+            let rows = message.attachments.iter().map(|attachment| {
+                let size = attachment.size.map(|size| size.to_string());
+                vec![
                     clean(attachment.id.as_str()),
                     clean(attachment.name.as_deref().unwrap_or("(no name)")),
                     clean(&attachment.media_type),
-                    attachment
-                        .size
-                        .map_or_else(String::new, |size| size.to_string()),
+                    // Outlook counts what it stores around the bytes as well.
+                    size.unwrap_or_default(),
                     if attachment.inline { "yes" } else { "" }.to_owned(),
-                ]);
-            }
-            println!("\n{table}");
+                ]
+            });
+            say!("");
+            print_table(&["Part", "Name", "Type", "Size", "Inline"], rows.collect());
         }
     }
 
@@ -157,7 +178,7 @@ impl Output {
         if self.json {
             return self.document(&json!({ "file": path, "bytes": length }));
         }
-        println!("Saved {} ({length} bytes).", path.display());
+        say!("Saved {} ({length} bytes).", path.display());
     }
 
     pub(crate) fn sent(&self, sent: &Sent) {
@@ -165,8 +186,8 @@ impl Output {
             return self.document(sent);
         }
         match &sent.id {
-            Some(id) => println!("Sent as {id}."),
-            None => println!("Sent."),
+            Some(id) => say!("Sent as {id}."),
+            None => say!("Sent."),
         }
     }
 
@@ -180,7 +201,7 @@ impl Output {
         }
         for (id, outcome) in outcomes {
             match outcome {
-                Ok(()) => println!("{id}: done"),
+                Ok(()) => say!("{id}: done"),
                 Err(error) => eprintln!("{id}: {error}"),
             }
         }
@@ -214,17 +235,53 @@ fn target() -> ProgressDrawTarget {
     }
 }
 
-fn table(header: &[&str]) -> Table {
+/// Longer ids than this get a line of their own on a terminal, where they would be broken up otherwise.
+const ID_COLUMN: usize = 24;
+
+/// A table whose first column says what to call each row. On a terminal it is as wide as that; elsewhere each row is one
+/// line, however long. Columns that nothing is known for are left out.
+fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
+    let on_terminal = std::io::stdout().is_terminal();
+    let long = |row: &Vec<String>| row.first().is_some_and(|id| id.len() > ID_COLUMN);
+    let ids_below = on_terminal && rows.iter().any(long);
+    let shown: Vec<usize> = (usize::from(ids_below)..header.len())
+        .filter(|column| {
+            rows.iter()
+                .any(|row| row.get(*column).is_some_and(|cell| !cell.is_empty()))
+        })
+        .collect();
+    let pick = |row: &[String]| -> Vec<String> {
+        let cells = shown.iter().filter_map(|column| row.get(*column).cloned());
+        cells.collect()
+    };
+    let header: Vec<String> = header.iter().map(|&title| title.to_owned()).collect();
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(if std::io::stdout().is_terminal() {
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(if on_terminal {
             ContentArrangement::Dynamic
         } else {
             ContentArrangement::Disabled
         })
-        .set_header(header);
-    table
+        .set_header(pick(&header));
+    if on_terminal {
+        table
+            .set_style(TableComponent::HeaderLines, '─')
+            .set_style(TableComponent::MiddleHeaderIntersections, '─');
+    }
+    for row in &rows {
+        let mut cells = Row::from(pick(row));
+        cells.max_height(1);
+        table.add_row(cells);
+    }
+    let head = if on_terminal { 2 } else { 1 };
+    for (index, line) in table.lines().enumerate() {
+        say!("{}", line.trim_end());
+        let row = index.checked_sub(head).and_then(|index| rows.get(index));
+        if let Some(id) = row.and_then(|row| row.first()).filter(|_| ids_below) {
+            say!("   {id}");
+        }
+    }
 }
 
 fn row(account: &Account) -> [String; 5] {

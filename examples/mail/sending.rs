@@ -71,7 +71,7 @@ impl Send {
 
 fn cannot_read(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     let what = format!("cannot read {}", path.display());
-    move |error| Failure::Local(what, error)
+    move |error| Failure::Usage(format!("{what}: {error}"))
 }
 
 /// By its extension, for the files that people mostly attach.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroom::credentials::FileStore;
-use postroom::{AccountId, Accounts, ProviderConfiguration, Secret};
+use postroom::{AccountId, Accounts, ErrorKind, ProviderConfiguration, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -32,7 +32,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    fn configuration(&self) -> Result<ProviderConfiguration, Failure> {
+    fn configuration(&self) -> ProviderConfiguration {
         let mut configuration = match self.service {
             Service::Google => ProviderConfiguration::google(&self.client_id),
             Service::Microsoft => ProviderConfiguration::microsoft(&self.client_id),
@@ -49,7 +49,7 @@ impl Registration {
         if let Some(endpoint) = &self.api_endpoint {
             configuration = configuration.with_api_endpoint(endpoint.clone());
         }
-        Ok(configuration)
+        configuration
     }
 }
 
@@ -62,46 +62,38 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
-        let file = registrations_file(directory);
-        let registrations = match std::fs::read(&file) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| {
-                Failure::Local(
-                    format!("cannot read {}", file.display()),
-                    std::io::Error::other(error),
-                )
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => {
-                return Err(Failure::Local(
-                    format!("cannot read {}", file.display()),
-                    error,
-                ));
-            }
-        };
         Ok(Self {
             directory: directory.to_owned(),
-            registrations,
+            registrations: read_registrations(&registrations_file(directory))?,
         })
     }
 
-    /// Keeps a registration under a name. The file is replaced as a whole, so that Ctrl-C cannot break it, and only its
-    /// owner can read it.
-    pub(crate) fn register(
-        &mut self,
-        name: &str,
-        registration: Registration,
-    ) -> Result<(), Failure> {
+    /// Uses a registration under a name, in this call of the program.
+    pub(crate) fn use_registration(&mut self, name: &str, registration: Registration) {
         self.registrations.insert(name.to_owned(), registration);
+    }
+
+    /// Keeps the registration under this name. The file is replaced as a whole, so that Ctrl-C cannot break it; only its
+    /// owner can read it; and what another call of the program has kept meanwhile stays.
+    pub(crate) fn keep_registration(&self, name: &str) -> Result<(), Failure> {
         let file = registrations_file(&self.directory);
+        let failed = |error| Failure::Local(format!("cannot write {}", file.display()), error);
+        let Some(registration) = self.registrations.get(name) else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(&self.directory).map_err(failed)?;
+        let lock = std::fs::File::create(self.directory.join(".lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut registrations = read_registrations(&file)?;
+        registrations.insert(name.to_owned(), registration.clone());
         let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&self.directory)?;
             let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
-            new.write_all(&serde_json::to_vec_pretty(&self.registrations)?)?;
+            new.write_all(&serde_json::to_vec_pretty(&registrations)?)?;
             new.as_file().sync_all()?;
             new.persist(&file)?;
             Ok(())
         };
-        write().map_err(|error| Failure::Local(format!("cannot write {}", file.display()), error))
+        write().map_err(failed)
     }
 
     pub(crate) fn registration(&self, name: &str) -> Option<&Registration> {
@@ -112,9 +104,16 @@ impl Setup {
         let store = FileStore::new(self.directory.join("accounts"));
         let mut builder = Accounts::builder(Arc::new(store));
         for (name, registration) in &self.registrations {
-            builder = builder.configuration(name.as_str(), registration.configuration()?);
+            builder = builder.configuration(name.as_str(), registration.configuration());
         }
-        Ok(builder.build()?)
+        builder.build().map_err(|error| {
+            // Whatever is wrong with a registration was given to `connect`.
+            if error.kind() == ErrorKind::Configuration {
+                Failure::Usage(error.to_string())
+            } else {
+                error.into()
+            }
+        })
     }
 
     /// The account that was named, or the only one.
@@ -132,6 +131,9 @@ impl Setup {
             .collect::<Vec<_>>()
             .join(", ");
         match (named, connected.as_slice()) {
+            (Some(name), []) => Err(Failure::Usage(format!(
+                "there is no account {name}, nor any other; see `mail connect --help`"
+            ))),
             (Some(name), connected) => connected
                 .iter()
                 .find(|account| account.as_str() == name)
@@ -147,6 +149,17 @@ impl Setup {
                 "say which account with --account: {names}"
             ))),
         }
+    }
+}
+
+fn read_registrations(file: &Path) -> Result<BTreeMap<String, Registration>, Failure> {
+    let failed = |error| Failure::Local(format!("cannot read {}", file.display()), error);
+    match std::fs::read(file) {
+        Ok(json) => {
+            serde_json::from_slice(&json).map_err(|error| failed(std::io::Error::other(error)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(failed(error)),
     }
 }
 
