@@ -120,3 +120,8 @@ pub use model::{
 pub use outlook::Outlook;
 pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};
 pub use secret::Secret;
+
+/// The programs in the README are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
