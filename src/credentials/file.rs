@@ -299,7 +299,7 @@ const LONGEST_NAME: usize = 180;
 
 /// Any text as part of a file name, in characters that every file system keeps apart: lower case letters, digits and
 /// a few signs; everything else as `%` and its bytes. What would be too long is `~` and a digest.
-fn file_name(text: &str) -> String {
+pub(super) fn file_name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -6,6 +6,7 @@
 //!
 //! * [`MemoryStore`]: for tests and trials; it forgets everything.
 //! * [`FileStore`]: one directory, one file per record, shared by the processes of one machine.
+//! * [`KeyringStore`] (feature `keyring`): the operating system's keyring, for the few accounts of a desktop host.
 //! * [`SqliteStore`] (feature `sqlite`): a table in an embedded database, for many accounts on one machine.
 //! * [`PostgresStore`] (feature `postgres`): a table on a server, for workers on many machines.
 //! * [`Encrypted`] (feature `encryption`): any of these, with the records encrypted before they reach it.
@@ -15,6 +16,8 @@
 #[cfg(feature = "encryption")]
 mod encrypted;
 mod file;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lease;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -32,6 +35,8 @@ mod tokens;
 #[cfg(feature = "encryption")]
 pub use encrypted::{Encrypted, EncryptionKey, EncryptionKeys};
 pub use file::FileStore;
+#[cfg(feature = "keyring")]
+pub use keyring::KeyringStore;
 pub use lease::{Acquired, Lease};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
