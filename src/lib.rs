@@ -87,6 +87,7 @@ pub mod emulator;
 mod error;
 #[cfg(feature = "gmail")]
 mod gmail;
+pub mod guides;
 pub mod http;
 mod journal;
 mod mailbox;

@@ -69,6 +69,7 @@ fn used(text: &str) -> BTreeSet<String> {
 /// What each module may use, besides itself. `lib` and `testing` see everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("guides", &[]),
     ("secret", &[]),
     ("model", &["secret", "credentials"]),
     ("error", &["model"]),

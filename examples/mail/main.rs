@@ -16,6 +16,7 @@
 )]
 
 mod connect;
+mod doctor;
 mod messages;
 mod output;
 mod sending;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use postroom::{AccountId, Accounts, ErrorKind};
+use postroom::{AccountId, Accounts, Action, ErrorKind};
 
 use crate::output::Output;
 use crate::setup::Setup;
@@ -61,6 +62,8 @@ struct Options {
 enum Command {
     /// Connect a mailbox
     Connect(connect::Connect),
+    /// Find out why signing in does not work: examine an account's registration, or the one given
+    Doctor(doctor::Doctor),
     /// List the connected accounts
     Accounts,
     /// List folders and labels
@@ -164,6 +167,11 @@ impl Failure {
                     eprintln!(
                         "  what now: sign in again with `mail --account {account} connect google` (or `microsoft`)"
                     );
+                } else {
+                    eprintln!("  what now: {}", error.action());
+                }
+                if error.action() == Action::DeveloperFixes {
+                    eprintln!("  `mail doctor` examines the registration and says what to click");
                 }
             }
         }
@@ -211,6 +219,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     match options.command {
         Command::Connect(command) => return command.run(&mut setup, account, &output).await,
         Command::Accounts => return connect::accounts(&setup, &output).await,
+        Command::Doctor(command) => return command.run(&setup, account, &output).await,
         _ => {}
     }
     let account = setup.choose(account).await?;
@@ -250,6 +259,8 @@ async fn work(
         Command::Trash { ids } => {
             messages::apply(&mailbox, &ids, &postroom::Change::Trash, output).await
         }
-        Command::Connect(_) | Command::Accounts | Command::Disconnect => Ok(()),
+        Command::Connect(_) | Command::Doctor(_) | Command::Accounts | Command::Disconnect => {
+            Ok(())
+        }
     }
 }

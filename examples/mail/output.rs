@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postroom::oauth::{Finding, Seen};
 use postroom::{
     Account, AccountId, Address, Disconnected, Folder, Keyword, Message, MessageId, Sent,
 };
@@ -43,7 +44,26 @@ impl Output {
         Self { json }
     }
 
-    fn document(&self, document: &impl Serialize) {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// What `doctor` found, for people.
+    pub(crate) fn findings(&self, findings: &[&Finding]) {
+        for finding in findings {
+            let code = finding.code.as_ref().map(|code| format!(" ({code})"));
+            let doubt = if finding.certain || finding.seen == Seen::VendorPage {
+                ""
+            } else {
+                "Maybe: "
+            };
+            say!("• {doubt}{}{}", finding.what, code.unwrap_or_default());
+            say!("  Seen in: {}", finding.seen);
+            say!("  {}. See {}", finding.remedy, finding.guide);
+        }
+    }
+
+    pub(crate) fn document(&self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
             Ok(text) => say!("{text}"),
             Err(error) => eprintln!("error: cannot be written as JSON: {error}"),

@@ -100,6 +100,13 @@ impl Setup {
         self.registrations.get(name)
     }
 
+    /// The registration and its name, if there is exactly one.
+    pub(crate) fn only_registration(&self) -> Option<(&str, &Registration)> {
+        let mut all = self.registrations.iter();
+        let (name, only) = all.next()?;
+        all.next().is_none().then_some((name.as_str(), only))
+    }
+
     pub(crate) fn accounts(&self) -> Result<Accounts, Failure> {
         let store = FileStore::new(self.directory.join("accounts"));
         let mut builder = Accounts::builder(Arc::new(store));

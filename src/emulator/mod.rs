@@ -21,6 +21,7 @@ mod google;
 mod import;
 mod message;
 mod microsoft;
+mod misconfiguration;
 mod quota;
 mod record;
 mod rewrite;
@@ -39,6 +40,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 pub use self::fault::{Fault, FaultKind};
+pub use self::misconfiguration::Misconfiguration;
 pub use self::record::RequestLogEntry;
 
 use self::world::World;
@@ -160,6 +162,7 @@ pub(crate) struct Settings {
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
+    pub(crate) misconfigured: Vec<Misconfiguration>,
 }
 
 /// What both servers share.
@@ -254,6 +257,7 @@ impl Emulator {
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,
+                misconfigured: Vec::new(),
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],

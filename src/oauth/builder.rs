@@ -128,7 +128,7 @@ impl OAuthFlowBuilder {
     /// endpoint is not confidential, or there is no HTTP client.
     pub fn build(self) -> Result<OAuthFlow> {
         if self.client_id.trim().is_empty() {
-            return Err(configuration("the client id is missing"));
+            return Err(configuration("the client id is missing").with_code("client_id_missing"));
         }
         if let Some(redirect_uri) = &self.redirect_uri {
             require_redirect(redirect_uri.clone())?;

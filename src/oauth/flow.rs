@@ -176,7 +176,9 @@ impl OAuthFlow {
         let redirect_uri = options
             .redirect_uri
             .or_else(|| flow.redirect_uri.clone())
-            .ok_or_else(|| configuration("the flow has no redirect address"))?;
+            .ok_or_else(|| {
+                configuration("the flow has no redirect address").with_code("redirect_missing")
+            })?;
         let redirect_uri = require_redirect(redirect_uri)?;
         let login_hint = options.login_hint.or_else(|| flow.login_hint.clone());
         let prompt = options
@@ -438,10 +440,15 @@ impl fmt::Debug for OAuthFlow {
 
 /// The text is kept as it is: services compare it character by character.
 pub(super) fn require_redirect(redirect_uri: String) -> Result<RedirectUrl> {
-    let redirect = RedirectUrl::new(redirect_uri)
-        .map_err(|error| configuration("the redirect address is no address").with_source(error))?;
+    let redirect = RedirectUrl::new(redirect_uri).map_err(|error| {
+        configuration("the redirect address is no address")
+            .with_code("redirect_malformed")
+            .with_source(error)
+    })?;
     if redirect.url().fragment().is_some() {
-        return Err(configuration("a redirect address has no fragment"));
+        return Err(
+            configuration("a redirect address has no fragment").with_code("redirect_has_fragment")
+        );
     }
     Ok(redirect)
 }

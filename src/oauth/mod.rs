@@ -9,10 +9,14 @@
 //! 3. [`OAuthFlow::complete`] takes the pending authorization and the whole address that the browser came back with,
 //!    checks everything, and gives a [`Grant`].
 //!
+//! [`OAuthFlow::check`] examines a configuration before users meet its mistakes, and [`Finding::of`] explains the errors
+//! that they meet; [`guides`](crate::guides) say how to register an application in the first place.
+//!
 //! A desktop or command-line host receives the browser with a `LoopbackReceiver` (feature `loopback`).
 
 mod builder;
 mod callback;
+mod check;
 mod device;
 mod endpoint;
 mod error;
@@ -26,6 +30,7 @@ mod server;
 
 pub use builder::OAuthFlowBuilder;
 pub use callback::PendingAuthorization;
+pub use check::{Diagnosis, Finding, Mistake, Probe, Seen};
 pub use device::DeviceSignIn;
 pub use error::Refusal;
 pub use flow::{Authorization, OAuthFlow, Revoked, SignInOptions};

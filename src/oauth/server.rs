@@ -146,5 +146,6 @@ fn require_tenant(tenant: &str) -> Result<()> {
     Err(Error::new(
         ErrorKind::Configuration,
         "a tenant is `common`, `organizations`, `consumers`, or a directory's id or domain",
-    ))
+    )
+    .with_code("tenant_malformed"))
 }

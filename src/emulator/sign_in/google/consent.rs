@@ -12,7 +12,7 @@ use http::{StatusCode, Uri, header};
 
 use super::super::super::tokens::{AuthorizationCode, CodeChallenge};
 use super::super::super::world::World;
-use super::super::super::{Consent, State, Vendor};
+use super::super::super::{Consent, Misconfiguration, State, Vendor};
 use super::super::page::{self, ConsentPage};
 use super::super::{
     Asked, Decision, Parameters, is_loopback, is_pkce_text, issue_code, scope, with_query,
@@ -162,11 +162,29 @@ fn check(state: &State, uri: &Uri) -> Result<GoogleAsked, Box<Response>> {
             "The OAuth client was not found.",
         ));
     }
+    for (how, code, message) in [
+        (
+            Misconfiguration::ClientDeleted,
+            "deleted_client",
+            "The OAuth client was deleted.",
+        ),
+        (
+            Misconfiguration::ClientDisabled,
+            "disabled_client",
+            "The OAuth client was disabled.",
+        ),
+    ] {
+        if state.is_misconfigured(how) {
+            return Err(refused(StatusCode::UNAUTHORIZED, code, message));
+        }
+    }
     let redirect_uri = query.owned("redirect_uri").unwrap_or_default();
     // The client is of the desktop kind too: any port and path of the loopback addresses.
     // <https://developers.google.com/identity/protocols/oauth2/native-app#redirect-uri_loopback>
     let registered = state.settings.redirect_uris.contains(&redirect_uri);
-    if !registered && !is_loopback(&redirect_uri, &["127.0.0.1", "[::1]", "localhost"]) {
+    let desktop = !state.is_misconfigured(Misconfiguration::WebClient)
+        && is_loopback(&redirect_uri, &["127.0.0.1", "[::1]", "localhost"]);
+    if !registered && !desktop {
         return Err(refused(
             StatusCode::BAD_REQUEST,
             "redirect_uri_mismatch",
@@ -310,6 +328,9 @@ fn grant(
             "Choose an account.",
         );
     };
+    if let Some(refusal) = kept_out(state) {
+        return refusal;
+    }
     let before = world.tokens.consented(&asked.client_id, &account);
     // A refresh token comes with the first consent, and again only when consent was asked for anew.
     // <https://developers.google.com/identity/protocols/oauth2/web-server#offline>
@@ -346,6 +367,34 @@ fn grant(
             ("prompt", "consent"),
         ],
     )
+}
+
+/// Whom Google does not let in, it tells so itself.
+/// <https://developers.google.com/identity/protocols/oauth2/web-server#authorization-errors>
+fn kept_out(state: &State) -> Option<Response> {
+    [
+        (
+            Misconfiguration::InTesting,
+            StatusCode::FORBIDDEN,
+            "access_denied",
+            "The app is currently being tested, and can only be accessed by developer-approved testers.",
+        ),
+        (
+            Misconfiguration::Internal,
+            StatusCode::FORBIDDEN,
+            "org_internal",
+            "This app is restricted to users within its organization.",
+        ),
+        (
+            Misconfiguration::AdministratorConsent,
+            StatusCode::BAD_REQUEST,
+            "admin_policy_enforced",
+            "Your institution's admin needs to review the app.",
+        ),
+    ]
+    .into_iter()
+    .find(|(how, ..)| state.is_misconfigured(*how))
+    .map(|(_, status, code, message)| refuse(status, code, message))
 }
 
 fn send_back(asked: &Asked, fields: &[(&str, &str)]) -> Response {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::super::tokens::Grant;
 use super::super::super::world::World;
-use super::super::super::{State, Vendor};
+use super::super::super::{Misconfiguration, State, Vendor};
 use super::super::{
     Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
 };
@@ -56,6 +56,27 @@ fn answer(state: &State, form: &Parameters) -> Result<Value, TokenError> {
             "invalid_client",
             "The OAuth client was not found.",
         ));
+    }
+    // <https://developers.google.com/identity/protocols/oauth2/web-server#exchange-errors>
+    for (how, error, description) in [
+        (
+            Misconfiguration::ClientDeleted,
+            "deleted_client",
+            "The OAuth client was deleted.",
+        ),
+        (
+            Misconfiguration::ClientDisabled,
+            "disabled_client",
+            "The OAuth client was disabled.",
+        ),
+    ] {
+        if state.is_misconfigured(how) {
+            return Err(TokenError::new(
+                StatusCode::UNAUTHORIZED,
+                error,
+                description,
+            ));
+        }
     }
     // Desktop clients have a secret too, and must send it.
     // <https://developers.google.com/identity/protocols/oauth2/native-app#exchange-authorization-code>

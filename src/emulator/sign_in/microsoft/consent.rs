@@ -19,6 +19,7 @@ use super::super::{
     Asked, Decision, Parameters, is_loopback, is_pkce_text, issue_code, scope, with_query,
 };
 use super::error::{AadError, error_page};
+use super::misconfigured::{refuse_application, refuse_user};
 use super::{Door, ORGANISATION_DOMAIN, PERSONAL, read_scopes};
 
 /// How long a code can be redeemed.
@@ -142,6 +143,7 @@ fn check(state: &State, tenant: &str, uri: &Uri) -> Result<MicrosoftAsked, Box<R
     if !client_id.eq_ignore_ascii_case(&state.microsoft.client_id) {
         return Err(shown(state, AadError::client(&client_id)));
     }
+    refuse_application(state, door, &client_id, None).map_err(|error| shown(state, error))?;
     let Some(redirect_uri) = query.owned("redirect_uri") else {
         return Err(shown(
             state,
@@ -323,6 +325,10 @@ pub(super) enum Refusal {
 fn issue(state: &State, request: &MicrosoftAsked, account: &str) -> Result<String, Refusal> {
     let asked = &request.asked;
     let mut world = state.world();
+    let personal = world
+        .account(account)
+        .is_some_and(|account| account.tenant == PERSONAL);
+    refuse_user(state, personal)?;
     let grant = allow(
         &mut world,
         request.door,
@@ -330,9 +336,6 @@ fn issue(state: &State, request: &MicrosoftAsked, account: &str) -> Result<Strin
         &asked.scopes,
         account,
     )?;
-    let personal = world
-        .account(&grant.account)
-        .is_some_and(|account| account.tenant == PERSONAL);
     let offline = grant.scopes.contains("offline_access");
     let code = AuthorizationCode {
         grant,

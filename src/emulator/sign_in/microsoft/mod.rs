@@ -4,6 +4,7 @@
 pub(super) mod consent;
 pub(super) mod device;
 pub(super) mod error;
+mod misconfigured;
 pub(super) mod token;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use super::super::{
     Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
 };
 use super::error::AadError;
+use super::misconfigured::{refuse_application, refuse_code};
 use super::{Door, PERSONAL, device, read_scopes};
 
 /// `POST /{tenant}/oauth2/v2.0/token`
@@ -51,6 +52,7 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
     if !client_id.eq_ignore_ascii_case(&state.microsoft.client_id) {
         return Err(AadError::client(client_id));
     }
+    refuse_application(state, door, client_id, form.value("client_secret"))?;
     match form.value("client_secret") {
         None if state.settings.public_client => {}
         // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
@@ -102,6 +104,7 @@ fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErro
         let message = "Provided grant is invalid or malformed.";
         return Err(AadError::new("invalid_grant", 70_000, message));
     };
+    refuse_code(state)?;
     if code.used {
         let message = "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use \
                        an existing refresh token.";

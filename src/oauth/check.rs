@@ -1,0 +1,357 @@
+//! Examining a configuration before, and explaining it after, users meet its mistakes: [`OAuthFlow::check`] and what it
+//! finds. The mistakes themselves are in `catalogue`, what the values show is in `values`.
+
+mod catalogue;
+mod values;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use self::catalogue::Mistake;
+use super::endpoint;
+use super::flow::{Flow, OAuthFlow};
+use super::grant::Grant;
+use crate::credentials::Service;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{ApiClient, RetryPolicy};
+use crate::secret::Secret;
+
+/// No service has issued this code.
+const WRONG_CODE: &str = "postroom-checks-this-configuration";
+/// As long as RFC 7636 wants it.
+const WRONG_VERIFIER: &str = "postroom-checks-this-configuration-with-no-sign-in";
+/// Seven days, and time for the sign-in itself.
+const TESTING_DAYS: i64 = 7;
+
+/// Where a mistake shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Seen {
+    /// In the values, without asking anybody.
+    Values,
+    /// When the token endpoint is asked, even with a wrong code.
+    TokenEndpoint,
+    /// At the end of a sign-in: in the callback, when its code is redeemed, or in what was granted.
+    Callback,
+    /// When mail is asked for, the first time.
+    FirstApiCall,
+    /// Only on the service's own page, which the user sees and the application does not: no callback comes.
+    VendorPage,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Values => "the values",
+            Self::TokenEndpoint => "the token endpoint",
+            Self::Callback => "the end of a sign-in",
+            Self::FirstApiCall => "the mail API",
+            Self::VendorPage => "the service's page",
+        })
+    }
+}
+
+/// One thing that is wrong, or may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which mistake it is.
+    pub mistake: Mistake,
+    /// Where it was seen, or, for what could not be looked at, where it would be.
+    pub seen: Seen,
+    /// Whether it is certain. What is not may be right in your case.
+    pub certain: bool,
+    /// What is wrong.
+    pub what: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// The section about it, in the repository and in [`guides`](crate::guides).
+    pub guide: String,
+    /// The service's own code, where one was given.
+    pub code: Option<String>,
+}
+
+impl Finding {
+    fn new(mistake: Mistake, seen: Seen, certain: bool, service: &Service) -> Self {
+        Self {
+            mistake,
+            seen,
+            certain,
+            what: mistake.what(),
+            remedy: mistake.remedy(),
+            guide: mistake.guide(service).unwrap_or_default(),
+            code: None,
+        }
+    }
+
+    /// The mistake that an error shows, if it shows one: an error of building a flow, of a sign-in, of a renewal or of a
+    /// mail operation. `None` for what is nobody's mistake, such as a grant that the user revoked.
+    #[must_use]
+    pub fn of(error: &Error, service: &Service) -> Option<Self> {
+        let code = error.code()?;
+        let mistake = Mistake::of_code(code, service)?;
+        // The same code is a grant that ended when it comes at a renewal, and a label that is not there in mail.
+        let kind = error.kind();
+        let fits = match mistake {
+            Mistake::CodeUsedTwice => kind == ErrorKind::InvalidCallback,
+            Mistake::NoMailbox => kind == ErrorKind::MailboxUnavailable,
+            Mistake::UserDeclined => kind == ErrorKind::Declined,
+            _ => true,
+        };
+        let seen = match error.operation() {
+            None => mistake.seen().first().copied().unwrap_or(Seen::Values),
+            Some("oauth.authorize" | "oauth.exchange_code") => Seen::Callback,
+            Some(operation) if operation.starts_with("oauth.") => Seen::TokenEndpoint,
+            Some(_) => Seen::FirstApiCall,
+        };
+        fits.then(|| Self {
+            code: Some(code.to_owned()),
+            ..Self::new(mistake, seen, true, service)
+        })
+    }
+
+    /// What a completed sign-in leaves to be desired: access that was not granted, no refresh token, a grant that ends
+    /// soon.
+    #[must_use]
+    pub fn of_grant(grant: &Grant) -> Vec<Self> {
+        let found = |mistake, certain| Self::new(mistake, Seen::Callback, certain, &grant.service);
+        let credential = &grant.credential;
+        let mut findings = Vec::new();
+        if !grant.missing.is_empty() {
+            findings.push(found(Mistake::AccessNotGranted, true));
+        }
+        if credential.refresh_token.is_none() {
+            findings.push(found(Mistake::NoRefreshToken, true));
+        }
+        // <https://developers.google.com/identity/protocols/oauth2#expiration>
+        if grant.service == Service::Google
+            && let (Some(begun), Some(end)) =
+                (credential.obtained_at, credential.refresh_token_expires_at)
+            && (end - begun).num_days() <= TESTING_DAYS
+        {
+            findings.push(found(Mistake::TestingGrantsEnd, false));
+        }
+        findings
+    }
+}
+
+/// What is wrong, and what to do.
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}. {}.", self.what, self.remedy)
+    }
+}
+
+/// What the token endpoint made of a code that nobody issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Probe {
+    /// It refused the code and nothing else. At Google that proves client id and secret right.
+    Accepted,
+    /// It refused the application; the findings say why.
+    Refused,
+    /// It refused the request before it looked at the secret. Microsoft does so where it cannot read a code: whether the
+    /// secret is right shows at the first sign-in then.
+    Undecided,
+    /// It gave no usable answer.
+    Unanswered,
+}
+
+/// What an examination of a configuration found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// What is wrong or may be, certain things first.
+    pub findings: Vec<Finding>,
+    /// What the token endpoint said.
+    pub token_endpoint: Probe,
+    /// What nobody can see from here: if the browser does not come back, the service's page shows one of these.
+    pub if_no_callback_comes: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Whether nothing is certainly wrong. Warnings, and what only shows later, may be left.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.findings.iter().all(|finding| !finding.certain)
+    }
+
+    /// Whether this mistake was found.
+    #[must_use]
+    pub fn has(&self, mistake: Mistake) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.mistake == mistake)
+    }
+
+    /// What may be the matter when the browser does not come back from a service's page.
+    #[must_use]
+    pub fn if_no_callback_comes(service: &Service) -> Vec<Finding> {
+        Mistake::ALL
+            .iter()
+            .filter(|mistake| {
+                mistake.concerns(service) && mistake.seen().contains(&Seen::VendorPage)
+            })
+            .map(|mistake| Finding::new(*mistake, Seen::VendorPage, false, service))
+            .collect()
+    }
+}
+
+impl OAuthFlow {
+    /// Examines the configuration: looks at its values, then asks the token endpoint to redeem a code that nobody issued
+    /// and reads from the refusal whether it knows the application. Nothing is changed anywhere, and nobody is signed in.
+    ///
+    /// It never fails: that the token endpoint cannot be reached is a finding too.
+    ///
+    /// ```no_run
+    /// # async fn example() -> postroom::Result<()> {
+    /// use postroom::oauth::OAuthFlow;
+    ///
+    /// let flow = OAuthFlow::microsoft("00000000-0000-0000-0000-000000000000")
+    ///     .client_secret("its value, not its id")
+    ///     .redirect_uri("https://desk.example/oauth/microsoft")
+    ///     .build()?;
+    /// let diagnosis = flow.check().await;
+    /// for finding in &diagnosis.findings {
+    ///     println!("{finding} See {}", finding.guide);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Diagnosis {
+        let flow = &self.0;
+        let service = &flow.service;
+        let mut findings: Vec<Finding> = values::look_at(flow)
+            .into_iter()
+            .map(|(mistake, certain)| Finding::new(mistake, Seen::Values, certain, service))
+            .collect();
+        let (token_endpoint, answered) = probe(flow).await;
+        if let Some(finding) = answered {
+            // What the values showed already is said once, and is certain now.
+            let explained = findings
+                .iter_mut()
+                .find(|known| known.mistake == finding.mistake || explains(known, &finding));
+            match explained {
+                Some(known) => {
+                    known.certain = true;
+                    known.code = finding.code;
+                }
+                None => findings.push(finding),
+            }
+        }
+        findings.sort_by_key(|finding| !finding.certain);
+        Diagnosis {
+            findings,
+            token_endpoint,
+            if_no_callback_comes: Diagnosis::if_no_callback_comes(service),
+        }
+    }
+}
+
+/// Whether what the values show is why the token endpoint refuses: a secret that is none cannot be right.
+fn explains(known: &Finding, answered: &Finding) -> bool {
+    match answered.mistake {
+        Mistake::SecretWrong => matches!(
+            known.mistake,
+            Mistake::SecretIsItsId
+                | Mistake::SecretHasSpaces
+                | Mistake::SecretOfOtherService
+                | Mistake::SecretIsSomethingElse
+        ),
+        Mistake::ClientUnknown => matches!(
+            known.mistake,
+            Mistake::ClientIdHasSpaces
+                | Mistake::ClientIdMalformed
+                | Mistake::ClientIdOfOtherService
+                | Mistake::ClientIdOfServiceAccount
+        ),
+        Mistake::TenantUnknown => known.mistake == Mistake::TenantIsClientId,
+        _ => false,
+    }
+}
+
+async fn probe(flow: &Flow) -> (Probe, Option<Finding>) {
+    let service = &flow.service;
+    let found = |mistake| Finding::new(mistake, Seen::TokenEndpoint, true, service);
+    let Err(error) = redeem_nothing(flow, flow.client_secret.as_ref()).await else {
+        // Tokens for a code that nobody issued: whoever answers so checks nothing.
+        return (
+            Probe::Unanswered,
+            Some(found(Mistake::TokenEndpointStrange)),
+        );
+    };
+    let code = error.code().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::InvalidCallback => return (Probe::Accepted, None),
+        ErrorKind::Network => {
+            return (
+                Probe::Unanswered,
+                Some(found(Mistake::TokenEndpointUnreachable)),
+            );
+        }
+        ErrorKind::Unavailable | ErrorKind::RateLimited => {
+            let finding = Finding {
+                certain: false,
+                ..found(Mistake::TokenEndpointBusy)
+            };
+            return (Probe::Unanswered, Some(finding));
+        }
+        // An error answer of RFC 6749 has a code, known or not.
+        ErrorKind::Protocol if code.is_empty() => {
+            return (
+                Probe::Unanswered,
+                Some(found(Mistake::TokenEndpointStrange)),
+            );
+        }
+        _ if code == "AADSTS9002313" => return (Probe::Undecided, None),
+        _ => {}
+    }
+    let mistake = match (service, code) {
+        (Service::Google, "invalid_client") => {
+            if knows_client(flow).await {
+                Mistake::SecretWrong
+            } else {
+                Mistake::ClientUnknown
+            }
+        }
+        (Service::Google, "invalid_request") if flow.client_secret.is_none() => {
+            Mistake::SecretMissing
+        }
+        _ => Mistake::of_code(code, service).unwrap_or(Mistake::RequestRefused),
+    };
+    let finding = Finding {
+        code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+        ..found(mistake)
+    };
+    (Probe::Refused, Some(finding))
+}
+
+/// Google answers `invalid_client` to a wrong secret and to a wrong client id. Asked without any secret it misses one
+/// (`invalid_request`) of a client that it knows.
+async fn knows_client(flow: &Flow) -> bool {
+    let outcome = redeem_nothing(flow, None).await;
+    outcome.is_err_and(|error| error.code() == Some("invalid_request"))
+}
+
+/// The answer to a code that nobody issued.
+async fn redeem_nothing(flow: &Flow, secret: Option<&Secret>) -> Result<()> {
+    let api = ApiClient {
+        // Whoever waits for a diagnosis can ask again themselves.
+        retry: RetryPolicy::never(),
+        ..flow.api.clone()
+    };
+    let client = endpoint::client(
+        &flow.client_id,
+        secret,
+        &flow.endpoints.authorize,
+        &flow.endpoints.token,
+    );
+    let redirect = flow.redirect_uri.as_deref().unwrap_or("http://localhost");
+    let (code, verifier) = (Secret::new(WRONG_CODE), Secret::new(WRONG_VERIFIER));
+    let tokens = endpoint::exchange_code(&api, &client, &code, &verifier, redirect).await?;
+    drop(tokens);
+    Ok(())
+}
