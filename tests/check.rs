@@ -916,7 +916,7 @@ fn every_mistake_says_what_to_do_and_points_to_a_section_that_is_there() {
             .filter(|mistake| mistake.concerns(&service))
         {
             assert!(
-                !mistake.seen().is_empty() && mistake.remedy().len() > 20,
+                !mistake.seen().is_empty() && mistake.remedy(&service).len() > 20,
                 "{mistake:?}"
             );
             let guide = mistake.guide(&service).unwrap();
@@ -926,4 +926,28 @@ fn every_mistake_says_what_to_do_and_points_to_a_section_that_is_there() {
             assert!(anchors.contains(section), "{guide}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_found_right_is_not_looked_for_on_the_page() {
+    let unseen = |diagnosis: &Diagnosis, mistake| {
+        let list = &diagnosis.if_no_callback_comes;
+        list.iter().any(|finding| finding.mistake == mistake)
+    };
+    let diagnosis = check(google(), &accepting()).await;
+    assert!(unseen(&diagnosis, Mistake::RedirectMismatch));
+    assert!(!unseen(&diagnosis, Mistake::ClientUnknown));
+    assert!(!unseen(&diagnosis, Mistake::RedirectNotHttps));
+    assert!(
+        !unseen(&diagnosis, Mistake::UserNotAssigned),
+        "Google knows no such thing"
+    );
+    // Where nobody answered, nothing is settled.
+    let diagnosis = check(google(), &Scripted::new(|_| Reply::Lost)).await;
+    assert!(unseen(&diagnosis, Mistake::ClientUnknown));
+    let all = Diagnosis::on_the_services_page(&Service::Google);
+    assert!(
+        all.iter()
+            .any(|finding| finding.mistake == Mistake::RedirectNotHttps)
+    );
 }

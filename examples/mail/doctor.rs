@@ -66,7 +66,10 @@ impl Doctor {
                 .as_ref()
                 .ok()
                 .map(|diagnosis| diagnosis.token_endpoint),
-            unseen: Diagnosis::if_no_callback_comes(&vendor),
+            unseen: match &examined {
+                Ok(diagnosis) => diagnosis.if_no_callback_comes.clone(),
+                Err(_) => Diagnosis::on_the_services_page(&vendor),
+            },
             refused: examined.as_ref().err(),
             mailbox: looked.as_ref().map(|looked| match looked {
                 Ok(address) => Ok(address.as_str()),

@@ -80,7 +80,7 @@ impl Finding {
             seen,
             certain,
             what: mistake.what(),
-            remedy: mistake.remedy(),
+            remedy: mistake.remedy(service),
             guide: mistake.guide(service).unwrap_or_default(),
             code: None,
         }
@@ -187,9 +187,10 @@ impl Diagnosis {
             .any(|finding| finding.mistake == mistake)
     }
 
-    /// What may be the matter when the browser does not come back from a service's page.
+    /// Everything that shows on this service's own page, for a browser that does not come back. What a
+    /// [check](OAuthFlow::check) found right is left out of [`if_no_callback_comes`](Self::if_no_callback_comes).
     #[must_use]
-    pub fn if_no_callback_comes(service: &Service) -> Vec<Finding> {
+    pub fn on_the_services_page(service: &Service) -> Vec<Finding> {
         Mistake::ALL
             .iter()
             .filter(|mistake| {
@@ -243,12 +244,24 @@ impl OAuthFlow {
             }
         }
         findings.sort_by_key(|finding| !finding.certain);
+        let mut if_no_callback_comes = Diagnosis::on_the_services_page(service);
+        if_no_callback_comes.retain(|unseen| !is_settled(unseen.mistake, token_endpoint));
         Diagnosis {
             findings,
             token_endpoint,
-            if_no_callback_comes: Diagnosis::if_no_callback_comes(service),
+            if_no_callback_comes,
         }
     }
+}
+
+/// Whether it was looked for already: if it is there, it is a finding.
+fn is_settled(mistake: Mistake, token_endpoint: Probe) -> bool {
+    let asked = matches!(token_endpoint, Probe::Accepted | Probe::Undecided);
+    mistake.seen().iter().any(|seen| match seen {
+        Seen::Values => true,
+        Seen::TokenEndpoint => asked,
+        _ => false,
+    })
 }
 
 /// Whether what the values show is why the token endpoint refuses: a secret that is none cannot be right.

@@ -26,10 +26,12 @@ struct Entry {
     codes: &'static [&'static str],
     what: &'static str,
     remedy: &'static str,
+    /// What to do at Microsoft, if that is something else.
+    at_microsoft: &'static [&'static str],
 }
 
 macro_rules! catalogue {
-    ($($mistake:ident $name:literal: $of:expr, $seen:expr, $codes:expr, $what:literal, $remedy:literal;)*) => {
+    ($($mistake:ident $name:literal: $of:expr, $seen:expr, $codes:expr, $what:literal, $remedy:literal $(/ $microsoft:literal)?;)*) => {
         /// A mistake in the registration or the configuration of an application, or something that keeps its users out.
         ///
         /// Each says where it can be [seen](Self::seen): some in the values alone, some only on the service's own page.
@@ -45,7 +47,7 @@ macro_rules! catalogue {
 
             fn entry(self) -> Entry {
                 match self {
-                    $(Self::$mistake => Entry { of: $of, seen: $seen, codes: $codes, what: $what, remedy: $remedy },)*
+                    $(Self::$mistake => Entry { of: $of, seen: $seen, codes: $codes, what: $what, remedy: $remedy, at_microsoft: &[$($microsoft)?] },)*
                 }
             }
 
@@ -73,10 +75,15 @@ impl Mistake {
         self.entry().what
     }
 
-    /// What to do about it, where to click.
+    /// What to do about it, and where to click.
     #[must_use]
-    pub fn remedy(self) -> &'static str {
-        self.entry().remedy
+    pub fn remedy(self, service: &Service) -> &'static str {
+        let entry = self.entry();
+        let at_microsoft = entry.at_microsoft.first().copied();
+        match service {
+            Service::Microsoft => at_microsoft.unwrap_or(entry.remedy),
+            _ => entry.remedy,
+        }
     }
 
     /// Whether it can be made with this service.
@@ -122,7 +129,8 @@ catalogue! {
     // The client id.
     ClientIdMissing "client_id_missing": Both("client", "registration"), &[Values], &["client_id_missing"],
         "The client id is missing",
-        "Copy it: Google Auth Platform, Clients, Client ID; or App registrations, Overview, Application (client) ID";
+        "Copy it: Google Auth Platform, Clients, the client, Client ID"
+        / "Copy it: App registrations, the application, Overview, Application (client) ID";
     ClientIdHasSpaces "client_id_has_spaces": Both("client", "registration"), &[Values], &[],
         "The client id has spaces, line ends or quotation marks in it",
         "Copy it again with the button beside it, and look at how it is quoted in your configuration";
@@ -132,32 +140,34 @@ catalogue! {
          whether the two were exchanged";
     ClientIdMalformed "client_id_malformed": Both("client", "registration"), &[Values, TokenEndpoint], &["AADSTS90112"],
         "The client id has not the form of this service's client ids",
-        "Copy the whole of it: Google's end in .apps.googleusercontent.com; Microsoft's is Application (client) ID on the \
-         Overview, neither Object ID nor the application's name";
+        "Copy the whole of it: it ends in .apps.googleusercontent.com"
+        / "Copy the whole of it: Application (client) ID on the Overview, neither Object ID nor the name";
     ClientIdOfServiceAccount "client_id_of_service_account": Google("client"), &[Values], &[],
         "The client id is a service account's",
         "Users sign in with an OAuth client: Google Auth Platform, Clients, Create client, Web application or Desktop app";
     ClientUnknown "client_unknown": Both("client", "registration"), &[TokenEndpoint, VendorPage],
         &["AADSTS700016", "AADSTS700011"],
         "There is no application with this client id, or not in this tenant",
-        "Compare the client id character by character; at Microsoft also compare the tenant with Directory (tenant) ID on the \
-         application's Overview";
+        "Compare the client ID character by character under Google Auth Platform, Clients"
+        / "Compare the client ID with Application (client) ID on the Overview, and the tenant with Directory (tenant) \
+         ID";
     ClientDeleted "client_deleted": Google("client"), &[TokenEndpoint, VendorPage], &["deleted_client"],
         "The client id was deleted; Google deletes those that nobody uses",
         "Restore it within 30 days: Google Auth Platform, Clients; or create a new one and let users sign in again";
     ClientDisabled "client_disabled": Both("client", "registration"), &[TokenEndpoint, VendorPage],
         &["disabled_client", "AADSTS7000112", "AADSTS70001", "AADSTS1000031"],
         "The application is disabled",
-        "Google: Google Auth Platform, Clients says why. Microsoft: Enterprise apps, the application, Properties, Enabled for \
-         users to sign in: Yes";
+        "Google Auth Platform, Clients says why"
+        / "Enterprise apps, the application, Properties: set Enabled for users to sign in to Yes";
 
     // The secret.
     SecretMissing "secret_missing": Both("client", "secret"), &[Values, TokenEndpoint],
         &["AADSTS7000218", "AADSTS7000216"],
         "The client secret is missing",
-        "Google gives desktop applications one too and wants it. Microsoft wants one for redirect addresses of the kind Web: \
-         Certificates & secrets, New client secret; a desktop application needs none if its address is registered under \
-         Mobile and desktop and public client flows are allowed";
+        "Google gives desktop applications one too, and wants it: Google Auth Platform, Clients, the client, Add \
+         secret"
+        / "Certificates & secrets, New client secret, and of that the column Value. A desktop application needs none \
+         if its redirect address is registered under Mobile and desktop and public client flows are allowed";
     SecretHasSpaces "secret_has_spaces": Both("client", "secret"), &[Values], &[],
         "The client secret has spaces or line ends in it",
         "Copy it again, and look at how it is quoted in your configuration";
@@ -170,13 +180,14 @@ catalogue! {
         "Google's begin with GOCSPX-, Microsoft's have a ~ in them: look whether the two were exchanged";
     SecretIsSomethingElse "secret_is_something_else": Both("client", "secret"), &[Values], &[],
         "What is configured as client secret is something else: an API key, a token, a file or the client id",
-        "Google: Google Auth Platform, Clients, the client, Client secrets. Microsoft: Certificates & secrets, New client \
-         secret, Value";
+        "It is under Google Auth Platform, Clients, the client, Client secrets, and begins with GOCSPX-"
+        / "It is under Certificates & secrets, New client secret, in the column Value";
     SecretWrong "secret_wrong": Both("client", "secret"), &[TokenEndpoint],
         &["invalid_client", "AADSTS7000215", "AADSTS70002"],
         "The client secret is not this application's, or was deleted",
-        "Create another one and configure it: Google Auth Platform, Clients, the client, Add secret; or Certificates & \
-         secrets, New client secret, and of that the column Value, not Secret ID. Users need not sign in again";
+        "Google Auth Platform, Clients, the client, Add secret: configure the new one. Users need not sign in again"
+        / "Certificates & secrets, New client secret: configure the column Value, not Secret ID. Users need not sign \
+         in again";
     SecretExpired "secret_expired": Microsoft("secret"), &[TokenEndpoint], &["AADSTS7000222"],
         "The client secret has expired",
         "Certificates & secrets, New client secret; configure its Value. Users need not sign in again: their tokens are fine";
@@ -253,9 +264,11 @@ catalogue! {
     RedirectMismatch "redirect_mismatch": Both("redirect-addresses", "redirect-addresses"), &[VendorPage, Callback],
         &["redirect_uri_mismatch", "AADSTS50011", "AADSTS70004", "AADSTS500112", "AADSTS500113"],
         "The redirect address is not a registered one (redirect_uri_mismatch, AADSTS50011)",
-        "The page shows the address that was sent: register exactly that under Google Auth Platform, Clients, Authorized \
-         redirect URIs, or App registrations, Authentication, Add redirect URI. Look at http and https, the port, the slash \
-         at the end, upper and lower case, www. Changes take some minutes";
+        "The page shows under error details which one was sent: add exactly that under Google Auth Platform, \
+         Clients, the client, Authorized redirect URIs. Look at http and https, www., the port, the slash at the \
+         end. Changes take some minutes"
+        / "The page shows which one was sent: add exactly that under App registrations, Authentication, Add redirect \
+         URI. Look at http and https, the port, the slash at the end, upper and lower case";
     RedirectSinglePage "redirect_single_page": Microsoft("redirect-addresses"), &[Callback],
         &["AADSTS9002325", "AADSTS9002326", "AADSTS9002327", "AADSTS700084"],
         "The redirect address is registered as Single-page application",
@@ -299,8 +312,10 @@ catalogue! {
     TokenEndpointUnreachable "token_endpoint_unreachable": Both("when-something-goes-wrong", "when-something-goes-wrong"),
         &[TokenEndpoint], &[],
         "The token endpoint cannot be reached from this machine",
-        "The server itself must reach oauth2.googleapis.com and gmail.googleapis.com, or login.microsoftonline.com and \
-         graph.microsoft.com, with https: look at proxy, firewall and DNS";
+        "The server itself must reach https://oauth2.googleapis.com and https://gmail.googleapis.com: look at \
+         proxy, firewall and DNS"
+        / "The server itself must reach https://login.microsoftonline.com and https://graph.microsoft.com: look at \
+         proxy, firewall and DNS";
     TokenEndpointStrange "token_endpoint_strange": Both("when-something-goes-wrong", "when-something-goes-wrong"),
         &[TokenEndpoint], &[],
         "What answers at the token endpoint is no authorization server",
@@ -311,7 +326,9 @@ catalogue! {
         "Nothing can be said about the secret now: check again later";
     RequestRefused "request_refused": Both("when-something-goes-wrong", "when-something-goes-wrong"), &[TokenEndpoint], &[],
         "The token endpoint refuses the application with a code that is not known",
-        "Look the code up: https://login.microsoftonline.com/error, or Google's page about OAuth errors";
+        "Look the code up on Google's page about OAuth errors, \
+         https://developers.google.com/identity/protocols/oauth2/web-server"
+        / "Look the number up at https://login.microsoftonline.com/error";
 
     // What is asked for.
     AccessEmpty "access_empty": Both("scopes", "permissions"), &[Values], &[],
@@ -325,13 +342,15 @@ catalogue! {
         "Leave the prompt to the crate";
     PromptUnknown "prompt_unknown": Both("scopes", "permissions"), &[Values, VendorPage], &[],
         "The prompt has a word that the service does not know",
-        "Google knows none, consent and select_account; Microsoft login, none, consent and select_account";
+        "Google knows none, consent and select_account"
+        / "Microsoft knows login, none, consent and select_account";
     ScopesRefused "scopes_refused": Both("scopes", "permissions"), &[VendorPage, Callback],
         &["invalid_scope", "AADSTS70011", "AADSTS90023", "AADSTS28002", "AADSTS28003", "AADSTS700022", "AADSTS700023",
           "AADSTS650053"],
         "The service does not grant these scopes to this application or kind of account",
-        "Google: enable the Gmail API and list the scopes under Data Access. Microsoft: add Microsoft Graph's Mail permissions \
-         under API permissions; IMAP and SMTP permissions are for other protocols and of no use here";
+        "Enable the Gmail API, then list the scopes under Google Auth Platform, Data Access"
+        / "Add Microsoft Graph's Mail permissions under API permissions; those for IMAP, POP and SMTP are for other \
+         protocols and of no use here";
     PermissionsNotListed "permissions_not_listed": Microsoft("permissions"), &[VendorPage, Callback],
         &["AADSTS65005", "AADSTS650056", "AADSTS650057", "AADSTS500011", "AADSTS50001"],
         "The app registration does not list the permissions that are asked for",
@@ -345,19 +364,21 @@ catalogue! {
     AccessNotGranted "access_not_granted": Both("scopes", "permissions"), &[Callback, FirstApiCall],
         &["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"],
         "The user did not tick every box, or the application asked for less than it uses",
-        "Ask again for the missing access, and say why it is needed; with one Gmail scope there are no boxes";
+        "Ask again for the missing access, and say why it is needed; with one Gmail scope there are no boxes"
+        / "Ask again for the missing access, and say why it is needed";
     NoRefreshToken "no_refresh_token": Both("scopes", "permissions"), &[Callback], &["no_refresh_token"],
         "The sign-in gave no refresh token: the account works for an hour",
-        "Google: sign in with the prompt `consent`, as the crate does by default. Microsoft: offline_access must be among the \
-         delegated permissions";
+        "Sign in with the prompt `consent`, as the crate does by default"
+        / "Add offline_access to the delegated permissions under API permissions, and sign in again";
     ConsentNeedsAdministrator "consent_needs_administrator": Both("google-workspace-administrators", "consent"),
         &[VendorPage, Callback],
         &["admin_policy_enforced", "AADSTS90094", "AADSTS90095", "AADSTS90093", "AADSTS90099", "AADSTS65001"],
         "The user's organisation wants an administrator's approval (Need admin approval, admin_policy_enforced)",
-        "Microsoft: an administrator grants it under Enterprise apps, the application, Permissions; since 2025 that is usual \
-         for reading mail. Google Workspace: Admin console, Security, Access and data control, API controls, Manage app \
-         access, and trust the client id";
-    BlockedByPolicy "blocked_by_policy": Both("google-workspace-administrators", "consent"), &[Callback, TokenEndpoint],
+        "Its administrator opens the Admin console, Security, Access and data control, API controls, Manage app \
+         access, and trusts the client ID"
+        / "Its administrator grants consent under Enterprise apps, the application, Permissions, or opens the admin \
+         consent address from the guide; since 2025 that is usual for reading mail";
+    BlockedByPolicy "blocked_by_policy": Microsoft("consent"), &[Callback, TokenEndpoint],
         &["AADSTS53000", "AADSTS53001", "AADSTS53002", "AADSTS53003", "AADSTS530032", "AADSTS530034", "AADSTS530035",
           "AADSTS50005", "AADSTS50131", "AADSTS53011", "AADSTS500021", "AADSTS500022", "AADSTS500212", "AADSTS500213"],
         "A policy of the user's organisation blocks the sign-in",
@@ -416,8 +437,10 @@ catalogue! {
     NoMailbox "no_mailbox": Both("when-something-goes-wrong", "when-something-goes-wrong"), &[FirstApiCall],
         &["failedPrecondition", "MailboxNotEnabledForRESTAPI", "MailboxNotSupportedForRESTAPI"],
         "The account can sign in and has no mailbox that the API reaches",
-        "Sign in with an account that has one. A Google or Microsoft account can have a foreign address and no mailbox; one of an \
-         organisation needs Gmail switched on, or a licence for Exchange Online, and no mailbox on a server of its own";
+        "Sign in with an account that has one: a Google account can have another service's address and no Gmail, \
+         and an organisation can have Gmail switched off"
+        / "Sign in with an account that has one: a Microsoft account can have a foreign address and no mailbox, and \
+         an account of an organisation needs a licence for Exchange Online";
     GmailForbidden "gmail_forbidden": Google("google-workspace-administrators"), &[FirstApiCall], &["domainPolicy"],
         "The organisation's administrators do not let this application use Gmail",
         "Admin console, Security, Access and data control, API controls: trust the client id, and let applications use Gmail";
