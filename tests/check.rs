@@ -951,3 +951,20 @@ async fn what_was_found_right_is_not_looked_for_on_the_page() {
             .any(|finding| finding.mistake == Mistake::RedirectNotHttps)
     );
 }
+
+#[tokio::test]
+async fn the_configurations_of_accounts_can_be_examined() {
+    let transport = Scripted::new(|_| Reply::error(401, json!({"error": "deleted_client"})));
+    let configuration = ProviderConfiguration::google(GOOGLE_ID)
+        .with_client_secret(Secret::new(GOOGLE_SECRET))
+        .with_redirect_uri(REDIRECT);
+    let accounts = Accounts::builder(Arc::new(MemoryStore::new()))
+        .configuration("company gmail", configuration)
+        .transport(Arc::new(transport))
+        .build()
+        .unwrap();
+    let diagnosis = accounts.check("company gmail").await.unwrap();
+    assert!(diagnosis.has(Mistake::ClientDeleted));
+    let error = accounts.check("another").await.unwrap_err();
+    assert_eq!(error.action(), Action::DeveloperFixes);
+}

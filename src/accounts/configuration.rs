@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::Accounts;
 use crate::clock::Clock;
 use crate::credentials::Service;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
 use crate::model::Access;
-use crate::oauth::{Endpoints, OAuthFlow, OAuthFlowBuilder};
+use crate::oauth::{Diagnosis, Endpoints, OAuthFlow, OAuthFlowBuilder};
 use crate::secret::Secret;
 
 /// A registration with Google or Microsoft: client id, secret, and where the service is.
@@ -118,6 +119,16 @@ impl ProviderConfiguration {
             flow: flow.build()?,
             api_endpoint: self.api_endpoint,
         })
+    }
+}
+
+impl Accounts {
+    /// Examines a configuration, as [`OAuthFlow::check`] does: what is wrong with it, and what to do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when there is no such configuration.
+    pub async fn check(&self, configuration: &str) -> Result<Diagnosis> {
+        Ok(self.configuration(configuration)?.flow.check().await)
     }
 }
 

@@ -243,7 +243,7 @@ catalogue! {
         "The redirect address is the copy-and-paste one (oob), which Google ended in 2023",
         "Use a loopback receiver; on a machine without a browser paste back the address at which the browser ended";
     RedirectIpv6Loopback "redirect_ipv6_loopback": Microsoft("redirect-addresses"), &[Values, VendorPage], &[],
-        "The redirect address is [::1], which Microsoft does not take",
+        "The redirect address is this machine's IPv6 number, which Microsoft does not take",
         "Use http://localhost, registered under Mobile and desktop; any port is right then";
     RedirectLoopbackByNumber "redirect_loopback_by_number": Microsoft("redirect-addresses"), &[Values, VendorPage], &[],
         "The redirect address is http://127.0.0.1, which Microsoft's page does not let you register",
