@@ -15,8 +15,8 @@ macro_rules! identifier {
         impl $name {
             /// Takes the identifier as it is.
             #[must_use]
-            pub fn new(id: impl Into<Arc<str>>) -> Self {
-                Self(id.into())
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(Arc::from(id.into()))
             }
 
             /// The identifier's text.

@@ -3,6 +3,9 @@
 use std::fmt;
 
 /// Where the next page starts: opaque, and valid only for the same call with the same arguments.
+///
+/// Outlook's is an address that the account's own access is sent to: do not take one back from somebody who must not
+/// choose it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 

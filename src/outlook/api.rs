@@ -168,12 +168,17 @@ impl Api {
         operation: &'static str,
         link: &str,
     ) -> Result<wire::Collection> {
-        let url = Url::parse(link).map_err(|_| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                "the page token is not one of this service's",
-            )
-            .with_operation(operation)
+        let listed = ["messages", "mailFolders", "childFolders"];
+        let leads_to_list = |url: &Url| {
+            let last = url
+                .path_segments()
+                .and_then(|mut segments| segments.next_back());
+            last.is_some_and(|last| listed.contains(&last))
+        };
+        // A host may have got the token back from somebody else, and this sends the account's own access along.
+        let url = Url::parse(link).ok().filter(leads_to_list).ok_or_else(|| {
+            let message = "the page token is not one of this service's";
+            Error::new(ErrorKind::InvalidRequest, message).with_operation(operation)
         })?;
         self.client.json(read(operation, url)).await
     }
