@@ -330,7 +330,7 @@ impl Accounts {
     ) -> Result<Connecting> {
         let authorization = self
             .configuration(configuration)?
-            .flow
+            .flow()?
             .authorize_with(options)?;
         Ok(Connecting {
             url: authorization.url,
@@ -356,7 +356,7 @@ impl Accounts {
             authorization,
         } = pending;
         let configured = self.configuration(&configuration)?;
-        let grant = configured.flow.complete(authorization, callback).await?;
+        let grant = configured.flow()?.complete(authorization, callback).await?;
         self.keep(&account, &configuration, grant).await
     }
 
@@ -451,11 +451,10 @@ impl Accounts {
             return Ok(opened.mailbox.clone());
         }
         let configuration = self.configuration(&record.configuration)?;
-        let refresh = Arc::new(configuration.flow.clone());
         let tokens = StoredTokens::with_options(
             Arc::clone(&self.0.store),
             self.key(account),
-            refresh,
+            configuration.refresh(),
             Arc::clone(&self.0.clock),
             self.0.token_options,
         )?;
@@ -463,7 +462,7 @@ impl Accounts {
             .with_clock(Arc::clone(&self.0.clock))
             .with_retry(self.0.retry);
         let mailbox = configuration
-            .mailbox(connection, record.granted)?
+            .mailbox(connection, &record)?
             .with_clock(Arc::clone(&self.0.clock));
         let mut open = self.opened();
         let mailbox = match open.get(account) {
@@ -517,9 +516,16 @@ impl Accounts {
     }
 
     async fn revoke(&self, record: &AccountRecord) -> bool {
+        // What an application has in its own name is not its users' to end.
+        if record.credential.refresh_token.is_none() {
+            let configuration = self.configuration(&record.configuration);
+            if configuration.is_ok_and(|configuration| configuration.flow().is_err()) {
+                return false;
+            }
+        }
         let revoked = async {
             self.configuration(&record.configuration)?
-                .flow
+                .flow()?
                 .revoke(record)
                 .await
         };

@@ -6,11 +6,13 @@ use url::Url;
 
 use super::Accounts;
 use crate::clock::Clock;
-use crate::credentials::Service;
+use crate::credentials::{AccountRecord, Refresh, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
 use crate::model::Access;
+#[cfg(feature = "app-only")]
+use crate::oauth::{ApplicationFlow, ApplicationFlowBuilder, ClientCertificate, ServiceAccountKey};
 use crate::oauth::{Diagnosis, Endpoints, OAuthFlow, OAuthFlowBuilder};
 use crate::secret::Secret;
 
@@ -19,11 +21,24 @@ use crate::secret::Secret;
 /// A host may have several for one service, each under a name of its own: "company Gmail", "customer X's own app".
 #[derive(Clone, Debug)]
 pub struct ProviderConfiguration {
-    service: Service,
-    flow: OAuthFlowBuilder,
+    way: WayBuilder,
     tenant: String,
     auth_endpoint: Option<Url>,
     api_endpoint: Option<Url>,
+}
+
+/// Who signs in, before the settings are complete.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a few of them in a whole program"
+)]
+enum WayBuilder {
+    /// Users do.
+    Users(Service, OAuthFlowBuilder),
+    /// Nobody does: the application acts in its own name.
+    #[cfg(feature = "app-only")]
+    Application(ApplicationFlowBuilder),
 }
 
 impl ProviderConfiguration {
@@ -31,24 +46,48 @@ impl ProviderConfiguration {
     #[cfg(feature = "gmail")]
     #[must_use]
     pub fn google(client_id: impl Into<String>) -> Self {
-        Self::new(Service::Google, OAuthFlow::google(client_id))
+        Self::new(WayBuilder::Users(
+            Service::Google,
+            OAuthFlow::google(client_id),
+        ))
     }
 
     /// An application registered with Microsoft, by its client id.
     #[cfg(feature = "outlook")]
     #[must_use]
     pub fn microsoft(client_id: impl Into<String>) -> Self {
-        Self::new(Service::Microsoft, OAuthFlow::microsoft(client_id))
+        Self::new(WayBuilder::Users(
+            Service::Microsoft,
+            OAuthFlow::microsoft(client_id),
+        ))
+    }
+
+    /// A Google service account to which an administrator delegated a Workspace's domain. Its accounts are connected with
+    /// [`Accounts::connect_application`](crate::Accounts::connect_application).
+    #[cfg(all(feature = "gmail", feature = "app-only"))]
+    #[must_use]
+    pub fn google_service_account(key: ServiceAccountKey) -> Self {
+        Self::new(WayBuilder::Application(ApplicationFlow::google(key)))
+    }
+
+    /// An application with application permissions in a Microsoft tenant, by its client id and the tenant's id or domain;
+    /// it needs a secret or a certificate. Its accounts are connected with
+    /// [`Accounts::connect_application`](crate::Accounts::connect_application).
+    #[cfg(all(feature = "outlook", feature = "app-only"))]
+    #[must_use]
+    pub fn microsoft_application(client_id: impl Into<String>, tenant: impl Into<String>) -> Self {
+        let tenant = tenant.into();
+        let flow = ApplicationFlow::microsoft(client_id, tenant.clone());
+        Self::new(WayBuilder::Application(flow)).with_tenant(tenant)
     }
 
     #[cfg_attr(
         not(any(feature = "gmail", feature = "outlook")),
         expect(dead_code, reason = "there is no service to configure")
     )]
-    fn new(service: Service, flow: OAuthFlowBuilder) -> Self {
+    fn new(way: WayBuilder) -> Self {
         Self {
-            service,
-            flow,
+            way,
             tenant: "common".to_owned(),
             auth_endpoint: None,
             api_endpoint: None,
@@ -57,16 +96,57 @@ impl ProviderConfiguration {
 
     /// The client secret. Microsoft's is the *value* of a secret, not its id; its public clients have none.
     #[must_use]
-    pub fn with_client_secret(mut self, secret: Secret) -> Self {
-        self.flow = self.flow.client_secret(secret);
+    pub fn with_client_secret(self, secret: Secret) -> Self {
+        let users = |flow: OAuthFlowBuilder| flow.client_secret(secret.clone());
+        #[cfg(feature = "app-only")]
+        let application = |flow: ApplicationFlowBuilder| flow.client_secret(secret.clone());
+        self.map(
+            users,
+            #[cfg(feature = "app-only")]
+            application,
+        )
+    }
+
+    /// A certificate in place of the secret of a Microsoft application.
+    #[cfg(feature = "app-only")]
+    #[must_use]
+    pub fn with_certificate(self, certificate: ClientCertificate) -> Self {
+        self.map(|flow| flow, |flow| flow.certificate(certificate))
+    }
+
+    /// What to do in the mailboxes, and so what users are asked for; by default to read, change and send mail.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        self.map(
+            |flow| flow.access(access),
+            #[cfg(feature = "app-only")]
+            |flow| flow.access(access),
+        )
+    }
+
+    fn map(
+        mut self,
+        users: impl FnOnce(OAuthFlowBuilder) -> OAuthFlowBuilder,
+        #[cfg(feature = "app-only")] application: impl FnOnce(
+            ApplicationFlowBuilder,
+        ) -> ApplicationFlowBuilder,
+    ) -> Self {
+        self.way = match self.way {
+            WayBuilder::Users(service, flow) => WayBuilder::Users(service, users(flow)),
+            #[cfg(feature = "app-only")]
+            WayBuilder::Application(flow) => WayBuilder::Application(application(flow)),
+        };
         self
     }
 
     /// Where browsers come back to unless a sign-in says otherwise, exactly as registered.
     #[must_use]
-    pub fn with_redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
-        self.flow = self.flow.redirect_uri(redirect_uri);
-        self
+    pub fn with_redirect_uri(self, redirect_uri: impl Into<String>) -> Self {
+        self.map(
+            |flow| flow.redirect_uri(redirect_uri),
+            #[cfg(feature = "app-only")]
+            |flow| flow,
+        )
     }
 
     /// Whose accounts may sign in with Microsoft: `common` (the default), `organizations`, `consumers`, or one
@@ -101,22 +181,34 @@ impl ProviderConfiguration {
         if let Some(endpoint) = &self.api_endpoint {
             require_confidential(endpoint)?;
         }
-        let endpoints = match (&self.service, &self.auth_endpoint) {
-            (_, None) => None,
-            (Service::Google, Some(base)) => Some(Endpoints::google_at(base)?),
-            (_, Some(base)) => Some(Endpoints::microsoft_at(base, &self.tenant)?),
+        let way = match self.way {
+            WayBuilder::Users(service, flow) => {
+                let endpoints = match (&service, &self.auth_endpoint) {
+                    (_, None) => None,
+                    (Service::Google, Some(base)) => Some(Endpoints::google_at(base)?),
+                    (_, Some(base)) => Some(Endpoints::microsoft_at(base, &self.tenant)?),
+                };
+                let mut flow = flow
+                    .tenant(self.tenant)
+                    .transport(transport)
+                    .clock(clock)
+                    .retry(retry);
+                if let Some(endpoints) = endpoints {
+                    flow = flow.endpoints(endpoints);
+                }
+                Way::Users(flow.build()?)
+            }
+            #[cfg(feature = "app-only")]
+            WayBuilder::Application(flow) => {
+                let mut flow = flow.transport(transport).clock(clock).retry(retry);
+                if let Some(base) = &self.auth_endpoint {
+                    flow = flow.auth_endpoint(base)?;
+                }
+                Way::Application(flow.build()?)
+            }
         };
-        let mut flow = self
-            .flow
-            .tenant(self.tenant)
-            .transport(transport)
-            .clock(clock)
-            .retry(retry);
-        if let Some(endpoints) = endpoints {
-            flow = flow.endpoints(endpoints);
-        }
         Ok(Configured {
-            flow: flow.build()?,
+            way,
             api_endpoint: self.api_endpoint,
         })
     }
@@ -128,24 +220,74 @@ impl Accounts {
     /// # Errors
     /// [`ErrorKind::Configuration`] when there is no such configuration.
     pub async fn check(&self, configuration: &str) -> Result<Diagnosis> {
-        Ok(self.configuration(configuration)?.flow.check().await)
+        Ok(self.configuration(configuration)?.flow()?.check().await)
     }
 }
 
 /// A registration that can be used.
 #[derive(Debug)]
 pub(super) struct Configured {
-    pub(super) flow: OAuthFlow,
+    way: Way,
     api_endpoint: Option<Url>,
+}
+
+/// Who signs in.
+#[derive(Debug)]
+enum Way {
+    Users(OAuthFlow),
+    #[cfg(feature = "app-only")]
+    Application(ApplicationFlow),
 }
 
 impl Configured {
     pub(super) fn service(&self) -> &Service {
-        self.flow.service()
+        match &self.way {
+            Way::Users(flow) => flow.service(),
+            #[cfg(feature = "app-only")]
+            Way::Application(flow) => flow.service(),
+        }
     }
 
-    /// A mailbox at this service.
-    pub(super) fn mailbox(&self, connection: Connection, granted: Access) -> Result<Mailbox> {
+    /// How users sign in.
+    pub(super) fn flow(&self) -> Result<&OAuthFlow> {
+        match &self.way {
+            Way::Users(flow) => Ok(flow),
+            #[cfg(feature = "app-only")]
+            Way::Application(_) => Err(Error::new(
+                ErrorKind::Configuration,
+                "with this configuration no user signs in: connect its accounts as an application's",
+            )),
+        }
+    }
+
+    /// How an application has tokens in its own name.
+    #[cfg(feature = "app-only")]
+    pub(super) fn application(&self) -> Result<&ApplicationFlow> {
+        match &self.way {
+            Way::Application(flow) => Ok(flow),
+            Way::Users(_) => Err(Error::new(
+                ErrorKind::Configuration,
+                "with this configuration users sign in themselves",
+            )),
+        }
+    }
+
+    /// How tokens are renewed.
+    pub(super) fn refresh(&self) -> Arc<dyn Refresh> {
+        match &self.way {
+            Way::Users(flow) => Arc::new(flow.clone()),
+            #[cfg(feature = "app-only")]
+            Way::Application(flow) => Arc::new(flow.clone()),
+        }
+    }
+
+    /// A mailbox at this service, as an account's record has it.
+    pub(super) fn mailbox(
+        &self,
+        connection: Connection,
+        record: &AccountRecord,
+    ) -> Result<Mailbox> {
+        let granted = record.granted;
         match self.service() {
             #[cfg(feature = "gmail")]
             Service::Google => {
@@ -160,6 +302,13 @@ impl Configured {
                 let mut outlook = crate::outlook::Outlook::new(connection)?.with_access(granted);
                 if let Some(endpoint) = &self.api_endpoint {
                     outlook = outlook.with_api_endpoint(endpoint.clone())?;
+                }
+                // An application is nobody, so that it has to say whose mailbox it means.
+                #[cfg(feature = "app-only")]
+                if let Way::Application(_) = self.way
+                    && let Some(user) = record.settings.get(ApplicationFlow::MAILBOX)
+                {
+                    outlook = outlook.with_user(user);
                 }
                 Ok(Mailbox::new(outlook))
             }

@@ -1,8 +1,14 @@
 //! The ways of connecting an account other than sending a browser away and back.
 
 use super::{Account, Accounts};
+#[cfg(feature = "app-only")]
+use crate::credentials::AccountRecord;
 use crate::error::Result;
+#[cfg(feature = "app-only")]
+use crate::error::{Error, ErrorKind};
 use crate::model::AccountId;
+#[cfg(feature = "app-only")]
+use crate::oauth::ApplicationFlow;
 use crate::oauth::{DeviceSignIn, SignInOptions};
 
 /// A sign-in that waits for its user to type a code on another machine.
@@ -28,7 +34,7 @@ impl Accounts {
         configuration: &str,
         options: SignInOptions,
     ) -> Result<ConnectingDevice> {
-        let flow = &self.configuration(configuration)?.flow;
+        let flow = self.configuration(configuration)?.flow()?;
         Ok(ConnectingDevice {
             sign_in: flow.start_device_with(options).await?,
             account: account.clone(),
@@ -42,9 +48,54 @@ impl Accounts {
     /// As [`OAuthFlow::wait_for_device`](crate::oauth::OAuthFlow::wait_for_device) and
     /// [`complete`](Self::complete).
     pub async fn complete_device(&self, connecting: &ConnectingDevice) -> Result<Account> {
-        let flow = &self.configuration(&connecting.configuration)?.flow;
+        let flow = self.configuration(&connecting.configuration)?.flow()?;
         let grant = flow.wait_for_device(&connecting.sign_in).await?;
         self.keep(&connecting.account, &connecting.configuration, grant)
             .await
+    }
+
+    /// Connects a mailbox of an organisation whose administrator trusts the application with it: nobody signs in. `mailbox`
+    /// is the primary address of a Google Workspace user, or the id or address of a Microsoft one. The first token is
+    /// obtained at once, so that what is wrong shows here; whether the mailbox exists shows at Microsoft with its first use.
+    ///
+    /// # Errors
+    /// As [`ApplicationFlow::grant`]; [`ErrorKind::AlreadyConnected`](crate::ErrorKind::AlreadyConnected) when another
+    /// account of this configuration has the mailbox.
+    #[cfg(feature = "app-only")]
+    pub async fn connect_application(
+        &self,
+        account: &AccountId,
+        configuration: &str,
+        mailbox: &str,
+    ) -> Result<Account> {
+        let flow = self.configuration(configuration)?.application()?;
+        let is_mailbox = |record: &AccountRecord| {
+            let known = record.settings.get(ApplicationFlow::MAILBOX);
+            record.configuration == configuration
+                && known.is_some_and(|known| known.eq_ignore_ascii_case(mailbox))
+        };
+        let records = self.records().await?;
+        let taken = records
+            .iter()
+            .find(|record| &record.account != account && is_mailbox(record));
+        if let Some(taken) = taken.filter(|_| !self.0.share_mailboxes) {
+            return Err(Error::new(
+                ErrorKind::AlreadyConnected,
+                format!("this mailbox is already connected as {}", taken.account),
+            ));
+        }
+        let grant = flow.grant(mailbox).await?;
+        let record = self
+            .change(account, configuration, |record| {
+                record.addresses.clear();
+                grant.clone().apply_to(record);
+                // Whoever signed in to this account before is not the application.
+                record.identity = None;
+                record.credential = grant.credential.clone();
+                let settings = &mut record.settings;
+                settings.insert(ApplicationFlow::MAILBOX.to_owned(), mailbox.to_owned());
+            })
+            .await?;
+        Ok(Account::from(&record))
     }
 }

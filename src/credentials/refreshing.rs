@@ -21,6 +21,12 @@ pub trait Refresh: fmt::Debug + Send + Sync + 'static {
     /// itself: whoever calls this will look at the store once more and then ask the user. Anything else leaves the
     /// grant alone.
     async fn refresh(&self, account: &AccountRecord) -> Result<Refreshed>;
+
+    /// Whether that takes the account's refresh token. Whoever obtains tokens by a right of its own, as an application
+    /// does that an administrator trusts, needs none.
+    fn needs_refresh_token(&self) -> bool {
+        true
+    }
 }
 
 /// What a refresh gave. What the service did not mention is `None` and stays as it was.

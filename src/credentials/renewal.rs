@@ -280,12 +280,9 @@ impl Renewal {
         }
         progress.last = self.served(&loaded.record, progress);
         let now = self.clock.now();
-        let renewable = loaded
-            .record
-            .credential
-            .refresh_token
-            .as_ref()
-            .is_some_and(|token| !token.is_empty());
+        let refresh_token = loaded.record.credential.refresh_token.as_ref();
+        let renewable = !self.refresh.needs_refresh_token()
+            || refresh_token.is_some_and(|token| !token.is_empty());
         match progress.last.clone() {
             Some(served) if served.is_fresh(now) => Ok(Reading::Token(served)),
             Some(served) if !renewable && served.is_valid(now) => Ok(Reading::Token(served)),

@@ -163,6 +163,8 @@ pub(crate) struct Settings {
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
     pub(crate) misconfigured: Vec<Misconfiguration>,
+    pub(crate) delegated_scopes: Vec<String>,
+    pub(crate) application_roles: Vec<String>,
 }
 
 /// What both servers share.
@@ -258,6 +260,8 @@ impl Emulator {
                 text_expires_in: false,
                 public_client: false,
                 misconfigured: Vec::new(),
+                delegated_scopes: owned(tokens::mail_scopes(Vendor::Google)),
+                application_roles: owned(tokens::MAIL_ROLES),
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],
@@ -344,6 +348,18 @@ impl Emulator {
     #[must_use]
     pub fn authority_pem(&self) -> Option<&str> {
         self.authority_pem.as_deref()
+    }
+
+    /// The key file of Google's service account, as it would be downloaded.
+    #[must_use]
+    pub fn service_account_key(&self) -> String {
+        sign_in::service_account_key(&self.state)
+    }
+
+    /// The certificate that is registered with Microsoft's application, and its private key, both as PEM.
+    #[must_use]
+    pub fn client_certificate(&self) -> (&'static str, &'static str) {
+        (sign_in::CERTIFICATE, sign_in::PRIVATE_KEY)
     }
 
     /// A message arrives from outside in the account's inbox.
@@ -482,6 +498,10 @@ impl Emulator {
     }
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 impl EmulatorBuilder {
     /// The source of everything random. The same seed gives the same behaviour again. The default is 1.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -561,6 +581,19 @@ impl EmulatorBuilder {
     /// to the letter. Those of the machine itself need no registration.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.settings.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// The scopes for which Google's administrator has delegated the domain to the service account, in place of all that
+    /// mail needs; see [`Emulator::service_account_key`].
+    pub fn delegated_scopes(mut self, scopes: &[&str]) -> Self {
+        self.settings.delegated_scopes = owned(scopes);
+        self
+    }
+
+    /// The application permissions that Microsoft's administrator has granted, in place of all that mail needs.
+    pub fn application_roles(mut self, roles: &[&str]) -> Self {
+        self.settings.application_roles = owned(roles);
         self
     }
 

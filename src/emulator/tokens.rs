@@ -184,6 +184,18 @@ impl Tokens {
     }
 }
 
+/// Whose account a token is that an application has in its own name: nobody's.
+pub(crate) const APPLICATION: &str = "application";
+
+/// The application permissions that mail needs.
+/// <https://learn.microsoft.com/en-us/graph/permissions-reference>
+pub(crate) const MAIL_ROLES: &[&str] = &[
+    "User.Read.All",
+    "Mail.ReadWrite",
+    "Mail.Send",
+    "MailboxSettings.ReadWrite",
+];
+
 /// The scopes of a ready-made token: all that mail needs, and none whose presence takes anything away
 /// (a token with `gmail.metadata` may not search, whatever else it holds).
 pub(crate) fn mail_scopes(vendor: Vendor) -> &'static [&'static str] {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::error::classify;
 use super::flow::{Flow, OAuthFlow, configuration, require_redirect};
 use super::server::Endpoints;
@@ -140,27 +142,13 @@ impl OAuthFlowBuilder {
             (None, Some(tenant)) => Endpoints::microsoft(tenant)?,
             (None, None) => Endpoints::google()?,
         };
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => default_transport()?,
-        };
         let clock = self
             .clock
             .unwrap_or_else(|| Arc::new(SystemClock::new()) as Arc<dyn Clock>);
         let mut places = vec![endpoints.authorize.clone(), endpoints.token.clone()];
         places.extend(endpoints.revoke.clone());
         places.extend(endpoints.device.clone());
-        let api = ApiClient {
-            transport,
-            tokens: None,
-            clock: Arc::clone(&clock),
-            retry: self.retry,
-            // Sign-ins of many users at once; the services do not say how many they take.
-            limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
-            lane: Lane::Interactive,
-            origins: Origins::new(&places, &[])?,
-            classify,
-        };
+        let api = api_client(self.transport, Arc::clone(&clock), self.retry, &places)?;
         Ok(OAuthFlow(Arc::new(Flow {
             service: self.service,
             client_id: self.client_id,
@@ -175,6 +163,30 @@ impl OAuthFlowBuilder {
             clock,
         })))
     }
+}
+
+/// What asks the token endpoints among `places`.
+pub(super) fn api_client(
+    transport: Option<Arc<dyn Transport>>,
+    clock: Arc<dyn Clock>,
+    retry: RetryPolicy,
+    places: &[Url],
+) -> Result<ApiClient> {
+    let transport = match transport {
+        Some(transport) => transport,
+        None => default_transport()?,
+    };
+    Ok(ApiClient {
+        transport,
+        tokens: None,
+        clock,
+        retry,
+        // Sign-ins of many users at once; the services do not say how many they take.
+        limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
+        lane: Lane::Interactive,
+        origins: Origins::new(places, &[])?,
+        classify,
+    })
 }
 
 #[cfg(feature = "reqwest")]

@@ -77,6 +77,9 @@ pub(super) enum Place {
     Refresh,
     /// By the token endpoint or the one for devices, for a code that a user types elsewhere.
     Device,
+    /// By the token endpoint, for an application that acts in its own name.
+    #[cfg(feature = "app-only")]
+    Application,
 }
 
 /// The error answer of RFC 6749 §5.2 with the vendors' additions, each read if it is what it should be.
@@ -118,6 +121,8 @@ impl Place {
         match self {
             Self::CodeExchange => classify_code,
             Self::Device => classify_device,
+            #[cfg(feature = "app-only")]
+            Self::Application => |answer| classify_at(answer, Self::Application),
             Self::Callback | Self::Refresh => classify,
         }
     }
@@ -251,6 +256,9 @@ pub(super) fn explain(refusal: Refusal, place: Place) -> Error {
     // A refused code is a callback that cannot be used, not a grant that is gone.
     let kind = match (meaning.kind, place) {
         (SignInRequired, Place::CodeExchange | Place::Device) => InvalidCallback,
+        // Nobody can sign in as an application.
+        #[cfg(feature = "app-only")]
+        (SignInRequired, Place::Application) => ErrorKind::Configuration,
         (kind, _) => kind,
     };
     let code = number.map_or_else(|| refusal.error.clone(), |number| format!("AADSTS{number}"));

@@ -9,11 +9,18 @@
 //! 3. [`OAuthFlow::complete`] takes the pending authorization and the whole address that the browser came back with,
 //!    checks everything, and gives a [`Grant`].
 //!
+//! An application that an administrator trusts with the mailboxes of an organisation needs no user: see
+//! `ApplicationFlow` (feature `app-only`).
+//!
 //! [`OAuthFlow::check`] examines a configuration before users meet its mistakes, and [`Finding::of`] explains the errors
 //! that they meet; [`guides`](crate::guides) say how to register an application in the first place.
 //!
 //! A desktop or command-line host receives the browser with a `LoopbackReceiver` (feature `loopback`).
 
+#[cfg(feature = "app-only")]
+mod application;
+#[cfg(feature = "app-only")]
+mod assertion;
 mod builder;
 mod callback;
 mod check;
@@ -28,6 +35,10 @@ mod loopback;
 mod scope;
 mod server;
 
+#[cfg(feature = "app-only")]
+pub use application::{ApplicationFlow, ApplicationFlowBuilder};
+#[cfg(feature = "app-only")]
+pub use assertion::{ClientCertificate, ServiceAccountKey};
 pub use builder::OAuthFlowBuilder;
 pub use callback::PendingAuthorization;
 pub use check::{Diagnosis, Finding, Mistake, Probe, Seen};

@@ -1,5 +1,7 @@
 //! Between levels of access and the scopes that each service knows: the fewest that serve, and what granted ones allow.
 
+use url::Url;
+
 use crate::credentials::Service;
 use crate::model::Access;
 
@@ -62,6 +64,18 @@ fn microsoft_scopes(access: Access) -> Vec<&'static str> {
         scopes.push("MailboxSettings.ReadWrite");
     }
     scopes
+}
+
+/// The address of Graph, as what scopes are of, in the cloud with this sign-in server
+/// (<https://learn.microsoft.com/graph/deployments>).
+pub(super) fn graph(sign_in: &Url) -> &'static str {
+    match sign_in.host_str() {
+        Some("login.microsoftonline.us") => "https://graph.microsoft.us/",
+        Some("login.partner.microsoftonline.cn" | "login.chinacloudapi.cn") => {
+            "https://microsoftgraph.chinacloudapi.cn/"
+        }
+        _ => "https://graph.microsoft.com/",
+    }
 }
 
 /// What these scopes allow, however the service wrote them: order, case and prefix vary between its answers.

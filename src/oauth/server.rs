@@ -136,7 +136,7 @@ fn below(base: &Url, path: &str) -> Result<Url> {
 }
 
 /// A tenant becomes a part of a path, so it is nothing but a name.
-fn require_tenant(tenant: &str) -> Result<()> {
+pub(super) fn require_tenant(tenant: &str) -> Result<()> {
     let is_name = tenant
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::super::quota::GMAIL;
 use super::super::server::bearer;
-use super::super::tokens::Grant;
+use super::super::tokens::{APPLICATION, Grant};
 use super::super::world::World;
 use super::super::{State, quota};
 use super::error::Failure;
@@ -104,6 +104,13 @@ fn decode(segment: &str) -> Option<String> {
 pub(crate) fn grant(state: &State, headers: &HeaderMap) -> Result<Grant, Failure> {
     let token = bearer(headers).ok_or_else(Failure::login_required)?;
     let world = state.world();
+    // A service account has no mailbox of its own. <https://github.com/googleapis/google-cloud-php/issues/5988>
+    let known = world.tokens.bearer(token, state.clock.monotonic());
+    if known.is_some_and(|grant| {
+        grant.account == APPLICATION && grant.client_id != state.microsoft.client_id
+    }) {
+        return Err(Failure::failed_precondition("Precondition check failed."));
+    }
     world
         .tokens
         .bearer(token, state.clock.monotonic())

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::super::tokens::Grant;
+use super::super::tokens::{APPLICATION, Grant};
 use super::super::world::World;
 use super::super::{State, server};
 use super::error::GraphError;
@@ -100,7 +100,9 @@ pub(crate) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Grant, 
             GraphError::unauthorized("Lifetime validation failed, the token is expired.")
         })?;
     // A token of the other vendor is a token of no one here.
-    if world.outlook(&grant.account).is_none() {
+    let is_application =
+        grant.account == APPLICATION && grant.client_id == state.microsoft.client_id;
+    if !is_application && world.outlook(&grant.account).is_none() {
         let message = "CompactToken parsing failed with error code: 80049217";
         return Err(GraphError::unauthorized(message));
     }

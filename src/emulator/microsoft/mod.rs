@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use super::State;
 use super::quota::{self, UnderWay};
+use super::tokens::APPLICATION;
 use call::{Answer, Call, Reply, ReplyBody, authenticate};
 use error::GraphError;
 use prefer::Prefer;
@@ -127,6 +128,13 @@ fn inner(
     let mut segments = segments(path)?;
     let user = segments.first().map(|word| word.to_ascii_lowercase());
     let address = match user.as_deref() {
+        // <https://github.com/edmozley/freeitsm/issues/67>
+        Some("me") if grant.account == APPLICATION => {
+            return Err(GraphError::bad_request(
+                "BadRequest",
+                "/me request is only valid with delegated authentication flow.",
+            ));
+        }
         Some("me") => {
             segments.remove(0);
             grant.account.clone()

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::State;
-use super::super::tokens::Grant;
+use super::super::tokens::{APPLICATION, Grant};
 use super::call::{Answer, Call, Reply};
 use super::error::GraphError;
 use super::query;
@@ -47,6 +47,20 @@ pub(super) fn resolve(state: &State, grant: &Grant, id: &str) -> Result<String, 
         .map(|account| account.address.clone());
     match found {
         Some(address) if address == grant.account => Ok(address),
+        // An application's permissions hold for every mailbox of its tenant, and for no others.
+        Some(address)
+            if grant.account == APPLICATION
+                && world
+                    .account(&address)
+                    .is_some_and(|account| !account.is_personal()) =>
+        {
+            Ok(address)
+        }
+        Some(_) if grant.account == APPLICATION => Err(GraphError::new(
+            StatusCode::NOT_FOUND,
+            "ErrorInvalidUser",
+            format!("The requested user '{id}' is invalid."),
+        )),
         // Nobody here has shared a mailbox with anybody.
         Some(_) => Err(GraphError::forbidden()),
         None => Err(GraphError::new(
@@ -62,7 +76,7 @@ pub(super) fn me(call: &Call<'_>) -> Answer {
     if call.method != Method::GET {
         return Err(GraphError::method_not_allowed());
     }
-    call.need(&["User.Read"])?;
+    call.need(&["User.Read", "User.Read.All"])?;
     let known = [&DEFAULT[..], &SELECTABLE[..]].concat();
     let selected = query::select(call, &known, "microsoft.graph.user")?;
     let world = call.state.world();

@@ -1,6 +1,7 @@
 //! The sign-in of both vendors: routes to the consent pages and token endpoints, and what the two have in
 //! common. Each vendor's rules are in the folder of its name; who holds which token is in `tokens`.
 
+mod assertion;
 mod google;
 mod identity;
 mod microsoft;
@@ -25,6 +26,8 @@ use super::Vendor;
 use super::tokens::{AuthorizationCode, CodeChallenge, Grant, RefreshToken};
 use super::world::World;
 
+pub(crate) use assertion::{CERTIFICATE, PRIVATE_KEY};
+pub(crate) use google::service_account::key_file as service_account_key;
 pub(crate) use identity::SigningKey;
 pub(crate) use microsoft::{ORGANISATION, PERSONAL};
 pub(crate) use visitor::{Choice, visit, visit_device};

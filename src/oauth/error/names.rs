@@ -23,6 +23,14 @@ pub(super) const NAMES: &[Row] = &[
         "the code cannot be used: it was used already, has expired, or belongs to another sign-in; begin a new one")),
     ("invalid_grant", None, Some(Place::Device), Meaning::new(InvalidCallback,
         "the device's code was used already: begin a new sign-in")),
+    #[cfg(feature = "app-only")]
+    ("invalid_grant", None, Some(Place::Application), Meaning::new(Configuration,
+        "Google does not accept what the service account signed: the mailbox is no primary address of a user of the \
+         domain, the key was deleted, or this machine's clock is wrong")),
+    #[cfg(feature = "app-only")]
+    ("unauthorized_client", None, Some(Place::Application), Meaning::new(AdminConsentRequired,
+        "an administrator of the Google Workspace must allow the service account's client id these very scopes (Admin \
+         console, Security, API controls, Domain-wide delegation); it may take a day to have effect")),
     // <https://developers.google.com/identity/protocols/oauth2#gcp>
     ("invalid_grant", Some("invalid_rapt"), None, Meaning::new(SignInRequired,
         "the organisation asks users of Google Cloud to sign in again from time to time (Admin console, Security, Google \

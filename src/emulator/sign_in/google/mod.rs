@@ -1,6 +1,7 @@
 //! Google's sign-in: the consent page in `consent`, the token endpoint in `token`, and here what both need.
 
 pub(super) mod consent;
+pub(in super::super) mod service_account;
 pub(super) mod token;
 
 use std::collections::BTreeSet;

@@ -20,7 +20,7 @@ use super::super::super::{Misconfiguration, State, Vendor};
 use super::super::{
     Parameters, issue_access, issue_refresh, lifetime, scope, token_form, verifies,
 };
-use super::spelled;
+use super::{service_account, spelled};
 
 /// `POST /token`
 pub(in super::super) async fn exchange(
@@ -43,6 +43,9 @@ fn answer(state: &State, form: &Parameters) -> Result<Value, TokenError> {
             "invalid_request",
             &format!("OAuth 2 parameters can only have a single value: {name}"),
         ));
+    }
+    if form.value("grant_type") == Some(service_account::GRANT_TYPE) {
+        return service_account::answer(state, form);
     }
     let client_id = form.value("client_id").ok_or_else(|| {
         bad(
@@ -342,7 +345,7 @@ fn no_store() -> [(header::HeaderName, &'static str); 2] {
 
 /// An error of the token endpoint.
 /// <https://developers.google.com/identity/protocols/oauth2/web-server#exchange-errors>
-struct TokenError {
+pub(super) struct TokenError {
     status: StatusCode,
     error: &'static str,
     description: String,
@@ -351,7 +354,11 @@ struct TokenError {
 }
 
 impl TokenError {
-    fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        error: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             error,

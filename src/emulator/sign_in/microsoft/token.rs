@@ -19,7 +19,7 @@ use super::super::{
 };
 use super::error::AadError;
 use super::misconfigured::{refuse_application, refuse_code};
-use super::{Door, PERSONAL, device, read_scopes};
+use super::{Door, PERSONAL, application, device, read_scopes};
 
 /// `POST /{tenant}/oauth2/v2.0/token`
 pub(in super::super) async fn exchange(
@@ -53,35 +53,11 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
         return Err(AadError::client(client_id));
     }
     refuse_application(state, door, client_id, form.value("client_secret"))?;
-    match form.value("client_secret") {
-        None if state.settings.public_client => {}
-        // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
-        Some(_) if state.settings.public_client => {
-            let message = "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.";
-            return Err(AadError::new("invalid_client", 700_025, message));
-        }
-        Some(secret) if secret == state.microsoft.client_secret => {}
-        Some(_) => {
-            return Err(AadError::new(
-                "invalid_client",
-                7_000_215,
-                format!(
-                    "Invalid client secret provided. Ensure the secret being sent in the request is the client \
-                     secret value, not the client secret ID, for a secret added to app '{client_id}'."
-                ),
-            ));
-        }
-        None => {
-            return Err(AadError::new(
-                "invalid_client",
-                7_000_218,
-                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            ));
-        }
-    }
+    application::authenticate(state, door, client_id, form)?;
     match grant_type {
         "authorization_code" => redeem(state, door, form),
         "refresh_token" => refresh(state, door, form),
+        "client_credentials" => application::answer(state, door, form),
         device::GRANT_TYPE => device::redeem(state, door, form),
         other => Err(AadError::new(
             "unsupported_grant_type",
