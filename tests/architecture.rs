@@ -81,7 +81,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "error", "clock", "provider", "journal"],
     ),
     ("credentials", &["model", "error", "secret", "clock"]),
-    ("http", &["model", "error", "clock", "credentials"]),
+    (
+        "http",
+        &["model", "error", "clock", "credentials", "secret"],
+    ),
     (
         "oauth",
         &["model", "error", "secret", "clock", "credentials", "http"],

@@ -18,6 +18,7 @@ use super::origin::is_loopback;
 use super::transport::{Transport, TransportError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ByteStream, Content};
+use crate::secret::Secret;
 
 /// The substring `gzip` is what Google's servers look for before they compress
 /// (<https://developers.google.com/workspace/gmail/api/guides/performance>).
@@ -61,6 +62,8 @@ impl fmt::Debug for ReqwestTransport {
 #[derive(Clone, Debug)]
 pub struct ReqwestTransportBuilder {
     root_certificates: Vec<Vec<u8>>,
+    /// It may carry a password.
+    proxy: Option<Secret>,
     connect_timeout: Duration,
     read_timeout: Duration,
 }
@@ -69,6 +72,7 @@ impl Default for ReqwestTransportBuilder {
     fn default() -> Self {
         Self {
             root_certificates: Vec::new(),
+            proxy: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
         }
@@ -80,6 +84,14 @@ impl ReqwestTransportBuilder {
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(pem.into());
+        self
+    }
+
+    /// Sends every request through this proxy in place of the system's, but for those to this machine itself. Its address
+    /// may hold user name and password.
+    #[must_use]
+    pub fn proxy(mut self, address: impl Into<Secret>) -> Self {
+        self.proxy = Some(address.into());
         self
     }
 
@@ -116,8 +128,15 @@ impl ReqwestTransportBuilder {
                 configuration("the HTTP client could not be set up").with_source(error)
             })
         };
+        let mut proxied = client();
+        if let Some(address) = &self.proxy {
+            // The cause may quote the address.
+            let proxy = reqwest::Proxy::all(address.expose())
+                .map_err(|_| configuration("the proxy's address is none"))?;
+            proxied = proxied.proxy(proxy);
+        }
         Ok(ReqwestTransport {
-            client: build(client())?,
+            client: build(proxied)?,
             direct: build(client().no_proxy())?,
             read_timeout: self.read_timeout,
         })
