@@ -145,7 +145,7 @@ async fn connect(
     let options = SignInOptions::new()
         .redirect_uri("http://127.0.0.1:8123/signed-in")
         .access(access);
-    let connecting = accounts.connect(&id, configuration, options)?;
+    let connecting = accounts.connect(&id, configuration, options).await?;
     let callback = emulator.sign_in(&connecting.url, address).await?;
     let account = accounts.complete(connecting.pending, &callback).await?;
     println!(

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, RetryPolicy, Transport};
 use crate::mailbox::Mailbox;
 use crate::model::{Access, AccountId};
-use crate::oauth::{Grant, PendingAuthorization, Revoked, SignInOptions};
+use crate::oauth::{Grant, OAuthFlow, PendingAuthorization, Revoked, SignInOptions};
 
 /// Every connected mailbox of a host. Clones are cheap and share everything: tokens that are being renewed, connections,
 /// limits.
@@ -46,7 +46,7 @@ use crate::oauth::{Grant, PendingAuthorization, Revoked, SignInOptions};
 ///
 /// // Send the user to `connecting.url`, and keep `connecting.pending` in their session.
 /// let account = AccountId::new("user 7");
-/// let connecting = accounts.connect(&account, "company gmail", SignInOptions::new())?;
+/// let connecting = accounts.connect(&account, "company gmail", SignInOptions::new()).await?;
 ///
 /// // When the browser comes back:
 /// # let callback: url::Url = "https://app.example/callback?code=…&state=…".parse().expect("a URL");
@@ -318,20 +318,21 @@ impl Accounts {
     }
 
     /// Begins a sign-in for a new account, or again for one that exists. `options` say where the browser comes back to,
-    /// unless the configuration does, and what to ask the user for.
+    /// unless the configuration does, and what to ask the user for; an account that exists is asked for what it has
+    /// granted as well, so that it loses nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when there is no such configuration, or no redirect address.
-    pub fn connect(
+    /// [`ErrorKind::Configuration`] when there is no such configuration, or no redirect address;
+    /// [`ErrorKind::CredentialStore`].
+    pub async fn connect(
         &self,
         account: &AccountId,
         configuration: &str,
         options: SignInOptions,
     ) -> Result<Connecting> {
-        let authorization = self
-            .configuration(configuration)?
-            .flow()?
-            .authorize_with(options)?;
+        let flow = self.configuration(configuration)?.flow()?;
+        let options = self.keeping(account, flow, options).await?;
+        let authorization = flow.authorize_with(options)?;
         Ok(Connecting {
             url: authorization.url,
             pending: PendingConnection {
@@ -339,6 +340,20 @@ impl Accounts {
                 configuration: configuration.to_owned(),
                 authorization: authorization.pending,
             },
+        })
+    }
+
+    async fn keeping(
+        &self,
+        account: &AccountId,
+        flow: &OAuthFlow,
+        options: SignInOptions,
+    ) -> Result<SignInOptions> {
+        Ok(match self.load(account).await? {
+            Some(loaded) if loaded.record.service == *flow.service() => {
+                flow.keeping(&loaded.record, options)
+            }
+            _ => options,
         })
     }
 
@@ -379,8 +394,9 @@ impl Accounts {
         Ok(connected)
     }
 
-    /// Makes an account of tokens that the host already holds. Without a refresh token the account works until the access
-    /// token ends.
+    /// Makes an account of tokens that the host already holds, from another library say: a refresh token alone will do, if
+    /// it was issued to the configuration's client. Who the user is is learned with the first refresh, where the grant
+    /// tells. Without a refresh token the account works until the access token ends.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when there is no such configuration, [`ErrorKind::CredentialStore`].

@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 pub use self::action::Action;
 
 /// A result whose error is [`Error`].
@@ -42,6 +44,7 @@ struct Inner {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     delivery: Delivery,
+    admin_consent_url: Option<Url>,
     // Shared, so that an error can be told to everyone who waited for the same thing.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -123,6 +126,7 @@ impl Error {
             request_id: None,
             retry_after: None,
             delivery: Delivery::NotSent,
+            admin_consent_url: None,
             source: None,
         }))
     }
@@ -176,6 +180,13 @@ impl Error {
         self
     }
 
+    /// Adds where an administrator gives the consent that is missing.
+    #[must_use]
+    pub fn with_admin_consent_url(mut self, url: Url) -> Self {
+        self.0.admin_consent_url = Some(url);
+        self
+    }
+
     /// Names the operation that failed, such as `gmail.messages.get`; `Display` begins with it.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
@@ -209,6 +220,13 @@ impl Error {
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
+    }
+
+    /// Where an administrator of the user's organisation gives the consent that is missing; with
+    /// [`ErrorKind::AdminConsentRequired`], where the service has such a page. Show or send it to one.
+    #[must_use]
+    pub fn admin_consent_url(&self) -> Option<&Url> {
+        self.0.admin_consent_url.as_ref()
     }
 
     /// The vendor's own code, such as `invalid_grant`, `ErrorItemNotFound` or `AADSTS50173`.
@@ -269,6 +287,10 @@ impl fmt::Debug for Error {
             .field("request_id", &self.0.request_id)
             .field("retry_after", &self.0.retry_after)
             .field("delivery", &self.0.delivery)
+            .field(
+                "admin_consent_url",
+                &self.0.admin_consent_url.as_ref().map(Url::as_str),
+            )
             .field("source", &self.0.source)
             .finish()
     }

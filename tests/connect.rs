@@ -50,9 +50,10 @@ fn options() -> SignInOptions {
     SignInOptions::new().redirect_uri("http://127.0.0.1:8123/signed-in")
 }
 
-fn begin(accounts: &Accounts, configuration: &str, id: &str) -> Connecting {
+async fn begin(accounts: &Accounts, configuration: &str, id: &str) -> Connecting {
     accounts
         .connect(&AccountId::new(id), configuration, options())
+        .await
         .unwrap()
 }
 
@@ -63,7 +64,7 @@ async fn connect(
     address: &str,
     id: &str,
 ) -> Account {
-    let connecting = begin(accounts, configuration, id);
+    let connecting = begin(accounts, configuration, id).await;
     let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
     accounts
         .complete(connecting.pending, &callback)
@@ -116,7 +117,7 @@ async fn what_a_host_keeps_between_the_two_steps_survives_a_web_session() {
     for (configuration, address) in CONFIGURATIONS {
         let emulator = emulator().start().await.unwrap();
         let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
-        let connecting = begin(&accounts, configuration, "user 7");
+        let connecting = begin(&accounts, configuration, "user 7").await;
         let session = serde_json::to_string(&connecting.pending).unwrap();
         let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
         let pending: PendingConnection = serde_json::from_str(&session).unwrap();
@@ -138,7 +139,7 @@ async fn a_callback_that_is_not_this_sign_ins_is_refused() {
             let accounts = accounts.clone();
             let emulator = &emulator;
             async move {
-                let connecting = begin(&accounts, configuration, "user 7");
+                let connecting = begin(&accounts, configuration, "user 7").await;
                 let mut callback = emulator.sign_in(&connecting.url, address).await.unwrap();
                 spoil(&mut callback);
                 accounts
@@ -163,7 +164,7 @@ async fn a_callback_that_is_not_this_sign_ins_is_refused() {
                 "{configuration}, case {index}"
             );
         }
-        let connecting = begin(&accounts, configuration, "user 7");
+        let connecting = begin(&accounts, configuration, "user 7").await;
         let callback = emulator.decline(&connecting.url).await.unwrap();
         let error = accounts
             .complete(connecting.pending, &callback)
@@ -227,7 +228,7 @@ async fn a_mailbox_belongs_to_one_account_and_an_account_to_one_mailbox() {
         let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
         connect(&accounts, &emulator, configuration, address, "first").await;
 
-        let connecting = begin(&accounts, configuration, "second");
+        let connecting = begin(&accounts, configuration, "second").await;
         let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
         let error = accounts
             .complete(connecting.pending, &callback)
@@ -235,7 +236,7 @@ async fn a_mailbox_belongs_to_one_account_and_an_account_to_one_mailbox() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyConnected);
 
-        let connecting = begin(&accounts, configuration, "first");
+        let connecting = begin(&accounts, configuration, "first").await;
         let other = address.replace("reader", "team");
         let callback = emulator.sign_in(&connecting.url, &other).await.unwrap();
         let error = accounts

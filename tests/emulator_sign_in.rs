@@ -338,7 +338,7 @@ async fn expiry_can_come_as_text() {
 async fn a_sign_in_path_that_is_not_there_is_not_found() {
     let sign_in = microsoft("common").await;
     let base = &sign_in.emulator.microsoft().base_url;
-    let path = base.join("common/oauth2/v2.0/devicecode").unwrap();
+    let path = base.join("common/oauth2/v2.0/introspect").unwrap();
     assert_eq!(
         sign_in
             .http

@@ -142,7 +142,7 @@ async fn sign_in(
         Service::Microsoft => receiver.localhost_redirect_uri(),
     };
     let options = options.redirect_uri(redirect_uri);
-    let connecting = accounts.connect(id, configuration, options)?;
+    let connecting = accounts.connect(id, configuration, options).await?;
     eprintln!(
         "Open this address in a browser and sign in:\n\n{}\n\nWaiting for the browser to come back. If the page shows an \
          error instead, press Ctrl-C: no account is changed.",
@@ -167,7 +167,7 @@ async fn paste(
         Service::Google => "http://127.0.0.1:48317",
         Service::Microsoft => "http://localhost:48317",
     });
-    let connecting = accounts.connect(id, configuration, options)?;
+    let connecting = accounts.connect(id, configuration, options).await?;
     eprintln!(
         "Open this address in a browser on any machine and sign in:\n\n{}\n\n\
          The browser then says that it cannot reach the page. Paste the address that it shows, and press Enter:",

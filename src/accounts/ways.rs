@@ -36,7 +36,9 @@ impl Accounts {
     ) -> Result<ConnectingDevice> {
         let flow = self.configuration(configuration)?.flow()?;
         Ok(ConnectingDevice {
-            sign_in: flow.start_device_with(options).await?,
+            sign_in: flow
+                .start_device_with(self.keeping(account, flow, options).await?)
+                .await?,
             account: account.clone(),
             configuration: configuration.to_owned(),
         })

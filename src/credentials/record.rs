@@ -194,6 +194,17 @@ pub struct Credential {
     unknown: UnknownFields,
 }
 
+impl Credential {
+    /// A refresh token that was obtained elsewhere. The first access token is obtained when it is needed.
+    #[must_use]
+    pub fn from_refresh_token(token: impl Into<Secret>) -> Self {
+        Self {
+            refresh_token: Some(token.into()),
+            ..Self::default()
+        }
+    }
+}
+
 /// Whose account it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::record::{AccountRecord, AccountState};
+use super::record::{AccountRecord, AccountState, Identity};
 use crate::error::Result;
 use crate::model::Access;
 use crate::secret::Secret;
@@ -45,6 +45,8 @@ pub struct Refreshed {
     pub token_type: Option<String>,
     /// What is granted now, in the service's own words and in levels.
     pub granted: Option<(Vec<String>, Access)>,
+    /// Who the user is, with addresses and name, where the service says so: asked for only while nobody knows.
+    pub user: Option<(Identity, Vec<String>, Option<String>)>,
 }
 
 impl Refreshed {
@@ -58,6 +60,7 @@ impl Refreshed {
             refresh_token_expires_at: None,
             token_type: None,
             granted: None,
+            user: None,
         }
     }
 
@@ -78,6 +81,15 @@ impl Refreshed {
         if let Some((scopes, granted)) = self.granted {
             record.scopes = scopes;
             record.granted = granted;
+        }
+        if record.identity.is_none()
+            && let Some((identity, addresses, name)) = self.user
+        {
+            record.identity = Some(identity);
+            if record.addresses.is_empty() {
+                record.addresses = addresses;
+            }
+            record.display_name = record.display_name.take().or(name);
         }
         record.state = AccountState::Active;
     }

@@ -163,6 +163,7 @@ pub(crate) struct Settings {
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
     pub(crate) misconfigured: Vec<Misconfiguration>,
+    pub(crate) admin_consent: bool,
     pub(crate) delegated_scopes: Vec<String>,
     pub(crate) application_roles: Vec<String>,
 }
@@ -260,6 +261,7 @@ impl Emulator {
                 text_expires_in: false,
                 public_client: false,
                 misconfigured: Vec::new(),
+                admin_consent: false,
                 delegated_scopes: owned(tokens::mail_scopes(Vendor::Google)),
                 application_roles: owned(tokens::MAIL_ROLES),
             },
@@ -594,6 +596,14 @@ impl EmulatorBuilder {
     /// The application permissions that Microsoft's administrator has granted, in place of all that mail needs.
     pub fn application_roles(mut self, roles: &[&str]) -> Self {
         self.settings.application_roles = owned(roles);
+        self
+    }
+
+    /// Whether the organisation's users need an administrator's consent before they can let an application read mail, as
+    /// Microsoft's own policy wants it. The default is that they do not.
+    /// <https://learn.microsoft.com/entra/identity/enterprise-apps/manage-app-consent-policies>
+    pub fn admin_consent_needed(mut self, needed: bool) -> Self {
+        self.settings.admin_consent = needed;
         self
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Tokens {
     consents: BTreeMap<(String, String), BTreeSet<String>>,
     /// Refresh tokens that were good once: their end is told in other words than nonsense.
     revoked: BTreeSet<String>,
+    /// Clients to which an administrator has consented.
+    pub(crate) admin_consents: BTreeSet<String>,
     /// Accounts that have to sign in again before anything is refreshed.
     challenged: BTreeSet<String>,
 }

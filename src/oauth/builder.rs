@@ -25,6 +25,8 @@ pub struct OAuthFlowBuilder {
     access: Access,
     login_hint: Option<String>,
     prompt: Option<String>,
+    domain_hint: Option<String>,
+    next_client_secret: Option<Secret>,
     endpoints: Option<Endpoints>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
@@ -42,6 +44,8 @@ impl OAuthFlowBuilder {
             access: Access::default(),
             login_hint: None,
             prompt: None,
+            domain_hint: None,
+            next_client_secret: None,
             endpoints: None,
             transport: None,
             clock: None,
@@ -92,6 +96,22 @@ impl OAuthFlowBuilder {
     #[must_use]
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
         self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Suggests to the service of which organisation users are; see
+    /// [`SignInOptions::domain_hint`](super::SignInOptions::domain_hint).
+    #[must_use]
+    pub fn domain_hint(mut self, domain: impl Into<String>) -> Self {
+        self.domain_hint = Some(domain.into());
+        self
+    }
+
+    /// A second secret, tried where the service does not accept the first: while one is being replaced, hosts need not
+    /// change theirs in the same moment.
+    #[must_use]
+    pub fn next_client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.next_client_secret = Some(secret.into());
         self
     }
 
@@ -158,6 +178,8 @@ impl OAuthFlowBuilder {
             access: self.access,
             login_hint: self.login_hint,
             prompt: self.prompt,
+            domain_hint: self.domain_hint,
+            next_client_secret: self.next_client_secret,
             endpoints,
             api,
             clock,

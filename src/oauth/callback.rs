@@ -102,7 +102,7 @@ impl PendingAuthorization {
                 "the sign-in took longer than ten minutes; begin a new one",
             ));
         }
-        if !self.is_redirect(callback) {
+        if !came_back_to(&self.redirect_uri, callback) {
             return Err(invalid(
                 "wrong_address",
                 "the callback came to another address than the one that was registered for it",
@@ -138,22 +138,22 @@ impl PendingAuthorization {
             _ => Err(invalid("missing_code", "the callback carries no code")),
         }
     }
+}
 
-    /// Scheme, host, port and path are those of the redirect address. A loopback address may come back under any of this
-    /// machine's names and ports (RFC 8252 §7.3): both are chosen anew for each sign-in.
-    fn is_redirect(&self, callback: &Url) -> bool {
-        let Ok(redirect) = Url::parse(&self.redirect_uri) else {
-            return false;
-        };
-        let same_place = if is_loopback(&redirect) {
-            is_loopback(callback) && callback.scheme() == redirect.scheme()
-        } else {
-            callback.scheme() == redirect.scheme()
-                && callback.host() == redirect.host()
-                && callback.port_or_known_default() == redirect.port_or_known_default()
-        };
-        same_place && callback.path() == redirect.path()
-    }
+/// Scheme, host, port and path are those of the redirect address. A loopback address may come back under any of this
+/// machine's names and ports (RFC 8252 §7.3): both are chosen anew for each sign-in.
+pub(super) fn came_back_to(redirect_uri: &str, callback: &Url) -> bool {
+    let Ok(redirect) = Url::parse(redirect_uri) else {
+        return false;
+    };
+    let same_place = if is_loopback(&redirect) {
+        is_loopback(callback) && callback.scheme() == redirect.scheme()
+    } else {
+        callback.scheme() == redirect.scheme()
+            && callback.host() == redirect.host()
+            && callback.port_or_known_default() == redirect.port_or_known_default()
+    };
+    same_place && callback.path() == redirect.path()
 }
 
 /// What a callback says.

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::callback::invalid;
 use super::endpoint::{self, lenient, seconds};
-use super::error::{Place, Refusal};
+use super::error::{Place, refused_with};
 use super::flow::{Flow, OAuthFlow, SignInOptions};
 use super::grant::Grant;
 use super::scope::scopes_for;
@@ -152,13 +152,7 @@ impl OAuthFlow {
                 "the sign-in was begun with another configuration",
             ));
         }
-        let secret = flow.client_secret.as_ref().map(Secret::expose);
-        let mut form = vec![
-            ("grant_type", GRANT_TYPE),
-            ("client_id", flow.client_id.as_str()),
-            ("device_code", sign_in.device_code.expose()),
-        ];
-        form.extend(secret.map(|secret| ("client_secret", secret)));
+        let mut secret = flow.client_secret.as_ref();
         let shortest = Duration::from_secs(1);
         let mut interval = sign_in.interval.clamp(shortest, LONGEST_INTERVAL);
         loop {
@@ -171,6 +165,12 @@ impl OAuthFlow {
                 .with_code("expired_token")
                 .with_operation(OPERATION));
             }
+            let mut form = vec![
+                ("grant_type", GRANT_TYPE),
+                ("client_id", flow.client_id.as_str()),
+                ("device_code", sign_in.device_code.expose()),
+            ];
+            form.extend(secret.map(|secret| ("client_secret", secret.expose())));
             let token = &flow.endpoints.token;
             let asked = endpoint::ask(&flow.api, OPERATION, Place::Device, token, &form).await;
             let error = match asked {
@@ -181,6 +181,13 @@ impl OAuthFlow {
                 Some("authorization_pending") => {}
                 Some("slow_down") => interval = (interval + INTERVAL).min(LONGEST_INTERVAL),
                 // RFC 8628 §3.5: whoever is not answered asks less often.
+                Some("invalid_client") if secret.is_some() && flow.next_client_secret.is_some() => {
+                    let first = flow.client_secret.as_ref().map(Secret::expose);
+                    if secret.map(Secret::expose) != first {
+                        return Err(error);
+                    }
+                    secret = flow.next_client_secret.as_ref();
+                }
                 _ if error.is_transient() => interval = (interval * 2).min(LONGEST_INTERVAL),
                 _ => return Err(error),
             }
@@ -198,11 +205,4 @@ impl Flow {
             )),
         }
     }
-}
-
-/// The code with which the server refused, if that is what happened.
-fn refused_with(error: &Error) -> Option<&str> {
-    let source = std::error::Error::source(error)?;
-    let refusal = source.downcast_ref::<Refusal>()?;
-    Some(refusal.error.as_str())
 }

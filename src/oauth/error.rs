@@ -215,6 +215,13 @@ fn aadsts(description: &str) -> Option<u32> {
     rest.get(..digits)?.parse().ok()
 }
 
+/// The code with which the server refused, if that is what happened.
+pub(super) fn refused_with(error: &Error) -> Option<&str> {
+    let source = std::error::Error::source(error)?;
+    let refusal = source.downcast_ref::<Refusal>()?;
+    Some(refusal.error.as_str())
+}
+
 /// What a row of a table says.
 #[derive(Clone, Copy, Debug)]
 struct Meaning {

@@ -12,12 +12,13 @@ use url::Url;
 use super::builder::OAuthFlowBuilder;
 use super::callback::{PendingAuthorization, invalid};
 use super::endpoint::{self, OAuthClient, Tokens};
+use super::error::refused_with;
 use super::grant::Grant;
 use super::identity::{self, Expected};
-use super::scope::{access_of, missing, scopes_for};
+use super::scope::{access_of, beyond_levels, missing, scopes_for};
 use super::server::Endpoints;
 use crate::clock::Clock;
-use crate::credentials::{AccountRecord, Refresh, Refreshed, Service};
+use crate::credentials::{AccountRecord, Identity, Refresh, Refreshed, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::ApiClient;
 use crate::model::Access;
@@ -54,6 +55,8 @@ pub(super) struct Flow {
     pub(super) access: Access,
     pub(super) login_hint: Option<String>,
     pub(super) prompt: Option<String>,
+    pub(super) domain_hint: Option<String>,
+    pub(super) next_client_secret: Option<Secret>,
     pub(super) endpoints: Endpoints,
     pub(super) api: ApiClient,
     pub(super) clock: Arc<dyn Clock>,
@@ -107,6 +110,11 @@ pub struct SignInOptions {
     pub prompt: Option<String>,
     /// Where the browser comes back to, in place of the flow's own address: a loopback receiver's, for instance.
     pub redirect_uri: Option<String>,
+    /// The organisation that the user is of, by its domain: Google's `hd`, Microsoft's `domain_hint`. It makes signing in
+    /// shorter and keeps nobody out.
+    pub domain_hint: Option<String>,
+    /// What to ask for beside the scopes that the access takes, in the service's own words.
+    pub scopes: Vec<String>,
 }
 
 impl SignInOptions {
@@ -141,6 +149,20 @@ impl SignInOptions {
     #[must_use]
     pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Suggests of which organisation the user is.
+    #[must_use]
+    pub fn domain_hint(mut self, domain: impl Into<String>) -> Self {
+        self.domain_hint = Some(domain.into());
+        self
+    }
+
+    /// Asks for this scope too.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
         self
     }
 }
@@ -189,12 +211,20 @@ impl OAuthFlow {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         // As many bits as the verifier has.
         let nonce = CsrfToken::new_random_len(32);
-        let client = flow.client(&flow.endpoints.token);
-        let scopes = scopes_for(&flow.service, access);
+        let client = flow.client(&flow.endpoints.token, flow.client_secret.as_ref());
+        let mut scopes: Vec<String> = scopes_for(&flow.service, access)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        for scope in options.scopes {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
         let mut request = client
             .authorize_url(|| CsrfToken::new_random_len(32))
             .set_redirect_uri(std::borrow::Cow::Borrowed(&redirect_uri))
-            .add_scopes(scopes.into_iter().map(|scope| Scope::new(scope.to_owned())))
+            .add_scopes(scopes.into_iter().map(Scope::new))
             .set_pkce_challenge(challenge)
             .add_extra_param("nonce", nonce.secret().clone());
         if flow.service == Service::Google {
@@ -209,6 +239,15 @@ impl OAuthFlow {
         }
         if let Some(hint) = login_hint {
             request = request.add_extra_param("login_hint", hint);
+        }
+        if let Some(domain) = options.domain_hint.or_else(|| flow.domain_hint.clone()) {
+            // <https://developers.google.com/identity/openid-connect/openid-connect#hd-param>,
+            // <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#request-an-authorization-code>
+            let name = match flow.service {
+                Service::Google => "hd",
+                _ => "domain_hint",
+            };
+            request = request.add_extra_param(name, domain);
         }
         let (url, state) = request.url();
         let pending = PendingAuthorization::new(
@@ -244,16 +283,20 @@ impl OAuthFlow {
                 "the sign-in was begun with another configuration",
             ));
         }
-        let code = pending.code(callback, &flow.endpoints, flow.clock.now())?;
-        let client = flow.client(&flow.endpoints.token);
-        let tokens = endpoint::exchange_code(
-            &flow.api,
-            &client,
-            &code,
-            &pending.verifier,
-            &pending.redirect_uri,
-        )
-        .await?;
+        let code = pending
+            .code(callback, &flow.endpoints, flow.clock.now())
+            .map_err(|error| flow.name_the_page(error, pending.access, &pending.redirect_uri))?;
+        let mut client = flow.client(&flow.endpoints.token, flow.client_secret.as_ref());
+        let (verifier, redirect_uri) = (&pending.verifier, &pending.redirect_uri);
+        let mut tokens =
+            endpoint::exchange_code(&flow.api, &client, &code, verifier, redirect_uri).await;
+        if let Some(next) = flow.next_secret(&tokens) {
+            client = flow.client(&flow.endpoints.token, Some(next));
+            tokens =
+                endpoint::exchange_code(&flow.api, &client, &code, verifier, redirect_uri).await;
+        }
+        let tokens = tokens
+            .map_err(|error| flow.name_the_page(error, pending.access, &pending.redirect_uri))?;
         flow.grant(
             &tokens,
             pending.access,
@@ -284,6 +327,21 @@ impl OAuthFlow {
         }
     }
 
+    /// What to ask the user of an account for, so that nothing is lost that was granted before: the union of both. Google's
+    /// own parameter for that does not serve desktop applications
+    /// (<https://developers.google.com/identity/protocols/oauth2/native-app>).
+    #[must_use]
+    pub fn keeping(&self, account: &AccountRecord, mut options: SignInOptions) -> SignInOptions {
+        let access = options.access.unwrap_or(self.0.access);
+        options.access = Some(access | account.granted);
+        let beyond = beyond_levels(&self.0.service, &account.scopes);
+        options.scopes.extend(beyond);
+        if options.login_hint.is_none() {
+            options.login_hint = account.addresses.first().cloned();
+        }
+        options
+    }
+
     /// Whose sign-in it is.
     #[must_use]
     pub fn service(&self) -> &Service {
@@ -304,13 +362,16 @@ impl OAuthFlow {
 }
 
 impl Flow {
-    fn client(&self, token: &Url) -> OAuthClient {
-        endpoint::client(
-            &self.client_id,
-            self.client_secret.as_ref(),
-            &self.endpoints.authorize,
-            token,
-        )
+    fn client(&self, token: &Url, secret: Option<&Secret>) -> OAuthClient {
+        endpoint::client(&self.client_id, secret, &self.endpoints.authorize, token)
+    }
+
+    /// The second secret, if the first was not accepted. Neither a code nor a refresh token is spent by that.
+    fn next_secret<T>(&self, outcome: &Result<T>) -> Option<&Secret> {
+        let refused = outcome.as_ref().err().and_then(refused_with);
+        self.next_client_secret
+            .as_ref()
+            .filter(|_| refused == Some("invalid_client"))
     }
 
     /// What to make the service ask. Google repeats the refresh token only to those who consent again
@@ -368,6 +429,20 @@ impl Flow {
         })
     }
 
+    /// Who the user is, if the answer to a refresh says so. Without, renewing goes on: it is the grant that counts.
+    fn learn(&self, tokens: &Tokens) -> Option<(Identity, Vec<String>, Option<String>)> {
+        let expected = Expected {
+            service: &self.service,
+            endpoints: &self.endpoints,
+            client_id: &self.client_id,
+            tenant: self.tenant.as_deref(),
+            nonce: None,
+            now: tokens.answered_at,
+        };
+        let user = identity::read(tokens.id_token()?, &expected).ok()?;
+        Some((user.identity, user.addresses, user.display_name))
+    }
+
     /// The scopes to name when renewing: Microsoft's personal accounts give no new refresh token unless `offline_access` is
     /// among them (<https://github.com/AzureAD/microsoft-authentication-library-for-js/issues/2195>), and refuse those
     /// that were not granted. Google renews what was granted unless told otherwise.
@@ -377,8 +452,14 @@ impl Flow {
         }
         let mut scopes = account.scopes.clone();
         if scopes.is_empty() {
-            let asked = scopes_for(&self.service, self.access);
-            scopes.extend(asked.into_iter().map(str::to_owned));
+            let access = match account.granted {
+                Access::NONE => self.access,
+                granted => granted,
+            };
+            // A grant that another library obtained may well lack what mail does not need.
+            let asked = scopes_for(&self.service, access);
+            let needed = asked.into_iter().filter(|scope| *scope != "User.Read");
+            scopes.extend(needed.map(str::to_owned));
         }
         if !scopes.iter().any(|scope| scope == "offline_access") {
             scopes.push("offline_access".to_owned());
@@ -404,9 +485,14 @@ impl Refresh for OAuthFlow {
             }
             _ => flow.endpoints.token.clone(),
         };
-        let client = flow.client(&token_endpoint);
         let scopes = flow.refresh_scopes(account);
-        let tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes).await?;
+        let mut client = flow.client(&token_endpoint, flow.client_secret.as_ref());
+        let mut tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes.clone()).await;
+        if let Some(next) = flow.next_secret(&tokens) {
+            client = flow.client(&token_endpoint, Some(next));
+            tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes).await;
+        }
+        let tokens = tokens?;
         let credential = tokens.credential();
         let mut refreshed = Refreshed::new(
             credential.access_token.unwrap_or_else(|| Secret::new("")),
@@ -415,6 +501,9 @@ impl Refresh for OAuthFlow {
         refreshed.refresh_token = credential.refresh_token;
         refreshed.refresh_token_expires_at = credential.refresh_token_expires_at;
         refreshed.token_type = credential.token_type;
+        if account.identity.is_none() {
+            refreshed.user = flow.learn(&tokens);
+        }
         refreshed.granted = tokens.scopes().map(|scopes| {
             let access = access_of(&flow.service, &scopes);
             (scopes, access)

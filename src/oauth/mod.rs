@@ -17,6 +17,7 @@
 //!
 //! A desktop or command-line host receives the browser with a `LoopbackReceiver` (feature `loopback`).
 
+mod admin_consent;
 #[cfg(feature = "app-only")]
 mod application;
 #[cfg(feature = "app-only")]
@@ -35,6 +36,7 @@ mod loopback;
 mod scope;
 mod server;
 
+pub use admin_consent::{AdminConsent, AdminConsentGiven, PendingAdminConsent};
 #[cfg(feature = "app-only")]
 pub use application::{ApplicationFlow, ApplicationFlowBuilder};
 #[cfg(feature = "app-only")]

@@ -126,3 +126,15 @@ pub(super) fn missing(asked: Access, granted: Access) -> Access {
     .filter(|level| asked.contains(*level) && !granted.contains(*level))
     .fold(Access::NONE, |missing, level| missing | level)
 }
+
+/// Scopes of a grant that no level stands for: what a host asked for beside them, and must ask for again to keep.
+pub(super) fn beyond_levels(service: &Service, scopes: &[String]) -> Vec<String> {
+    let known = scopes_for(service, Access::NONE);
+    let beyond = scopes.iter().filter(|scope| {
+        let name = scope.rsplit('/').next().unwrap_or(scope);
+        let name = name.strip_prefix("userinfo.").unwrap_or(name);
+        access_of(service, std::slice::from_ref(scope)).is_empty()
+            && !known.iter().any(|known| known.eq_ignore_ascii_case(name))
+    });
+    beyond.cloned().collect()
+}

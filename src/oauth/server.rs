@@ -95,6 +95,25 @@ impl Endpoints {
         Ok(url)
     }
 
+    /// Microsoft: where an administrator consents for a whole organisation
+    /// (<https://learn.microsoft.com/entra/identity-platform/v2-admin-consent>). `common` is no organisation, and personal
+    /// accounts have no administrator.
+    pub(super) fn admin_consent(&self) -> Option<Url> {
+        let segments: Vec<&str> = self.authorize.path_segments()?.collect();
+        let [before @ .., tenant, "oauth2", "v2.0", "authorize"] = segments.as_slice() else {
+            return None;
+        };
+        let tenant = match *tenant {
+            "consumers" => return None,
+            "common" => "organizations",
+            tenant => tenant,
+        };
+        let path = [before, &[tenant, "v2.0", "adminconsent"]].concat();
+        let mut url = self.authorize.clone();
+        url.set_path(&path.join("/"));
+        Some(url)
+    }
+
     /// Whether the server calls itself this. `tenant` is the one that was named beside it; without, any is right.
     pub(super) fn is_issuer(&self, issuer: &str, tenant: Option<&str>) -> bool {
         self.issuers.iter().any(|known| {

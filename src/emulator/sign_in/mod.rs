@@ -69,6 +69,10 @@ pub(crate) fn microsoft(state: &Arc<State>) -> Router {
             "/{tenant}/oauth2/deviceauth",
             get(microsoft::device::show).post(microsoft::device::decide),
         )
+        .route(
+            "/{tenant}/v2.0/adminconsent",
+            get(microsoft::admin_consent::show).post(microsoft::admin_consent::decide),
+        )
         .route("/{tenant}/oauth2/v2.0/logout", get(microsoft::logout))
         .route(
             "/{tenant}/v2.0/.well-known/openid-configuration",

@@ -105,6 +105,8 @@ pub(super) const NAMES: &[Row] = &[
 
     // RFC 8628 section 3.5, and Microsoft's words for the same. Whoever polls knows how long to wait: what is pending must not
     // be repeated with the patience of every other request.
+    ("permission_denied", None, Some(Place::Callback), Meaning::new(Declined,
+        "the administrator did not consent")),
     ("authorization_pending", None, Some(Place::Device), Meaning::new(SignInRequired,
         "the user has not typed the code yet")),
     ("slow_down", None, Some(Place::Device), Meaning::new(SignInRequired,

@@ -20,7 +20,7 @@ use super::super::{
 };
 use super::error::{AadError, error_page};
 use super::misconfigured::{refuse_application, refuse_user};
-use super::{Door, ORGANISATION_DOMAIN, PERSONAL, read_scopes};
+use super::{Door, ORGANISATION_DOMAIN, PERSONAL, admin_consent, read_scopes};
 
 /// How long a code can be redeemed.
 /// <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow#successful-response>
@@ -329,6 +329,9 @@ fn issue(state: &State, request: &MicrosoftAsked, account: &str) -> Result<Strin
         .account(account)
         .is_some_and(|account| account.tenant == PERSONAL);
     refuse_user(state, personal)?;
+    if admin_consent::is_missing(state, &world, account, &asked.scopes) {
+        return Err(Refusal::Sent(admin_consent::needed()));
+    }
     let grant = allow(
         &mut world,
         request.door,

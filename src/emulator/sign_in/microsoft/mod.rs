@@ -1,6 +1,7 @@
 //! Microsoft's sign-in: the consent page in `consent`, the token endpoint in `token`, its errors in `error`,
 //! and here what they share: who may enter by which door, and what scopes mean.
 
+pub(super) mod admin_consent;
 pub(super) mod application;
 pub(super) mod consent;
 pub(super) mod device;
