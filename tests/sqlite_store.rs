@@ -34,7 +34,10 @@ mod in_a_file {
 
 mod in_a_pool_of_one_connection {
     async fn store() -> postroom::credentials::SqliteStore {
-        let pool = super::pool_in_memory();
+        let path = tempfile::tempdir().unwrap().keep().join("host.sqlite");
+        let options = super::SqliteConnectOptions::new().filename(path);
+        let pool = super::SqlitePoolOptions::new().max_connections(1);
+        let pool = pool.connect_lazy_with(options.create_if_missing(true));
         let store = postroom::credentials::SqliteStore::new(pool);
         let store = store.with_table("main.Order").unwrap();
         store.migrate().await.unwrap();

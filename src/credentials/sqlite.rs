@@ -57,7 +57,8 @@ impl SqliteStore {
     ///
     /// A connection with `synchronous = NORMAL` and a write-ahead log may lose the last saves when the power fails
     /// (<https://sqlite.org/pragma.html#pragma_synchronous>), and with them a refresh token that was just rotated:
-    /// `FULL` is right for credentials.
+    /// `FULL` is right for credentials. A database in memory is gone with its connection, and a pool may close that when a
+    /// caller is dropped while it waits.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self {

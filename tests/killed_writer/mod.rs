@@ -46,14 +46,21 @@ pub(crate) async fn finished_saves_survive(
         process.kill().unwrap();
         process.wait().unwrap();
 
-        let stored = store.load(key).await.unwrap().unwrap();
-        let (number, text) = stored.record.expose().split_once(':').unwrap();
-        let number = number.parse::<u64>().unwrap();
-        assert!(number >= saved, "a finished save is there");
-        assert_eq!(text.len(), 50_000, "and whole");
-        // Nor does a lock outlive the process.
-        let save = Save::IfRevision(stored.revision);
-        let saved = store.save(key, &Secret::new("0:"), save).await.unwrap();
-        assert_ne!(saved, Saved::Superseded);
+        // Nor does a lock outlive the process. A server may yet finish the one statement that it was in, but no more.
+        let mut superseded = 0;
+        loop {
+            let stored = store.load(key).await.unwrap().unwrap();
+            let (number, text) = stored.record.expose().split_once(':').unwrap();
+            let number = number.parse::<u64>().unwrap();
+            assert!(number >= saved, "a finished save is there");
+            assert_eq!(text.len(), 50_000, "and whole");
+            let save = Save::IfRevision(stored.revision);
+            let outcome = store.save(key, &Secret::new("0:"), save).await.unwrap();
+            if outcome != Saved::Superseded {
+                break;
+            }
+            superseded += 1;
+            assert!(superseded <= 1, "somebody still writes");
+        }
     }
 }
