@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, RetryPolicy, Transport};
 use crate::mailbox::Mailbox;
 use crate::model::{Access, AccountId};
-use crate::oauth::{Grant, OAuthFlow, PendingAuthorization, Revoked, SignInOptions};
+use crate::oauth::{Grant, PendingAuthorization, Revoked, SignInOptions};
 
 /// Every connected mailbox of a host. Clones are cheap and share everything: tokens that are being renewed, connections,
 /// limits.
@@ -340,20 +340,6 @@ impl Accounts {
                 configuration: configuration.to_owned(),
                 authorization: authorization.pending,
             },
-        })
-    }
-
-    async fn keeping(
-        &self,
-        account: &AccountId,
-        flow: &OAuthFlow,
-        options: SignInOptions,
-    ) -> Result<SignInOptions> {
-        Ok(match self.load(account).await? {
-            Some(loaded) if loaded.record.service == *flow.service() => {
-                flow.keeping(&loaded.record, options)
-            }
-            _ => options,
         })
     }
 

@@ -28,7 +28,7 @@
 //!     .build()?;
 //!
 //! let account = AccountId::new("user 7");
-//! let connecting = accounts.connect(&account, "google", SignInOptions::new())?;
+//! let connecting = accounts.connect(&account, "google", SignInOptions::new()).await?;
 //! // … the user's browser visits connecting.url and comes back to the callback …
 //! accounts.complete(connecting.pending, &callback).await?;
 //!

@@ -334,17 +334,17 @@ async fn an_account_opens_with_what_it_was_granted_last_wherever_that_was() {
             accounts(&emulator, store),
         );
         let id = AccountId::new("user 7");
-        connect(&here, &emulator, configuration, address, "user 7").await;
-        let full = here.open(&id).await.unwrap();
-        assert!(full.capabilities().send, "{configuration}");
-
-        let less = options().access(Access::READ);
-        let connecting = elsewhere.connect(&id, configuration, less).unwrap();
-        let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
-        let account = elsewhere.complete(connecting.pending, &callback).await;
-        let send = account.unwrap().granted.contains(Access::SEND);
-        let opened = here.open(&id).await.unwrap();
-        assert_eq!(opened.capabilities().send, send, "{configuration}");
+        for (by, access, send) in [
+            (&here, Access::READ, false),
+            (&elsewhere, Access::SEND, true),
+        ] {
+            let options = options().access(access);
+            let connecting = by.connect(&id, configuration, options).await.unwrap();
+            let callback = emulator.sign_in(&connecting.url, address).await.unwrap();
+            by.complete(connecting.pending, &callback).await.unwrap();
+            let opened = here.open(&id).await.unwrap();
+            assert_eq!(opened.capabilities().send, send, "{configuration}");
+        }
     }
 }
 

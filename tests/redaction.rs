@@ -206,12 +206,14 @@ async fn life(emulator: &Emulator, configuration: &str, address: &str, watch: &W
     let options = || SignInOptions::new().redirect_uri("http://127.0.0.1:8123/signed-in");
     let declined = accounts
         .connect(&account, configuration, options())
+        .await
         .unwrap();
     let callback = emulator.decline(&declined.url).await.unwrap();
     let refused = accounts.complete(declined.pending, &callback).await;
     watch.error(&refused.unwrap_err());
     let connecting = accounts
         .connect(&account, configuration, options())
+        .await
         .unwrap();
     watch.debug(&connecting);
     let session = serde_json::to_value(&connecting.pending).unwrap();

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::model::AccountId;
 #[cfg(feature = "app-only")]
 use crate::oauth::ApplicationFlow;
-use crate::oauth::{DeviceSignIn, SignInOptions};
+use crate::oauth::{DeviceSignIn, OAuthFlow, SignInOptions};
 
 /// A sign-in that waits for its user to type a code on another machine.
 #[derive(Debug)]
@@ -22,6 +22,21 @@ pub struct ConnectingDevice {
 }
 
 impl Accounts {
+    /// What to ask the user of an account for that may exist already.
+    pub(super) async fn keeping(
+        &self,
+        account: &AccountId,
+        flow: &OAuthFlow,
+        options: SignInOptions,
+    ) -> Result<SignInOptions> {
+        Ok(match self.load(account).await? {
+            Some(loaded) if loaded.record.service == *flow.service() => {
+                flow.keeping(&loaded.record, options)
+            }
+            _ => options,
+        })
+    }
+
     /// Begins a sign-in on a machine without a browser, for a new account or again for one that exists. Show the user
     /// the code, then [`complete_device`](Self::complete_device).
     ///

@@ -1,0 +1,202 @@
+//! What an emulator is started with: its settings, and the start itself.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::world::World;
+use super::{
+    Consent, Emulator, EmulatorBuilder, Rotation, Service, State, Vendor, fault, google, import,
+    microsoft, quota, record, seed, server, sign_in,
+};
+use crate::clock::Clock;
+
+pub(super) fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+impl EmulatorBuilder {
+    /// The source of everything random. The same seed gives the same behaviour again. The default is 1.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// The port of Google's server; 0, the default, is any free one.
+    pub fn google_port(mut self, port: u16) -> Self {
+        self.ports[0] = port;
+        self
+    }
+
+    /// The port of Microsoft's server; 0, the default, is any free one.
+    pub fn microsoft_port(mut self, port: u16) -> Self {
+        self.ports[1] = port;
+        self
+    }
+
+    /// How long each answer takes, on the emulator's clock. The default is no time.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.settings.latency = latency;
+        self
+    }
+
+    /// The clock by which tokens end, quotas refill and mail is dated. The default is the machine's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether the servers speak TLS, with HTTP/2 where the client wants it. The certificates come from
+    /// an authority made for this emulator alone, see [`Emulator::authority_pem`].
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Who answers the question of consent.
+    pub fn consent(mut self, consent: Consent) -> Self {
+        self.settings.consent = consent;
+        self
+    }
+
+    /// A directory that gets a file with every request to the mail APIs and its answer, one JSON object
+    /// a line, without tokens and secrets.
+    pub fn record(mut self, directory: impl Into<Option<PathBuf>>) -> Self {
+        self.record = directory.into();
+        self
+    }
+
+    /// A folder of `.eml` files or an mbox whose messages are put into every mailbox.
+    pub fn mail(mut self, path: PathBuf) -> Self {
+        self.mail = Some(path);
+        self
+    }
+
+    /// Mailboxes without the mail that comes with the emulator.
+    pub fn empty(mut self) -> Self {
+        self.corpus = false;
+        self
+    }
+
+    /// How long access tokens hold. The default is 3599 seconds.
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether token answers give `expires_in` as text instead of a number, as some deployments do.
+    pub fn text_expires_in(mut self, text: bool) -> Self {
+        self.settings.text_expires_in = text;
+        self
+    }
+
+    /// Registers a redirect URI with the applications of both vendors, as a web host does. It is compared
+    /// to the letter. Those of the machine itself need no registration.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.settings.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// The scopes for which Google's administrator has delegated the domain to the service account, in place of all that
+    /// mail needs; see [`Emulator::service_account_key`].
+    pub fn delegated_scopes(mut self, scopes: &[&str]) -> Self {
+        self.settings.delegated_scopes = owned(scopes);
+        self
+    }
+
+    /// The application permissions that Microsoft's administrator has granted, in place of all that mail needs.
+    pub fn application_roles(mut self, roles: &[&str]) -> Self {
+        self.settings.application_roles = owned(roles);
+        self
+    }
+
+    /// Whether the organisation's users need an administrator's consent before they can let an application read mail, as
+    /// Microsoft's own policy wants it. The default is that they do not.
+    /// <https://learn.microsoft.com/entra/identity/enterprise-apps/manage-app-consent-policies>
+    pub fn admin_consent_needed(mut self, needed: bool) -> Self {
+        self.settings.admin_consent = needed;
+        self
+    }
+
+    /// Whether Microsoft's application is registered as a public client: it has no secret then, and must not show one.
+    /// The default is that it is confidential.
+    pub fn microsoft_public_client(mut self, public: bool) -> Self {
+        self.settings.public_client = public;
+        self
+    }
+
+    /// What becomes of Microsoft's used refresh tokens.
+    pub fn rotate_refresh_tokens(mut self, rotation: Rotation) -> Self {
+        self.settings.rotation = rotation;
+        self
+    }
+
+    /// Whether the vendors' limits hold. The default is that they do.
+    pub fn quota(mut self, quota: bool) -> Self {
+        self.settings.quota = quota;
+        self
+    }
+
+    /// How many requests to an Outlook mailbox still see a sent message in its outbox before it turns up
+    /// among the sent items, as sending is done in the background. The default is 1; `u32::MAX` is never,
+    /// until [`Emulator::release_sent_copies`].
+    pub fn sent_copies_after(mut self, requests: u32) -> Self {
+        self.settings.sent_copies_after = requests;
+        self
+    }
+
+    /// Opens the ports and serves.
+    ///
+    /// # Errors
+    /// If a port cannot be opened, mail cannot be read, or a recording cannot be written.
+    pub async fn start(self) -> std::io::Result<Emulator> {
+        let [google_socket, microsoft_socket] = self.ports.map(server::Socket::open);
+        let (google_socket, microsoft_socket) = (google_socket?, microsoft_socket?);
+        let identity = if self.tls {
+            Some(server::Identity::generate()?)
+        } else {
+            None
+        };
+        let mut world = World::new(Arc::clone(&self.clock), self.settings.seed);
+        if self.corpus {
+            seed::corpus(&mut world);
+        }
+        if let Some(path) = &self.mail {
+            import::load(&mut world, path)?;
+        }
+        let google = Service {
+            base_url: google_socket.base_url(self.tls)?,
+            client_id: "postroom-emulator.apps.googleusercontent.com".to_owned(),
+            client_secret: format!("GOCSPX-{}", world.opaque(28)),
+        };
+        let microsoft = Service {
+            base_url: microsoft_socket.base_url(self.tls)?,
+            client_id: "2d4f6a8c-1b3d-4e5f-9a7b-8c6d4e2f0a1b".to_owned(),
+            client_secret: format!("8Q~{}", world.opaque(37)),
+        };
+        let state = Arc::new(State {
+            clock: self.clock,
+            settings: self.settings,
+            faults: fault::Faults::default(),
+            record: record::Record::new(self.record.as_deref())?,
+            quotas: quota::Quotas::default(),
+            uploads: google::Uploads::default(),
+            signing_key: sign_in::SigningKey::generate()?,
+            google,
+            microsoft,
+            world: Mutex::new(world),
+        });
+        let google_router = google::router(&state).merge(sign_in::google(&state));
+        let microsoft_router = microsoft::router(&state).merge(sign_in::microsoft(&state));
+        let tls = identity.as_ref().map(server::Identity::acceptor);
+        let listeners = [
+            google_socket.serve(Vendor::Google, &state, google_router, tls.clone())?,
+            microsoft_socket.serve(Vendor::Microsoft, &state, microsoft_router, tls)?,
+        ];
+        Ok(Emulator {
+            state,
+            authority_pem: identity.map(server::Identity::authority_pem),
+            _listeners: listeners,
+        })
+    }
+}
