@@ -11,8 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
 use crate::model::Access;
+#[cfg(all(feature = "gmail", feature = "app-only"))]
+use crate::oauth::ServiceAccountKey;
 #[cfg(feature = "app-only")]
-use crate::oauth::{ApplicationFlow, ApplicationFlowBuilder, ClientCertificate, ServiceAccountKey};
+use crate::oauth::{ApplicationFlow, ApplicationFlowBuilder, ClientCertificate};
 use crate::oauth::{Diagnosis, Endpoints, OAuthFlow, OAuthFlowBuilder};
 use crate::secret::Secret;
 
@@ -29,6 +31,10 @@ pub struct ProviderConfiguration {
 
 /// Who signs in, before the settings are complete.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(all(feature = "gmail", feature = "outlook")),
+    allow(dead_code, reason = "there may be no service to configure")
+)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there are a few of them in a whole program"
