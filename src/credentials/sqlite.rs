@@ -52,6 +52,17 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
 }
 
+/// How often and after how long a file is tried again that somebody else is opening: for half a minute.
+const OPENING_ATTEMPTS: u32 = 600;
+const OPENING_PAUSE: Duration = Duration::from_millis(50);
+
+/// `SQLITE_BUSY`, plain or extended (<https://www.sqlite.org/rescode.html#busy>).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
+}
+
 impl SqliteStore {
     /// The store in the table `postroom_records` of a database that the host has opened.
     ///
@@ -95,6 +106,16 @@ impl SqliteStore {
             .pragma("secure_delete", "ON");
         let pool = SqlitePoolOptions::new().max_connections(4);
         let store = Self::new(pool.connect_lazy_with(options));
+        // Turning the log on does not wait for others that open the file at the same moment, as everything else does.
+        for _ in 0..OPENING_ATTEMPTS {
+            match store.try_migrate().await {
+                Err(error) if is_busy(&error) => tokio::time::sleep(OPENING_PAUSE).await,
+                outcome => {
+                    outcome.map_err(|error| store.failure("make the table", error))?;
+                    return Ok(store);
+                }
+            }
+        }
         store.migrate().await?;
         Ok(store)
     }
