@@ -5,7 +5,9 @@
 //!
 //! 1. An administrator registers the application with Google or Microsoft and enters client id and secret:
 //!    [`ProviderConfiguration`].
-//! 2. [`Accounts::connect`] gives the address that a user's browser visits to sign in.
+//! 2. [`Accounts::connect`] gives the address that a user's browser visits to sign in, and what to keep in that user's
+//!    session meanwhile. It asks for [`Access::default`] unless told otherwise, and names a redirect address that must be
+//!    the registered one, character by character.
 //! 3. [`Accounts::complete`] takes the address that the browser came back to, checks it, and keeps the account in a
 //!    [`CredentialStore`](credentials::CredentialStore).
 //! 4. [`Accounts::open`] gives a [`Mailbox`], which renews its tokens by itself.
@@ -73,6 +75,9 @@
 //! | `outlook` | yes | the type `Outlook` and Microsoft's sign-in |
 //! | `reqwest` | yes | the HTTP client: reqwest over rustls; without it, bring a [`Transport`](http::Transport) |
 //! | `loopback` | | a receiver for the redirect that ends a sign-in, for desktop and command-line programs |
+//! | `sqlite`, `postgres`, `keyring` | | credentials in SQLite, in PostgreSQL, in the operating system's keyring |
+//! | `encryption` | | credentials encrypted in any store |
+//! | `app-only` | | access without users: Google service accounts, Microsoft applications |
 //! | `emulator` | | Google and Microsoft on 127.0.0.1 |
 //! | `testing` | | conformance suites for your own providers and stores, and a clock that tests control |
 //!
