@@ -186,6 +186,9 @@ impl PostgresStore {
 
 const UNDEFINED_TABLE: &str = "42P01";
 
+/// How often reading is repeated where the server gives up a serializable transaction for another one.
+const READING_REPEATS: u32 = 10;
+
 /// Whether the server gave a statement up for another transaction's sake, and it can be tried again: a serialization
 /// failure or a deadlock (<https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html>).
 fn may_be_repeated(error: &sqlx::Error) -> bool {
@@ -247,13 +250,19 @@ impl fmt::Debug for PostgresStore {
 impl CredentialStore for PostgresStore {
     async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
         let (namespace, kind, account) = key_columns(key);
-        let row: Option<(Vec<u8>, String)> = sqlx::query_as(&self.table.load)
-            .bind(escaped(&namespace))
-            .bind(kind)
-            .bind(escaped(account))
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| self.failure("load a record", error))?;
+        let mut repeats = 0..READING_REPEATS;
+        let row: Option<(Vec<u8>, String)> = loop {
+            let row = sqlx::query_as(&self.table.load)
+                .bind(escaped(&namespace))
+                .bind(kind.clone())
+                .bind(escaped(account))
+                .fetch_optional(&self.pool)
+                .await;
+            match row {
+                Err(error) if may_be_repeated(&error) && repeats.next().is_some() => {}
+                row => break row.map_err(|error| self.failure("load a record", error))?,
+            }
+        };
         row.map(|(record, revision)| {
             // The cause would show the record.
             let record = String::from_utf8(record)
@@ -296,12 +305,20 @@ impl CredentialStore for PostgresStore {
     }
 
     async fn list(&self, namespace: Option<&str>) -> Result<Vec<AccountId>, StoreError> {
-        let accounts: Vec<String> = sqlx::query_scalar(&self.table.list)
-            .bind(escaped(&namespace_column(namespace)))
-            .bind(RecordKind::Account.name().into_owned())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| self.failure("list the accounts", error))?;
+        let mut repeats = 0..READING_REPEATS;
+        let accounts: Vec<String> = loop {
+            let accounts = sqlx::query_scalar(&self.table.list)
+                .bind(escaped(&namespace_column(namespace)))
+                .bind(RecordKind::Account.name().into_owned())
+                .fetch_all(&self.pool)
+                .await;
+            match accounts {
+                Err(error) if may_be_repeated(&error) && repeats.next().is_some() => {}
+                accounts => {
+                    break accounts.map_err(|error| self.failure("list the accounts", error))?;
+                }
+            }
+        };
         let accounts = accounts.iter();
         Ok(accounts
             .map(|account| AccountId::new(unescaped(account)))
