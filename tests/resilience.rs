@@ -417,7 +417,7 @@ async fn no_token_goes_to_another_host() {
         "https://attacker.example/v1.0/me/messages",
         "http://graph.microsoft.com/v1.0/me/messages",
         "https://graph.microsoft.com:8443/v1.0/me/messages",
-        "https://graph.microsoft.com/v1.0/me/drive/root/children",
+        "https://graph.microsoft.com/v1.0/me/drive/recent",
         "not an address",
     ] {
         let page = PageRequest::first().with_token(PageToken::new(foreign));
