@@ -166,6 +166,7 @@ impl ApiClient {
                 Ok(opened) => finish(opened).await,
                 Err(error) => Err(error),
             };
+            self.note_health(outcome.as_ref().err());
             let error = match outcome {
                 Ok(value) => {
                     tracing::debug!(operation = request.operation, attempt, "request answered");
@@ -197,6 +198,25 @@ impl ApiClient {
         }
     }
 
+    /// Notes what an outcome says of the service itself. An answer that cannot be read says nothing.
+    fn note_health(&self, error: Option<&Error>) {
+        let Some(policy) = self.retry.circuit else {
+            return;
+        };
+        match error.map(|error| (error.kind(), error.status())) {
+            None => self.limiter.works(),
+            Some((ErrorKind::Network, _) | (ErrorKind::Unavailable, Some(_))) => {
+                if self.limiter.fails(policy, self.clock.as_ref()) {
+                    tracing::warn!(
+                        "a service that fails again and again is left alone for a while"
+                    );
+                }
+            }
+            Some((_, Some(_))) => self.limiter.works(),
+            Some((_, None)) => {}
+        }
+    }
+
     async fn attempt(
         &self,
         request: &ApiRequest,
@@ -209,6 +229,7 @@ impl ApiClient {
                 request.cost,
                 self.clock.as_ref(),
                 self.retry.patience,
+                self.retry.circuit,
             )
             .await?;
         let mut outgoing = http::Request::new(request.content.clone());
@@ -262,10 +283,14 @@ impl ApiClient {
     /// Waits as long as the service and the policy want before what failed is sent again, whole or in part; `false` if
     /// it must not be. `attempt` counts from 1.
     pub(crate) async fn wait_to_repeat(&self, error: &Error, replay: Replay, attempt: u32) -> bool {
-        if error.kind() == ErrorKind::RateLimited
-            && let Some(delay) = error.retry_after()
-        {
-            self.limiter.pause(delay, self.clock.as_ref());
+        if error.kind() == ErrorKind::RateLimited {
+            if let Some(delay) = error.retry_after() {
+                self.limiter.pause(delay, self.clock.as_ref());
+            }
+            // The limiter's own refusals have no status: they say nothing new.
+            if error.status().is_some() {
+                self.limiter.slow_down(self.clock.as_ref());
+            }
         }
         let Some(wait) = self.retry.wait(error, replay, attempt) else {
             return false;

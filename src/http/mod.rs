@@ -21,7 +21,7 @@ mod transport;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
 pub use connection::Connection;
-pub use limit::{Limits, Spent};
+pub use limit::{CircuitPolicy, Limits, Spent};
 pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};

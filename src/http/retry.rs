@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limit::CircuitPolicy;
 use super::request::Replay;
 use crate::error::{Delivery, Error, ErrorKind};
 
@@ -21,6 +22,9 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// The longest wait that a service may ask for.
     pub patience: Duration,
+    /// When a service that keeps failing is left alone: calls then fail at once, with
+    /// [`retry_after`](Error::retry_after) set. Without it every call finds out for itself.
+    pub circuit: Option<CircuitPolicy>,
 }
 
 impl Default for RetryPolicy {
@@ -30,6 +34,7 @@ impl Default for RetryPolicy {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(32),
             patience: Duration::from_secs(90),
+            circuit: Some(CircuitPolicy::default()),
         }
     }
 }

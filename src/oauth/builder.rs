@@ -202,7 +202,11 @@ pub(super) fn api_client(
         transport,
         tokens: None,
         clock,
-        retry,
+        retry: RetryPolicy {
+            // One account's trouble must not keep another from its tokens.
+            circuit: None,
+            ..retry
+        },
         // Sign-ins of many users at once; the services do not say how many they take.
         limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
         lane: Lane::Interactive,

@@ -1,0 +1,124 @@
+//! Two ways to count what was asked over time: a bucket that fills steadily, and what the last while held. Both know
+//! time only as a monotonic duration that is handed in.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A bucket that fills steadily up to its size. What was taken too much is owed.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    size: f64,
+    per_second: f64,
+    level: f64,
+    at: Duration,
+}
+
+impl Bucket {
+    /// A full one.
+    pub(super) fn new(size: u32, per_second: f64, now: Duration) -> Self {
+        Self {
+            size: f64::from(size),
+            per_second,
+            level: f64::from(size),
+            at: now,
+        }
+    }
+
+    /// How long until `amount` can be taken; more than the bucket holds is there when it is full.
+    pub(super) fn wait(&mut self, amount: u32, pace: f64, now: Duration) -> Duration {
+        self.fill(pace, now);
+        let missing = f64::from(amount).min(self.size) - self.level;
+        // Less than a thousandth of a unit is rounding.
+        if missing <= 0.001 {
+            return Duration::ZERO;
+        }
+        Duration::try_from_secs_f64(missing / (self.per_second * pace)).unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn take(&mut self, amount: u32) {
+        self.level -= f64::from(amount);
+    }
+
+    /// The service says that nothing is left.
+    pub(super) fn empty(&mut self, pace: f64, now: Duration) {
+        self.fill(pace, now);
+        self.level = self.level.min(0.0);
+    }
+
+    fn fill(&mut self, pace: f64, now: Duration) {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        self.level = (self.level + passed * self.per_second * pace).min(self.size);
+        self.at = now;
+    }
+}
+
+/// In how many pieces a window is remembered. A piece is forgotten as a whole, once all of it is old enough.
+const PIECES: u32 = 60;
+
+/// How much was taken within a window of time that moves along.
+#[derive(Debug)]
+pub(super) struct Recent {
+    most: u32,
+    window: Duration,
+    /// When each piece began, and what was taken in it; the oldest first.
+    pieces: VecDeque<(Duration, u32)>,
+    taken: u32,
+}
+
+impl Recent {
+    pub(super) fn new(most: u32, window: Duration) -> Self {
+        Self {
+            most: most.max(1),
+            window,
+            pieces: VecDeque::new(),
+            taken: 0,
+        }
+    }
+
+    /// How long until `amount` more is within the limit, with `spare` of it left over.
+    pub(super) fn wait(&mut self, amount: u32, spare: u32, now: Duration) -> Duration {
+        self.forget(now);
+        let most = self.most.saturating_sub(spare).max(1);
+        let allowed = most.saturating_sub(amount.min(most));
+        let mut left = self.taken;
+        if left <= allowed {
+            return Duration::ZERO;
+        }
+        for (since, taken) in &self.pieces {
+            left = left.saturating_sub(*taken);
+            if left <= allowed {
+                return self.until_forgotten(*since).saturating_sub(now);
+            }
+        }
+        self.window
+    }
+
+    pub(super) fn take(&mut self, amount: u32, now: Duration) {
+        self.taken = self.taken.saturating_add(amount);
+        let piece = self.piece();
+        match self.pieces.back_mut() {
+            Some((since, taken)) if now.saturating_sub(*since) < piece => {
+                *taken = taken.saturating_add(amount);
+            }
+            _ => self.pieces.push_back((now, amount)),
+        }
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while let Some((since, taken)) = self.pieces.front().copied()
+            && self.until_forgotten(since) <= now
+        {
+            self.taken = self.taken.saturating_sub(taken);
+            self.pieces.pop_front();
+        }
+    }
+
+    /// The last of a piece may have been taken at its very end.
+    fn until_forgotten(&self, since: Duration) -> Duration {
+        since + self.window + self.piece()
+    }
+
+    fn piece(&self) -> Duration {
+        self.window / PIECES
+    }
+}

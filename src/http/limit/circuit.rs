@@ -1,0 +1,85 @@
+//! Leaves a service alone that fails again and again: after some failures in a row nothing is asked for a while, then one
+//! request tries, and its outcome decides.
+
+use std::time::Duration;
+
+/// When a service that keeps failing is left alone, and for how long.
+///
+/// Failures are answers that it is unavailable, and connections that break. Any other answer, a refusal too, shows that
+/// the service works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitPolicy {
+    /// After so many failures in a row, at least one.
+    pub failures: u32,
+    /// The first pause. Each that follows without a success between is twice as long.
+    pub pause: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+impl Default for CircuitPolicy {
+    /// After ten failures in a row, for thirty seconds at first and five minutes at most.
+    fn default() -> Self {
+        Self {
+            failures: 10,
+            pause: Duration::from_secs(30),
+            longest: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How a mailbox's service has been lately.
+#[derive(Debug, Default)]
+pub(super) struct Circuit {
+    failures: u32,
+    openings: u32,
+    open_until: Option<Duration>,
+    trying: bool,
+}
+
+impl Circuit {
+    /// How long the service is still left alone; zero if a request may go. After a pause that is one request, until its
+    /// outcome is known.
+    pub(super) fn wait(&self, policy: CircuitPolicy, now: Duration) -> Duration {
+        match self.open_until {
+            Some(until) if until > now => until - now,
+            Some(_) if self.trying => policy.pause,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// A request goes.
+    pub(super) fn begin(&mut self) -> bool {
+        self.trying = self.open_until.is_some();
+        self.trying
+    }
+
+    /// The one request that tried ended without an outcome: somebody dropped it.
+    pub(super) fn abandon(&mut self) {
+        self.trying = false;
+    }
+
+    pub(super) fn works(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the service is left alone from now on.
+    pub(super) fn fails(&mut self, policy: CircuitPolicy, now: Duration) -> bool {
+        self.trying = false;
+        self.failures = self.failures.saturating_add(1);
+        // What was under way when the pause began says nothing new.
+        if self.failures < policy.failures.max(1)
+            || self.open_until.is_some_and(|until| until > now)
+        {
+            return false;
+        }
+        let pause = policy
+            .pause
+            .saturating_mul(2_u32.saturating_pow(self.openings))
+            .min(policy.longest);
+        self.openings = self.openings.saturating_add(1);
+        self.open_until = Some(now.saturating_add(pause));
+        true
+    }
+}

@@ -1,0 +1,477 @@
+//! Who may send next: the most urgent lane first, as soon as there is a place, the units are paid for, and the service
+//! does not want to be left alone. One [`Limiter`] is shared by all handles to a mailbox.
+//!
+//! There is no task and no timer beside those who wait: the first in line sleeps until it can go and wakes the next.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::sync::Notify;
+
+use super::super::request::{Cost, Lane};
+use super::bucket::{Bucket, Recent};
+use super::circuit::{Circuit, CircuitPolicy};
+use super::{Limits, Spent};
+use crate::clock::Clock;
+use crate::error::{Delivery, Error, ErrorKind, Result};
+
+/// What refills first, and only what somebody waits for may take: a send and a read at Gmail, without delay even while a
+/// copy is filled at full speed.
+const HELD_FOR_INTERACTIVE: u32 = 120;
+/// What can be saved up: the largest batch (25 reads of 20 units), on top of that. At Gmail's rate more would not pass as
+/// smooth: an account that went 1,080 units over was refused.
+const MOST_UNITS: u32 = 500 + HELD_FOR_INTERACTIVE;
+/// Requests of a window that are left to those whom somebody waits for.
+const REQUESTS_FOR_INTERACTIVE: u32 = 100;
+/// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// After a refusal for too much, less is asked, and step by step more again.
+const SLOWER: f64 = 0.8;
+const SLOWEST: f64 = 0.2;
+const FASTER: f64 = 0.05;
+const FASTER_EACH: Duration = Duration::from_secs(15);
+
+/// The state of one mailbox's limits.
+pub(crate) struct Limiter {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+struct State {
+    free: u32,
+    /// Places that are taken by streams, which may stay open for as long as a host likes.
+    streaming: u32,
+    /// Who waits, by lane, in the order of coming.
+    waiting: [VecDeque<Arc<Waiter>>; Lane::ALL.len()],
+    /// When one of each lane last went.
+    served: [Duration; Lane::ALL.len()],
+    /// Nothing is sent before this monotonic time.
+    paused_until: Duration,
+    units: Option<Bucket>,
+    requests: Option<Recent>,
+    pace: Pace,
+    circuit: Circuit,
+    spent: Spent,
+}
+
+/// How much of what is allowed is asked for, since the service refused some of it.
+#[derive(Debug)]
+struct Pace {
+    part: f64,
+    since: Duration,
+}
+
+impl Pace {
+    fn now(&mut self, now: Duration) -> f64 {
+        while self.part < 1.0 && now.saturating_sub(self.since) >= FASTER_EACH {
+            self.part = (self.part + FASTER).min(1.0);
+            self.since += FASTER_EACH;
+        }
+        self.part
+    }
+
+    fn slower(&mut self, now: Duration) {
+        self.part = (self.now(now) * SLOWER).max(SLOWEST);
+        self.since = now;
+    }
+}
+
+/// One who waits.
+struct Waiter {
+    lane: Lane,
+    cost: Cost,
+    since: Duration,
+    /// Set once, when it may go.
+    admitted: Mutex<Option<Permit>>,
+    woken: Notify,
+}
+
+/// What one who waits has to do.
+enum Turn {
+    Go(Permit),
+    /// The first in line goes after this time, unless it is woken before.
+    First(Duration),
+    /// Something else has to end first.
+    Behind,
+    /// The service wants to be left alone for this long.
+    Paused(Duration),
+    /// The service fails again and again, and is left alone for this long.
+    Failing(Duration),
+}
+
+/// Why the first in line may not go.
+enum Obstacle {
+    Paused(Duration),
+    Failing(Duration),
+    /// A place that is given back wakes it.
+    Place,
+    Time(Duration),
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::new(State {
+                free: limits.concurrency,
+                streaming: 0,
+                waiting: Default::default(),
+                served: Default::default(),
+                paused_until: Duration::ZERO,
+                units: None,
+                requests: None,
+                pace: Pace {
+                    part: 1.0,
+                    since: Duration::ZERO,
+                },
+                circuit: Circuit::default(),
+                spent: Spent::default(),
+            }),
+        }
+    }
+
+    /// Waits until a request of this cost may be sent. Dropping the permit makes room for the next; dropping this future
+    /// gives the place in the queue up.
+    ///
+    /// While the service wants to be left alone for longer than `patience`, it is an error that says for how long; so it
+    /// is at once while the service fails again and again.
+    pub(in crate::http) async fn admit(
+        self: &Arc<Self>,
+        lane: Lane,
+        cost: Cost,
+        clock: &dyn Clock,
+        patience: Duration,
+        circuit: Option<CircuitPolicy>,
+    ) -> Result<Permit> {
+        let waiter = Arc::new(Waiter {
+            lane,
+            cost,
+            since: clock.monotonic(),
+            admitted: Mutex::new(None),
+            woken: Notify::new(),
+        });
+        if let Some(queue) = self.lock().waiting.get_mut(lane as usize) {
+            queue.push_back(Arc::clone(&waiter));
+        }
+        // Whoever goes away, for whatever reason, makes way.
+        let _place = Place {
+            limiter: self,
+            waiter: &waiter,
+        };
+        loop {
+            match self.turn(&waiter, clock.monotonic(), circuit) {
+                Turn::Go(permit) => return Ok(permit),
+                Turn::Paused(wait) if wait > patience => return Err(paused(wait)),
+                Turn::Failing(wait) => return Err(failing(wait)),
+                Turn::First(wait) | Turn::Paused(wait) => {
+                    let woken = pin!(waiter.woken.notified());
+                    if let Either::Left(((), _)) = select(woken, clock.sleep(wait)).await {
+                        // Somebody more urgent came, or a place was given back.
+                    }
+                }
+                Turn::Behind => waiter.woken.notified().await,
+            }
+        }
+    }
+
+    /// Lets all go who can, and says what that means for `waiter`.
+    fn turn(
+        self: &Arc<Self>,
+        waiter: &Arc<Waiter>,
+        now: Duration,
+        circuit: Option<CircuitPolicy>,
+    ) -> Turn {
+        let mut state = self.lock();
+        loop {
+            let Some(first) = state.first(now) else {
+                break;
+            };
+            let ours = Arc::ptr_eq(&first, waiter);
+            match state.obstacle(&first, self.limits, now, circuit) {
+                None => {
+                    let permit = self.grant(&mut state, &first, now);
+                    if ours {
+                        state.wake_first(now);
+                        return Turn::Go(permit);
+                    }
+                    *lock(&first.admitted) = Some(permit);
+                    first.woken.notify_one();
+                }
+                Some(_) if !ours => {
+                    break;
+                }
+                Some(Obstacle::Paused(wait)) => return Turn::Paused(wait),
+                Some(Obstacle::Failing(wait)) => return Turn::Failing(wait),
+                Some(Obstacle::Time(wait)) => return Turn::First(wait),
+                Some(Obstacle::Place) => return Turn::Behind,
+            }
+        }
+        if let Some(permit) = lock(&waiter.admitted).take() {
+            return Turn::Go(permit);
+        }
+        // It may have come first, or have gone to sleep before this one was.
+        state.wake_first(now);
+        Turn::Behind
+    }
+
+    fn grant(self: &Arc<Self>, state: &mut State, waiter: &Arc<Waiter>, now: Duration) -> Permit {
+        state.remove(waiter);
+        if let Some(served) = state.served.get_mut(waiter.lane as usize) {
+            *served = now;
+        }
+        let places = waiter
+            .cost
+            .requests
+            .clamp(1, self.limits.concurrency)
+            .min(state.free);
+        state.free -= places;
+        if let Some(units) = &mut state.units {
+            units.take(waiter.cost.units);
+        }
+        if let Some(requests) = &mut state.requests {
+            requests.take(waiter.cost.requests, now);
+        }
+        state.spent.units += u64::from(waiter.cost.units);
+        state.spent.requests += u64::from(waiter.cost.requests);
+        Permit {
+            limiter: Arc::clone(self),
+            places,
+            streams: false,
+            tries: state.circuit.begin(),
+        }
+    }
+
+    /// Holds all requests of this mailbox back for `delay`: the service asked for it.
+    pub(in crate::http) fn pause(&self, delay: Duration, clock: &dyn Clock) {
+        // The delay comes from outside and may be any.
+        let until = clock.monotonic().saturating_add(delay);
+        let mut state = self.lock();
+        state.paused_until = state.paused_until.max(until);
+    }
+
+    /// The service refused a request because there were too many: what was thought to be left is not there.
+    pub(in crate::http) fn slow_down(&self, clock: &dyn Clock) {
+        let now = clock.monotonic();
+        let mut state = self.lock();
+        state.pace.slower(now);
+        let pace = state.pace.now(now);
+        if let Some(units) = &mut state.units {
+            units.empty(pace, now);
+        }
+    }
+
+    /// The service answered, whatever it was.
+    pub(in crate::http) fn works(&self) {
+        self.lock().circuit.works();
+    }
+
+    /// The service is not there, or not itself. Whether it is left alone from now on.
+    pub(in crate::http) fn fails(&self, policy: CircuitPolicy, clock: &dyn Clock) -> bool {
+        self.lock().circuit.fails(policy, clock.monotonic())
+    }
+
+    pub(crate) fn spent(&self) -> Spent {
+        self.lock().spent
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Each change under a lock here is complete by itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// Who goes next: whoever waited too long, else the most urgent.
+    fn first(&self, now: Duration) -> Option<Arc<Waiter>> {
+        let mut firsts = self.waiting.iter().filter_map(VecDeque::front);
+        let overdue = firsts
+            .clone()
+            .map(|waiter| (self.waits_since(waiter), waiter))
+            .filter(|(since, _)| now.saturating_sub(*since) >= LONGEST_WAIT)
+            .min_by_key(|(since, _)| *since)
+            .map(|(_, waiter)| waiter);
+        overdue.or_else(|| firsts.next()).cloned()
+    }
+
+    /// Since when nobody of its lane went although it was there.
+    fn waits_since(&self, waiter: &Waiter) -> Duration {
+        let served = self.served.get(waiter.lane as usize);
+        served.copied().unwrap_or_default().max(waiter.since)
+    }
+
+    /// Wakes whoever goes next, to see whether it can, or how long to sleep.
+    fn wake_first(&self, now: Duration) {
+        if let Some(first) = self.first(now) {
+            first.woken.notify_one();
+        }
+    }
+
+    /// One that needs more places than are free is not overtaken, so that a batch is not kept waiting by single requests
+    /// for ever; and it makes do with what streams leave, so that it is not kept waiting by those either.
+    fn obstacle(
+        &mut self,
+        waiter: &Waiter,
+        limits: Limits,
+        now: Duration,
+        circuit: Option<CircuitPolicy>,
+    ) -> Option<Obstacle> {
+        let paused = self.paused_until.saturating_sub(now);
+        if !paused.is_zero() {
+            return Some(Obstacle::Paused(paused));
+        }
+        if let Some(policy) = circuit {
+            let failing = self.circuit.wait(policy, now);
+            if !failing.is_zero() {
+                return Some(Obstacle::Failing(failing));
+            }
+        }
+        let pace = self.pace.now(now);
+        let places = waiter.cost.requests.clamp(1, limits.concurrency);
+        let only_streams = self.free > 0 && self.free + self.streaming == limits.concurrency;
+        if places > self.free_at(pace, limits.concurrency) && !only_streams {
+            return Some(Obstacle::Place);
+        }
+        let interactive = waiter.lane == Lane::Interactive;
+        let mut wait = Duration::ZERO;
+        if let Some(per_minute) = limits.units_per_minute {
+            let held = if interactive { 0 } else { HELD_FOR_INTERACTIVE };
+            let size = MOST_UNITS.max(per_minute / 60);
+            let units = self
+                .units
+                .get_or_insert_with(|| Bucket::new(size, f64::from(per_minute) / 60.0, now));
+            wait = units.wait(waiter.cost.units.saturating_add(held), pace, now);
+        }
+        if let Some((most, window)) = limits.requests_per {
+            let spare = if interactive {
+                0
+            } else {
+                REQUESTS_FOR_INTERACTIVE.min(most / 10)
+            };
+            let requests = self
+                .requests
+                .get_or_insert_with(|| Recent::new(most, window));
+            wait = wait.max(requests.wait(waiter.cost.requests, spare, now));
+        }
+        (!wait.is_zero()).then_some(Obstacle::Time(wait))
+    }
+
+    /// The places that are free when only a part of all is used. Where none is taken, all are: a batch that needs them must
+    /// get them some time.
+    fn free_at(&self, pace: f64, concurrency: u32) -> u32 {
+        let taken = concurrency - self.free;
+        if taken == 0 || pace >= 1.0 {
+            return self.free;
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of a number is none that is larger or negative"
+        )]
+        let used = (f64::from(concurrency) * pace).ceil() as u32;
+        used.saturating_sub(taken)
+    }
+
+    fn remove(&mut self, waiter: &Arc<Waiter>) {
+        if let Some(queue) = self.waiting.get_mut(waiter.lane as usize)
+            && let Some(place) = queue.iter().position(|other| Arc::ptr_eq(other, waiter))
+        {
+            queue.remove(place);
+        }
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Limiter")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in the queue. Who gives one up may have kept others waiting who need less.
+struct Place<'a> {
+    limiter: &'a Arc<Limiter>,
+    waiter: &'a Arc<Waiter>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limiter.lock();
+        state.remove(self.waiter);
+        state.wake_first(Duration::ZERO);
+        drop(state);
+        // It may have been let go in the very moment it went away: then what it got is given back, which takes the lock.
+        let admitted = lock(&self.waiter.admitted).take();
+        drop(admitted);
+    }
+}
+
+/// Places for one request, given back when dropped.
+#[derive(Debug)]
+pub(in crate::http) struct Permit {
+    limiter: Arc<Limiter>,
+    places: u32,
+    streams: bool,
+    /// Whether it is the one request that tries a service that was left alone.
+    tries: bool,
+}
+
+impl Permit {
+    /// Says that what is left of the request is a stream, which is read when somebody likes to. The last place is given
+    /// back at once.
+    pub(in crate::http) fn streaming(mut self) -> Self {
+        let mut state = self.limiter.lock();
+        if state.streaming + self.places < self.limiter.limits.concurrency {
+            state.streaming += self.places;
+            self.streams = true;
+        } else {
+            state.free += self.places;
+            self.places = 0;
+        }
+        // Those who wait may make do with what is left.
+        state.wake_first(Duration::ZERO);
+        drop(state);
+        self
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.limiter.lock();
+        state.free += self.places;
+        if self.streams {
+            state.streaming -= self.places;
+        }
+        if self.tries {
+            state.circuit.abandon();
+        }
+        state.wake_first(Duration::ZERO);
+    }
+}
+
+fn paused(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::RateLimited,
+        "the service asked to be left alone for a while",
+    )
+    .with_delivery(Delivery::NotSent)
+    .with_retry_after(wait)
+}
+
+fn failing(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the service failed again and again and is left alone for a while",
+    )
+    .with_delivery(Delivery::NotSent)
+    .with_retry_after(wait)
+}
