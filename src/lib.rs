@@ -78,6 +78,7 @@
 //! | `sqlite`, `postgres`, `keyring` | | credentials in SQLite, in PostgreSQL, in the operating system's keyring |
 //! | `encryption` | | credentials encrypted in any store |
 //! | `app-only` | | access without users: Google service accounts, Microsoft applications |
+//! | `metrics` | | counters and histograms of requests through the `metrics` facade |
 //! | `emulator` | | Google and Microsoft on 127.0.0.1 |
 //! | `testing` | | conformance suites for your own providers and stores, and a clock that tests control |
 //!

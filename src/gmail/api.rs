@@ -10,21 +10,16 @@ use http::{HeaderValue, Method};
 use url::Url;
 
 use super::query::Search;
+use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{
-    Answer, ApiClient, ApiRequest, Connection, Cost, Limits, Origins, Replay, protocol,
-};
+use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay, protocol};
 use crate::mime::KEY_HEADER;
 use crate::model::{ByteStream, Content};
 
 /// Where Google serves the API. `www.googleapis.com` is its older name, which upload sessions may still be at.
 pub(super) const ENDPOINT: &str = "https://gmail.googleapis.com/";
 const OLDER_ENDPOINT: &str = "https://www.googleapis.com/";
-
-/// What is asked of one mailbox at a time. Google names no number; above about five, accounts in the field begin to
-/// answer "Too many concurrent requests for user".
-const LIMITS: Limits = Limits::concurrency(5);
 
 /// The largest message that can be sent, in bytes as it is encoded
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/send>).
@@ -118,7 +113,7 @@ impl Api {
         }
         let origins = Origins::new(&origins, &[])?;
         Ok(Self {
-            client: connection.client(origins, LIMITS, super::error::classify),
+            client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
             user,
         })

@@ -1,5 +1,5 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
-//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one, `reading.rs`,
 //! `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
@@ -8,6 +8,7 @@ mod changing;
 mod convert;
 mod error;
 mod query;
+mod quota;
 mod reading;
 mod sending;
 mod wire;

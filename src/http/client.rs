@@ -14,8 +14,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::limit::{Limiter, Permit};
+use super::observe::Observed;
 use super::origin::Origins;
-use super::request::{ApiRequest, Lane, Replay};
+use super::request::{ApiRequest, Cost, Lane, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
@@ -74,6 +75,8 @@ pub(crate) struct ApiClient {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retry: RetryPolicy,
     pub(crate) limiter: Arc<Limiter>,
+    /// The limits that it shares with other mailboxes of the same registration.
+    pub(crate) project: Option<Arc<Limiter>>,
     pub(crate) lane: Lane,
     pub(crate) origins: Origins,
     pub(crate) classify: Classify,
@@ -108,8 +111,13 @@ impl ApiClient {
 
     /// The whole answer.
     pub(crate) async fn answer(&self, request: ApiRequest) -> Result<Answer> {
-        self.repeat(&request, |opened| read(opened, request.answer_limit))
-            .await
+        let seen = self.observed(&request);
+        self.repeat(&request, |opened| async move {
+            let answer = read(opened, request.answer_limit).await?;
+            seen.received(answer.body.len());
+            Ok(answer)
+        })
+        .await
     }
 
     /// Only whether it succeeded.
@@ -120,6 +128,7 @@ impl ApiClient {
     /// The answer's body as a stream, for what may be too large for memory. A break in the middle is the reader's to
     /// notice: it is an error of the stream.
     pub(crate) async fn stream(&self, request: ApiRequest) -> Result<ByteStream> {
+        let seen = self.observed(&request);
         self.repeat(&request, |opened| async move {
             // The request counts as running until its last byte was read.
             let Opened {
@@ -128,8 +137,10 @@ impl ApiClient {
             let mut permit = Some(permit.streaming());
             let read = stream::poll_fn(move |context| {
                 let polled = body.poll_next_unpin(context);
-                if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-                    drop(permit.take());
+                match &polled {
+                    Poll::Ready(Some(Ok(bytes))) => seen.received(bytes.len()),
+                    Poll::Ready(None | Some(Err(_))) => drop(permit.take()),
+                    Poll::Pending => {}
                 }
                 polled
             });
@@ -148,6 +159,7 @@ impl ApiClient {
         self.origins
             .check(&request.url, request.authorize)
             .map_err(|error| error.with_operation(request.operation))?;
+        let seen = self.observed(request);
         let mut attempt = 1;
         let mut token_renewed = false;
         loop {
@@ -162,26 +174,25 @@ impl ApiClient {
                 })?),
                 _ => None,
             };
-            let outcome = match self.attempt(request, token.as_ref()).await {
-                Ok(opened) => finish(opened).await,
+            let admitting = self.clock.monotonic();
+            let permit = self.admit(request.cost).await;
+            let began = self.clock.monotonic();
+            seen.waited(began.saturating_sub(admitting));
+            let outcome = match permit {
+                Ok(permit) => match self.attempt(request, token.as_ref(), permit).await {
+                    Ok(opened) => finish(opened).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
+            let outcome = outcome.map_err(|error| error.with_operation(request.operation));
             self.note_health(outcome.as_ref().err());
+            let took = self.clock.monotonic().saturating_sub(began);
+            seen.attempted(attempt, took, outcome.as_ref().err());
             let error = match outcome {
-                Ok(value) => {
-                    tracing::debug!(operation = request.operation, attempt, "request answered");
-                    return Ok(value);
-                }
-                Err(error) => error.with_operation(request.operation),
+                Ok(value) => return Ok(value),
+                Err(error) => error,
             };
-            tracing::debug!(
-                operation = request.operation,
-                attempt,
-                kind = ?error.kind(),
-                status = error.status(),
-                code = error.code(),
-                "request failed"
-            );
             // A refused token is renewed once; nothing was done with the request, so it may be repeated whatever it is.
             if error.status() == Some(401)
                 && !token_renewed
@@ -195,6 +206,15 @@ impl ApiClient {
                 return Err(error);
             }
             attempt += 1;
+            seen.repeats(attempt);
+        }
+    }
+
+    fn observed(&self, request: &ApiRequest) -> Observed {
+        Observed {
+            operation: request.operation,
+            lane: self.lane,
+            cost: request.cost,
         }
     }
 
@@ -217,21 +237,31 @@ impl ApiClient {
         }
     }
 
+    /// Waits until the request may be sent, by the mailbox's limits and then by the registration's.
+    async fn admit(&self, cost: Cost) -> Result<Permit> {
+        let RetryPolicy {
+            patience, circuit, ..
+        } = self.retry;
+        let clock = self.clock.as_ref();
+        let permit = self
+            .limiter
+            .admit(self.lane, cost, clock, patience, circuit)
+            .await?;
+        if let Some(project) = &self.project {
+            // Only what it costs over time counts there.
+            project
+                .admit(self.lane, cost, clock, patience, None)
+                .await?;
+        }
+        Ok(permit)
+    }
+
     async fn attempt(
         &self,
         request: &ApiRequest,
         token: Option<&crate::credentials::AccessToken>,
+        permit: Permit,
     ) -> Result<Opened> {
-        let permit = self
-            .limiter
-            .admit(
-                self.lane,
-                request.cost,
-                self.clock.as_ref(),
-                self.retry.patience,
-                self.retry.circuit,
-            )
-            .await?;
         let mut outgoing = http::Request::new(request.content.clone());
         *outgoing.method_mut() = request.method.clone();
         *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {

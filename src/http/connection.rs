@@ -1,9 +1,9 @@
 //! What a provider needs to reach its service for one account.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::client::{ApiClient, Classify};
-use super::limit::{Limiter, Limits};
+use super::limit::{Allowance, Limiter, Limits, Project, Regime};
 use super::origin::Origins;
 use super::request::Lane;
 use super::retry::RetryPolicy;
@@ -11,14 +11,18 @@ use super::transport::Transport;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::TokenSource;
 
-/// A transport, an account's tokens, and how to wait.
+/// A transport, an account's tokens, and how to wait. Clones share what was asked of the mailbox so far, so that all
+/// handles made from them keep to its limits together.
 #[derive(Clone, Debug)]
 pub struct Connection {
     transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     retry: RetryPolicy,
-    limits: Option<Limits>,
+    regime: Regime,
+    project: Project,
+    /// Made by the first provider that uses it, which knows what its service allows.
+    limiter: Arc<OnceLock<Arc<Limiter>>>,
 }
 
 impl Connection {
@@ -30,7 +34,9 @@ impl Connection {
             tokens,
             clock: Arc::new(SystemClock::new()),
             retry: RetryPolicy::default(),
-            limits: None,
+            regime: Regime::default(),
+            project: Project::default(),
+            limiter: Arc::default(),
         }
     }
 
@@ -48,21 +54,44 @@ impl Connection {
         self
     }
 
-    /// Keeps to other limits than the provider's own.
+    /// Keeps to other limits than those of new registrations.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
+    pub fn with_regime(mut self, regime: Regime) -> Self {
+        self.regime = regime;
+        self.limiter = Arc::default();
         self
     }
 
-    /// The loop for one mailbox. `limits` are the service's, unless the host chose others.
-    pub(crate) fn client(&self, origins: Origins, limits: Limits, classify: Classify) -> ApiClient {
+    /// Keeps to these limits; the same as [`Regime::Custom`].
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        self.with_regime(Regime::Custom(limits))
+    }
+
+    /// Shares a registration's limits with its other mailboxes.
+    #[must_use]
+    pub fn with_project(mut self, project: Project) -> Self {
+        self.project = project;
+        self
+    }
+
+    /// The loop for one mailbox of a service that allows this much.
+    pub(crate) fn client(
+        &self,
+        origins: Origins,
+        allowance: &Allowance,
+        classify: Classify,
+    ) -> ApiClient {
+        let limiter = |cell: &OnceLock<Arc<Limiter>>, limits| {
+            Arc::clone(cell.get_or_init(|| Arc::new(Limiter::new(limits))))
+        };
         ApiClient {
             transport: Arc::clone(&self.transport),
             tokens: Some(Arc::clone(&self.tokens)),
             clock: Arc::clone(&self.clock),
             retry: self.retry,
-            limiter: Arc::new(Limiter::new(self.limits.unwrap_or(limits))),
+            limiter: limiter(&self.limiter, allowance.mailbox(self.regime)),
+            project: Some(limiter(&self.project.0, allowance.project(self.regime))),
             lane: Lane::Interactive,
             origins,
             classify,

@@ -1,6 +1,7 @@
 //! How much is asked of one mailbox: what its service allows, as data, and what was asked so far. Who goes next is
 //! `limit/scheduler.rs`'s.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 mod bucket;
@@ -35,6 +36,8 @@ pub struct Limits {
     pub concurrency: u32,
     /// Quota units a minute, spent smoothly: a service that counts by the minute looks at shorter times too.
     pub units_per_minute: Option<u32>,
+    /// Quota units within any 24 hours.
+    pub units_per_day: Option<u32>,
     /// Requests within a window of time that moves along, each part of a batch counted.
     pub requests_per: Option<(u32, Duration)>,
 }
@@ -46,6 +49,7 @@ impl Limits {
         Self {
             concurrency: if concurrency == 0 { 1 } else { concurrency },
             units_per_minute: None,
+            units_per_day: None,
             requests_per: None,
         }
     }
@@ -54,6 +58,13 @@ impl Limits {
     #[must_use]
     pub const fn with_units_per_minute(mut self, units: u32) -> Self {
         self.units_per_minute = Some(if units == 0 { 1 } else { units });
+        self
+    }
+
+    /// So many quota units within any 24 hours too, at least one.
+    #[must_use]
+    pub const fn with_units_per_day(mut self, units: u32) -> Self {
+        self.units_per_day = Some(if units == 0 { 1 } else { units });
         self
     }
 
@@ -77,6 +88,7 @@ impl Limits {
         let of = |whole: u32| ((f64::from(whole) * part) as u32).max(1);
         self.concurrency = of(self.concurrency);
         self.units_per_minute = self.units_per_minute.map(of);
+        self.units_per_day = self.units_per_day.map(of);
         self.requests_per = self
             .requests_per
             .map(|(requests, window)| (of(requests), window));
@@ -84,12 +96,63 @@ impl Limits {
     }
 }
 
+/// Which of a service's limits hold for a host's project or application.
+///
+/// Google gave projects that it made since May 2026 less than those before. For Microsoft there is only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Regime {
+    /// Those of new registrations. They are never too much.
+    #[default]
+    Since2026,
+    /// Those of registrations that are older.
+    Legacy,
+    /// Those that the host knows of.
+    Custom(Limits),
+    /// None over time; only what is in flight at once is limited.
+    Off,
+}
+
+/// What a service allows, by regime.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) since_2026: Limits,
+    pub(crate) legacy: Limits,
+    /// For all mailboxes of one registration together.
+    pub(crate) project: Limits,
+}
+
+impl Allowance {
+    pub(super) const fn mailbox(&self, regime: Regime) -> Limits {
+        match regime {
+            Regime::Since2026 => self.since_2026,
+            Regime::Legacy => self.legacy,
+            Regime::Custom(limits) => limits,
+            Regime::Off => Limits::concurrency(self.since_2026.concurrency),
+        }
+    }
+
+    pub(super) const fn project(&self, regime: Regime) -> Limits {
+        match regime {
+            Regime::Off => Limits::concurrency(self.project.concurrency),
+            _ => self.project,
+        }
+    }
+}
+
+/// What all mailboxes of one registration share: its limits at the service. Clones are the same.
+///
+/// [`Accounts`](crate::Accounts) has one for each configuration; a host without it makes one and gives it to every
+/// [`Connection`](super::Connection) of the registration.
+#[derive(Clone, Debug, Default)]
+pub struct Project(pub(super) Arc<OnceLock<Arc<Limiter>>>);
+
 /// What was asked of a service so far, repeated requests counted each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Spent {
     /// Quota units, where the service counts them.
     pub units: u64,
-    /// Requests, each part of a batch counted as far as it runs at the same time as others.
+    /// Requests, each part of a batch counted where the service does.
     pub requests: u64,
 }

@@ -1,6 +1,15 @@
 //! One HTTP request, from its description to its classified answer: budget, token, send, classify, wait. Every
 //! request of the crate goes through one client; [`Transport`] is the only seam to an HTTP implementation. What a
 //! request means, and what an error body says, is known by those who build it.
+//!
+//! # Seen from outside
+//! Events go to `tracing` with the target `postroom::http::observe`: `request answered`, `request failed` and `request is sent
+//! again` at debug level, `request waited for its turn` at trace level, with `operation` (such as `gmail.messages.get`),
+//! `attempt`, `lane`, `units`, `took` and `waited` in seconds, and of errors `kind`, `status` and `code`.
+//!
+//! With the feature `metrics` the same is counted through the `metrics` facade, to whatever recorder the host installs:
+//! `postroom_requests_total`, `postroom_units_total`, `postroom_retries_total`, `postroom_received_bytes_total`, and the
+//! histograms `postroom_wait_seconds` and `postroom_request_seconds`, all with `provider` and `operation`.
 
 #![cfg_attr(
     not(all(feature = "gmail", feature = "outlook")),
@@ -11,6 +20,7 @@ mod batch;
 mod client;
 mod connection;
 mod limit;
+mod observe;
 mod origin;
 mod request;
 #[cfg(feature = "reqwest")]
@@ -21,7 +31,7 @@ mod transport;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
 pub use connection::Connection;
-pub use limit::{CircuitPolicy, Limits, Spent};
+pub use limit::{CircuitPolicy, Limits, Project, Regime, Spent};
 pub use request::{Cost, Lane, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
@@ -29,6 +39,6 @@ pub use transport::{Transport, TransportError};
 pub(crate) use batch::Batch;
 pub(crate) use batch::{body as batch_body, replay as batch_replay, send as send_batches};
 pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
-pub(crate) use limit::Limiter;
+pub(crate) use limit::{Allowance, Limiter};
 pub(crate) use origin::{Origins, is_loopback, require_confidential};
 pub(crate) use request::ApiRequest;

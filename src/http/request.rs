@@ -23,6 +23,14 @@ pub enum Lane {
 impl Lane {
     /// Every lane, the most urgent first.
     pub(super) const ALL: [Self; 3] = [Self::Interactive, Self::Sync, Self::Backfill];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Sync => "sync",
+            Self::Backfill => "backfill",
+        }
+    }
 }
 
 /// What a request costs at the service.
@@ -34,19 +42,36 @@ pub struct Cost {
     pub units: u32,
     /// Requests, where the service counts those: each part of a batch is one.
     pub requests: u32,
+    /// How many of them run at the same time.
+    pub at_once: u32,
 }
 
 impl Cost {
     /// One request of so many units.
     #[must_use]
     pub const fn units(units: u32) -> Self {
-        Self { units, requests: 1 }
+        Self {
+            units,
+            requests: 1,
+            at_once: 1,
+        }
     }
 
-    /// So many requests, for a service that counts requests only.
+    /// So many requests one after the other, for a service that counts requests only.
     #[must_use]
     pub const fn requests(requests: u32) -> Self {
-        Self { units: 0, requests }
+        Self {
+            units: 0,
+            requests,
+            at_once: 1,
+        }
+    }
+
+    /// So many of them run at the same time.
+    #[must_use]
+    pub const fn with_at_once(mut self, at_once: u32) -> Self {
+        self.at_once = at_once;
+        self
     }
 }
 

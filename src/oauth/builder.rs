@@ -209,6 +209,7 @@ pub(super) fn api_client(
         },
         // Sign-ins of many users at once; the services do not say how many they take.
         limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
+        project: None,
         lane: Lane::Interactive,
         origins: Origins::new(places, &[])?,
         classify,

@@ -8,11 +8,10 @@ use http::{HeaderValue, Method};
 use url::Url;
 
 use super::query::Search;
+use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{
-    Answer, ApiClient, ApiRequest, Connection, Cost, Limits, Origins, Replay, protocol,
-};
+use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay, protocol};
 use crate::model::{ByteStream, Content, Detail};
 
 /// Where Microsoft serves the API. Sovereign clouds have hosts of their own
@@ -23,11 +22,7 @@ pub(super) const ENDPOINT: &str = "https://graph.microsoft.com/";
 /// (<https://learn.microsoft.com/graph/outlook-large-attachments>).
 const UPLOAD_ENDPOINT: &str = "https://outlook.office.com/";
 
-/// Outlook runs four requests of an application at a time for one mailbox, the parts of a batch counted
-/// (<https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits>).
-const LIMITS: Limits = Limits::concurrency(4);
-
-/// How many parts of a batch Outlook works on at once: each takes one of the places above.
+/// How many parts of a batch Outlook works on at once: all that it runs for one mailbox.
 const BATCH_CONCURRENCY: u32 = 4;
 
 /// The longest page that can be asked for (<https://learn.microsoft.com/graph/api/user-list-messages>).
@@ -92,7 +87,7 @@ impl Api {
         upload.extend(Url::parse(UPLOAD_ENDPOINT));
         let origins = Origins::new(std::slice::from_ref(&base), &upload)?;
         Ok(Self {
-            client: connection.client(origins, LIMITS, super::error::classify),
+            client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
             user,
         })
@@ -384,7 +379,7 @@ impl Api {
     ) -> Result<wire::BatchAnswer> {
         let url = self.address(&["$batch"], &[])?;
         let parts = u32::try_from(batch.requests.len()).unwrap_or(u32::MAX);
-        let cost = Cost::requests(parts.min(BATCH_CONCURRENCY));
+        let cost = Cost::requests(parts).with_at_once(parts.min(BATCH_CONCURRENCY));
         let request = ApiRequest::new("outlook.batch", Method::POST, url, cost, replay);
         self.client.json(immutable(request).with_json(batch)).await
     }

@@ -29,6 +29,7 @@ const MOST_UNITS: u32 = 500 + HELD_FOR_INTERACTIVE;
 const REQUESTS_FOR_INTERACTIVE: u32 = 100;
 /// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a refusal for too much, less is asked, and step by step more again.
 const SLOWER: f64 = 0.8;
 const SLOWEST: f64 = 0.2;
@@ -53,6 +54,8 @@ struct State {
     paused_until: Duration,
     units: Option<Bucket>,
     requests: Option<Recent>,
+    /// Units of the last 24 hours.
+    day: Option<Recent>,
     pace: Pace,
     circuit: Circuit,
     spent: Spent,
@@ -124,6 +127,7 @@ impl Limiter {
                 paused_until: Duration::ZERO,
                 units: None,
                 requests: None,
+                day: None,
                 pace: Pace {
                     part: 1.0,
                     since: Duration::ZERO,
@@ -225,7 +229,7 @@ impl Limiter {
         }
         let places = waiter
             .cost
-            .requests
+            .at_once
             .clamp(1, self.limits.concurrency)
             .min(state.free);
         state.free -= places;
@@ -234,6 +238,9 @@ impl Limiter {
         }
         if let Some(requests) = &mut state.requests {
             requests.take(waiter.cost.requests, now);
+        }
+        if let Some(day) = &mut state.day {
+            day.take(waiter.cost.units, now);
         }
         state.spent.units += u64::from(waiter.cost.units);
         state.spent.requests += u64::from(waiter.cost.requests);
@@ -334,7 +341,7 @@ impl State {
             }
         }
         let pace = self.pace.now(now);
-        let places = waiter.cost.requests.clamp(1, limits.concurrency);
+        let places = waiter.cost.at_once.clamp(1, limits.concurrency);
         let only_streams = self.free > 0 && self.free + self.streaming == limits.concurrency;
         if places > self.free_at(pace, limits.concurrency) && !only_streams {
             return Some(Obstacle::Place);
@@ -359,6 +366,13 @@ impl State {
                 .requests
                 .get_or_insert_with(|| Recent::new(most, window));
             wait = wait.max(requests.wait(waiter.cost.requests, spare, now));
+        }
+        if let Some(most) = limits.units_per_day {
+            let day = self.day.get_or_insert_with(|| Recent::new(most, DAY));
+            let spent = day.wait(waiter.cost.units, 0, now);
+            if !spent.is_zero() {
+                return Some(Obstacle::Paused(spent));
+            }
         }
         (!wait.is_zero()).then_some(Obstacle::Time(wait))
     }
@@ -461,7 +475,7 @@ impl Drop for Permit {
 fn paused(wait: Duration) -> Error {
     Error::new(
         ErrorKind::RateLimited,
-        "the service asked to be left alone for a while",
+        "the service wants to be left alone for a while",
     )
     .with_delivery(Delivery::NotSent)
     .with_retry_after(wait)
