@@ -1,7 +1,7 @@
 //! Many calls in one request, whose parts fail one by one: those that failed for a while are sent again, the others are
 //! not. How a batch is written and read is each provider's; which calls to make is known by its callers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +12,9 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// What a call may say at most: its body is a change of a few properties.
 const LARGEST_BODY: u64 = 1024 * 1024;
+
+/// As few calls as a batch is cut down to.
+const SMALLEST: usize = 4;
 
 /// A service that takes batches.
 #[async_trait]
@@ -26,25 +29,57 @@ pub(crate) trait Batch: Sync {
     async fn once(&self, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>>;
 }
 
-/// Makes all the calls, which must not be of the kind that happens once: one answer each, in order. A call that could not
-/// even be described keeps its error.
+/// Makes all the calls: one answer each, in order. A call that could not even be described keeps its error.
+///
+/// All calls are made once, in batches as large as they may be, before those that failed for a while are made again,
+/// those together in as few batches as they fill. A call of the kind that happens once is made again only if the service
+/// refused to do it.
 pub(crate) async fn send(
     service: &impl Batch,
     calls: Vec<Result<ApiRequest>>,
 ) -> Vec<Result<Answer>> {
     let mut results = Results::with_capacity(calls.len());
     let count = calls.len();
-    let mut open = Vec::with_capacity(count);
+    let mut open = VecDeque::with_capacity(count);
     for (place, call) in calls.into_iter().enumerate() {
         match call {
-            Ok(call) => open.push((place, call)),
+            Ok(call) => open.push_back(Part {
+                place,
+                call,
+                token_renewed: false,
+            }),
             Err(error) => _ = results.insert(place, Err(error)),
         }
     }
+    let client = service.client();
+    let mut size = largest(service);
+    let mut attempt = 1;
     while !open.is_empty() {
-        let rest = open.split_off(open.len().min(largest(service)));
-        rounds(service, open, &mut results).await;
-        open = rest;
+        let mut failed = Vec::new();
+        while !open.is_empty() {
+            let chunk = open.drain(..open.len().min(size)).collect();
+            let refused = round(service, chunk, &mut results, &mut failed).await;
+            for part in refused.into_iter().rev() {
+                open.push_front(part);
+            }
+        }
+        let longest = failed.iter().max_by_key(|(_, error)| error.retry_after());
+        let Some((_, longest)) = longest else { break };
+        // What must not be made again is not among them.
+        let Some(wait) = client.retry.wait(longest, Replay::Idempotent, attempt) else {
+            results.extend(failed.drain(..).map(|(part, error)| (part.place, Err(error))));
+            break;
+        };
+        client.clock.sleep(wait).await;
+        attempt += 1;
+        // A service that refuses some of many at once is asked for fewer at once.
+        let is_limit = |(_, error): &(Part, Error)| error.kind() == ErrorKind::RateLimited;
+        size = if failed.iter().any(is_limit) {
+            (size / 2).max(SMALLEST)
+        } else {
+            largest(service)
+        };
+        open.extend(failed.into_iter().map(|(part, _)| part));
     }
     (0..count)
         .map(|place| results.remove(&place).unwrap_or_else(|| Err(unanswered())))
@@ -60,10 +95,13 @@ pub(crate) async fn body(call: &ApiRequest) -> Result<Bytes> {
 
 /// Whether the calls together may be sent again.
 pub(crate) fn replay(calls: &[ApiRequest]) -> Replay {
-    if calls.iter().all(|call| call.replay == Replay::Read) {
-        Replay::Read
-    } else {
+    let any = |replay| calls.iter().any(|call| call.replay == replay);
+    if any(Replay::Once) {
+        Replay::Once
+    } else if any(Replay::Idempotent) {
         Replay::Idempotent
+    } else {
+        Replay::Read
     }
 }
 
@@ -73,74 +111,82 @@ fn largest<B: Batch>(_: &B) -> usize {
 
 type Results = HashMap<usize, Result<Answer>>;
 
-/// One batch, and again those of its parts that failed for a while, until none is left or patience ends.
-async fn rounds(service: &impl Batch, mut open: Vec<(usize, ApiRequest)>, results: &mut Results) {
+/// A call on its way.
+struct Part {
+    place: usize,
+    call: ApiRequest,
+    /// Whether the token was renewed since it was refused.
+    token_renewed: bool,
+}
+
+/// One batch. Gives back the parts to be sent again at once, because the token is another one now, and adds to `failed`
+/// those that failed for a while.
+async fn round(
+    service: &impl Batch,
+    mut chunk: Vec<Part>,
+    results: &mut Results,
+    failed: &mut Vec<(Part, Error)>,
+) -> Vec<Part> {
     let client = service.client();
-    let mut attempt = 1;
-    let mut token_renewed = false;
-    loop {
-        // The loop for single requests knows all there is to know about failures.
-        if let [(place, call)] = open.as_slice() {
-            results.insert(*place, client.answer(call.clone()).await);
-            return;
+    // The loop for single requests knows all there is to know about failures.
+    if chunk.len() == 1 {
+        for part in chunk {
+            results.insert(part.place, client.answer(part.call).await);
         }
-        let (places, calls): (Vec<usize>, Vec<ApiRequest>) = open.into_iter().unzip();
-        let parts = match service.once(&calls).await {
-            Ok(parts) => parts,
-            // A batch that cannot be read may be one part's fault: an answer too long, or broken.
-            Err(error) if error.kind() == ErrorKind::Protocol => {
-                for (place, call) in places.into_iter().zip(calls) {
-                    results.insert(place, client.answer(call).await);
+        return Vec::new();
+    }
+    let calls: Vec<ApiRequest> = chunk.iter().map(|part| part.call.clone()).collect();
+    let answers = match service.once(&calls).await {
+        Ok(answers) => answers,
+        // A batch that cannot be read may be one part's fault: an answer too long, or broken.
+        Err(error)
+            if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once =>
+        {
+            for part in chunk {
+                results.insert(part.place, client.answer(part.call).await);
+            }
+            return Vec::new();
+        }
+        Err(error) => {
+            results.extend(
+                chunk
+                    .drain(..)
+                    .map(|part| (part.place, Err(error.clone()))),
+            );
+            return Vec::new();
+        }
+    };
+    let mut refused = Vec::new();
+    for (part, answer) in chunk.into_iter().zip(answers) {
+        match outcome(client, &part.call, answer) {
+            Err(error) if error.status() == Some(401) && !part.token_renewed => {
+                refused.push(Part {
+                    token_renewed: true,
+                    ..part
+                });
+            }
+            Err(error) if may_repeat(&part.call, &error) => {
+                // The batches that are still to come wait as well.
+                if let (ErrorKind::RateLimited, Some(delay)) = (error.kind(), error.retry_after()) {
+                    client.limiter.pause(delay, client.clock.as_ref());
                 }
-                return;
+                failed.push((part, error));
             }
-            Err(error) => {
-                results.extend(places.into_iter().map(|place| (place, Err(error.clone()))));
-                return;
-            }
-        };
-        let mut again = Vec::new();
-        let mut refused = Vec::new();
-        for ((place, call), part) in places.into_iter().zip(calls).zip(parts) {
-            match outcome(client, &call, part) {
-                Err(error) if error.status() == Some(401) && !token_renewed => {
-                    refused.push((place, call));
-                }
-                Err(error) if error.is_transient() => again.push(((place, call), error)),
-                part => _ = results.insert(place, part),
-            }
-        }
-        // One call alone makes the client renew the token, once; the others then have the new one.
-        if !refused.is_empty() {
-            token_renewed = true;
-            let (place, call) = refused.swap_remove(0);
-            results.insert(place, client.answer(call).await);
-        }
-        let longest = again
-            .iter()
-            .map(|(_, error)| error)
-            .max_by_key(|error| error.retry_after());
-        if let Some(error) = longest {
-            // Every call in a batch is a read or can be repeated, whatever became of it.
-            let replay = Replay::Idempotent;
-            if !client.wait_to_repeat(error, replay, attempt).await {
-                results.extend(
-                    again
-                        .drain(..)
-                        .map(|((place, _), error)| (place, Err(error))),
-                );
-            }
-            attempt += 1;
-        }
-        open = again
-            .into_iter()
-            .map(|(call, _)| call)
-            .chain(refused)
-            .collect();
-        if open.is_empty() {
-            return;
+            outcome => _ = results.insert(part.place, outcome),
         }
     }
+    // One call alone makes the client renew the token, once; the others then have the new one.
+    if !refused.is_empty() {
+        let part = refused.remove(0);
+        results.insert(part.place, client.answer(part.call).await);
+    }
+    refused
+}
+
+fn may_repeat(call: &ApiRequest, error: &Error) -> bool {
+    error.is_transient()
+        && (call.replay != Replay::Once
+            || (error.kind() == ErrorKind::RateLimited && error.delivery() == Delivery::NotSent))
 }
 
 /// What a part of a batch means for its call.
