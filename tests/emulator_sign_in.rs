@@ -1036,19 +1036,23 @@ async fn id_tokens_can_be_checked_with_the_published_keys() {
     let document = sign_in.http.get(discovery.as_str()).await.json();
     assert_eq!(document["token_endpoint"], sign_in.token.as_str());
     let keys = sign_in.http.get(text(&document, "jwks_uri")).await.json();
-    let coordinate = |name: &str| {
+    let part = |name: &str| {
         URL_SAFE_NO_PAD
             .decode(text(&keys["keys"][0], name))
             .unwrap()
     };
-    let point = [vec![4], coordinate("x"), coordinate("y")].concat();
 
     let code = sign_in.code(WORK, "openid", &[]).await;
     let body = sign_in.redeem(&code, &[]).await.json();
     let (signed, signature) = text(&body, "id_token").rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let algorithm = &ring::signature::ECDSA_P256_SHA256_FIXED;
-    let key = ring::signature::UnparsedPublicKey::new(algorithm, point);
-    key.verify(signed.as_bytes(), &signature).unwrap();
-    key.verify(b"something else", &signature).unwrap_err();
+    let algorithm = &ring::signature::RSA_PKCS1_2048_8192_SHA256;
+    let key = ring::signature::RsaPublicKeyComponents {
+        n: part("n"),
+        e: part("e"),
+    };
+    key.verify(algorithm, signed.as_bytes(), &signature)
+        .unwrap();
+    key.verify(algorithm, b"something else", &signature)
+        .unwrap_err();
 }

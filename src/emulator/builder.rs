@@ -181,7 +181,7 @@ impl EmulatorBuilder {
             record: record::Record::new(self.record.as_deref())?,
             quotas: quota::Quotas::default(),
             uploads: google::Uploads::default(),
-            signing_key: sign_in::SigningKey::generate()?,
+            signing_keys: sign_in::SigningKeys::new(),
             google,
             microsoft,
             world: Mutex::new(world),

@@ -180,7 +180,7 @@ pub(crate) struct State {
     pub(crate) record: record::Record,
     pub(crate) quotas: quota::Quotas,
     pub(crate) uploads: google::Uploads,
-    pub(crate) signing_key: sign_in::SigningKey,
+    pub(crate) signing_keys: sign_in::SigningKeys,
     world: Mutex<World>,
 }
 
@@ -449,6 +449,11 @@ impl Emulator {
     /// organisation wants to see a second factor, say. Tokens stay what they are.
     pub fn require_interaction(&self, address: &str) {
         self.state.world().tokens.challenge(address);
+    }
+
+    /// Both vendors sign id_tokens with another key from now on, as they do every few weeks.
+    pub fn rotate_signing_keys(&self) {
+        self.state.signing_keys.rotate();
     }
 
     /// Every access token of the account ends now; refresh tokens live on.

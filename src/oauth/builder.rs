@@ -6,6 +6,7 @@ use url::Url;
 
 use super::error::classify;
 use super::flow::{Flow, OAuthFlow, configuration, require_redirect};
+use super::key_set::KeySet;
 use super::server::Endpoints;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Service;
@@ -168,6 +169,7 @@ impl OAuthFlowBuilder {
         let mut places = vec![endpoints.authorize.clone(), endpoints.token.clone()];
         places.extend(endpoints.revoke.clone());
         places.extend(endpoints.device.clone());
+        places.extend(endpoints.keys.clone());
         let api = api_client(self.transport, Arc::clone(&clock), self.retry, &places)?;
         Ok(OAuthFlow(Arc::new(Flow {
             service: self.service,
@@ -181,6 +183,7 @@ impl OAuthFlowBuilder {
             domain_hint: self.domain_hint,
             next_client_secret: self.next_client_secret,
             endpoints,
+            keys: KeySet::default(),
             api,
             clock,
         })))

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use oauth2::{CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
 use url::Url;
 
@@ -15,6 +16,8 @@ use super::endpoint::{self, OAuthClient, Tokens};
 use super::error::refused_with;
 use super::grant::Grant;
 use super::identity::{self, Expected};
+use super::key_set::KeySet;
+use super::options::SignInOptions;
 use super::scope::{access_of, beyond_levels, missing, scopes_for};
 use super::server::Endpoints;
 use crate::clock::Clock;
@@ -58,6 +61,7 @@ pub(super) struct Flow {
     pub(super) domain_hint: Option<String>,
     pub(super) next_client_secret: Option<Secret>,
     pub(super) endpoints: Endpoints,
+    pub(super) keys: KeySet,
     pub(super) api: ApiClient,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -95,76 +99,6 @@ pub enum Revoked {
     /// be done here. On Microsoft the user can remove the application at <https://myapps.microsoft.com> or
     /// <https://account.live.com/consent/Manage>.
     LocallyOnly,
-}
-
-/// What is different about one sign-in.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct SignInOptions {
-    /// What to ask for, in place of what the flow asks for.
-    pub access: Option<Access>,
-    /// Whose sign-in it is, if that is known: an address, or the `sub` of a Google user.
-    pub login_hint: Option<String>,
-    /// What the service must ask the user even if it need not: words of OpenID Connect such as `consent` and
-    /// `select_account`, separated by spaces.
-    pub prompt: Option<String>,
-    /// Where the browser comes back to, in place of the flow's own address: a loopback receiver's, for instance.
-    pub redirect_uri: Option<String>,
-    /// The organisation that the user is of, by its domain: Google's `hd`, Microsoft's `domain_hint`. It makes signing in
-    /// shorter and keeps nobody out.
-    pub domain_hint: Option<String>,
-    /// What to ask for beside the scopes that the access takes, in the service's own words.
-    pub scopes: Vec<String>,
-}
-
-impl SignInOptions {
-    /// Nothing different.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Asks for this access.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> Self {
-        self.access = Some(access);
-        self
-    }
-
-    /// Suggests whose sign-in it is.
-    #[must_use]
-    pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
-        self.login_hint = Some(hint.into());
-        self
-    }
-
-    /// Makes the service ask.
-    #[must_use]
-    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = Some(prompt.into());
-        self
-    }
-
-    /// Lets the browser come back to this address.
-    #[must_use]
-    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
-        self.redirect_uri = Some(redirect_uri.into());
-        self
-    }
-
-    /// Suggests of which organisation the user is.
-    #[must_use]
-    pub fn domain_hint(mut self, domain: impl Into<String>) -> Self {
-        self.domain_hint = Some(domain.into());
-        self
-    }
-
-    /// Asks for this scope too.
-    #[must_use]
-    pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
-        self
-    }
 }
 
 impl OAuthFlow {
@@ -386,6 +320,24 @@ impl Flow {
         }
     }
 
+    /// What an `id_token` for this application must say.
+    pub(super) fn expected<'a>(
+        &'a self,
+        nonce: Option<&'a Secret>,
+        now: DateTime<Utc>,
+        unfit: ErrorKind,
+    ) -> Expected<'a> {
+        Expected {
+            service: &self.service,
+            endpoints: &self.endpoints,
+            client_id: &self.client_id,
+            tenant: self.tenant.as_deref(),
+            nonce,
+            now,
+            unfit,
+        }
+    }
+
     /// What these tokens, given for a sign-in that asked for `asked`, come to.
     pub(super) fn grant(
         &self,
@@ -394,17 +346,10 @@ impl Flow {
         nonce: Option<&Secret>,
         operation: &'static str,
     ) -> Result<Grant> {
-        let expected = Expected {
-            service: &self.service,
-            endpoints: &self.endpoints,
-            client_id: &self.client_id,
-            tenant: self.tenant.as_deref(),
-            nonce,
-            now: tokens.answered_at,
-        };
+        let expected = self.expected(nonce, tokens.answered_at, ErrorKind::Protocol);
         let user = tokens
             .id_token()
-            .map(|token| identity::read(token, &expected))
+            .map(|token| identity::read(token, &expected).map(|(user, _)| user))
             .transpose()
             .map_err(|error| error.with_operation(operation))?;
         // RFC 6749 §5.1: a server that does not say has granted what was asked for.
@@ -431,15 +376,8 @@ impl Flow {
 
     /// Who the user is, if the answer to a refresh says so. Without, renewing goes on: it is the grant that counts.
     fn learn(&self, tokens: &Tokens) -> Option<(Identity, Vec<String>, Option<String>)> {
-        let expected = Expected {
-            service: &self.service,
-            endpoints: &self.endpoints,
-            client_id: &self.client_id,
-            tenant: self.tenant.as_deref(),
-            nonce: None,
-            now: tokens.answered_at,
-        };
-        let user = identity::read(tokens.id_token()?, &expected).ok()?;
+        let expected = self.expected(None, tokens.answered_at, ErrorKind::Protocol);
+        let (user, _) = identity::read(tokens.id_token()?, &expected).ok()?;
         Some((user.identity, user.addresses, user.display_name))
     }
 

@@ -1,12 +1,14 @@
-//! Who signed in: the claims of an `id_token` that came straight from the token endpoint over TLS, where its signature
-//! need not be checked (<https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>, point 6).
+//! Who signed in: the claims of an `id_token`, and whether they are for this application. The signature of one that came
+//! straight from the token endpoint over TLS need not be checked
+//! (<https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>, point 6); that of any other is `key_set`'s.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::server::Endpoints;
+use super::flow::OAuthFlow;
+use super::server::{Endpoints, is_named};
 use crate::credentials::{Identity, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -20,13 +22,33 @@ pub(super) struct Expected<'a> {
     /// What the sign-in asked the token to repeat; a device's asks nothing, as no browser comes back from it.
     pub(super) nonce: Option<&'a Secret>,
     pub(super) now: DateTime<Utc>,
+    /// Whose fault it is if the token is not right: the service's that answered with it, or that of whoever brought it.
+    pub(super) unfit: ErrorKind,
 }
 
-/// Who signed in, and what else the token says about them.
-pub(super) struct User {
-    pub(super) identity: Identity,
-    pub(super) addresses: Vec<String>,
-    pub(super) display_name: Option<String>,
+/// Who a user is, as a service vouches for it in an `id_token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifiedUser {
+    /// Who the user is, for good.
+    pub identity: Identity,
+    /// The user's addresses as far as the token says; they may not be the mailbox's.
+    pub addresses: Vec<String>,
+    /// The user's name, for people.
+    pub display_name: Option<String>,
+}
+
+/// Who signed a token, by its own words: the issuer, and the Microsoft tenant that it names beside it.
+pub(super) struct Issuer {
+    name: String,
+    tenant: Option<String>,
+}
+
+impl Issuer {
+    /// Whether it is the one that is known by this name, in which `{tenantid}` may stand for the tenant.
+    pub(super) fn is(&self, known: &str) -> bool {
+        is_named(known, &self.name, self.tenant.as_deref())
+    }
 }
 
 /// Claims of both services (<https://developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload>,
@@ -36,6 +58,8 @@ struct Claims {
     iss: String,
     aud: Audience,
     exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
     sub: String,
     #[serde(default)]
     nonce: Option<String>,
@@ -68,7 +92,8 @@ const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// Reads an `id_token` and checks that it is for this sign-in.
-pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<User> {
+pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<(VerifiedUser, Issuer)> {
+    let refused = |code, message| Error::new(expected.unfit, message).with_code(code);
     let claims = decode(token).ok_or_else(|| {
         refused(
             "id_token_malformed",
@@ -92,20 +117,25 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<User> {
             many.len() > 1,
         ),
     };
+    // The party that the token was issued to; where there are several audiences it must be said.
     let party = claims.azp.as_deref();
-    if !for_us || (for_others && party != Some(expected.client_id)) {
+    let to_us = party.map_or(!for_others, |party| party == expected.client_id);
+    if !for_us || !to_us {
         return Err(refused(
             "id_token_audience",
             "the id_token is for another application",
         ));
     }
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a float saturates, and both ends are refused or centuries away"
-    )]
-    let expires_at = DateTime::from_timestamp(claims.exp as i64, 0);
+    let expires_at = instant(claims.exp);
     if expires_at.is_none_or(|expires_at| expires_at < expected.now - LEEWAY) {
         return Err(refused("id_token_expired", "the id_token has expired"));
+    }
+    let holds_already = |from| instant(from).is_some_and(|from| from <= expected.now + LEEWAY);
+    if !claims.nbf.is_none_or(holds_already) {
+        return Err(refused(
+            "id_token_not_yet",
+            "the id_token does not hold yet: compare this machine's clock",
+        ));
     }
     // The code was issued for somebody else's sign-in and slipped into this one.
     let same = |expected: &Secret| {
@@ -120,7 +150,7 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<User> {
         .with_code("wrong_nonce"));
     }
     let subject = match expected.service {
-        Service::Microsoft => microsoft_subject(&claims, expected.tenant)?,
+        Service::Microsoft => microsoft_subject(&claims, expected)?,
         _ => claims.sub,
     };
     if subject.is_empty() {
@@ -138,21 +168,71 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<User> {
             addresses.push(address);
         }
     }
-    Ok(User {
+    let user = VerifiedUser {
         identity: Identity::new(expected.service.clone(), subject),
         addresses,
         display_name: claims.name.filter(|name| !name.trim().is_empty()),
-    })
+    };
+    let issuer = Issuer {
+        name: claims.iss,
+        tenant: claims.tid,
+    };
+    Ok((user, issuer))
 }
 
-fn microsoft_subject(claims: &Claims, tenant: Option<&str>) -> Result<String> {
+impl OAuthFlow {
+    /// Who an `id_token` names that did not come straight from the service, such as one that another library kept beside a
+    /// refresh token, or one that a browser brought. Everything about it is checked: that a key of the service signed it
+    /// (RS256; the keys are fetched once and kept for as long as the service says), issuer, audience, the party it was
+    /// issued to, that it has not expired by more than five minutes, and `nonce`, if the host asked for one.
+    ///
+    /// The sign-ins of this crate need no such check: their tokens come from the token endpoint over TLS.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidCallback`] when the token proves nothing, with a code that begins with `id_token_` or is
+    /// `wrong_nonce`; whatever keeps the keys from being fetched, such as [`ErrorKind::Network`];
+    /// [`ErrorKind::Unsupported`] when the flow's endpoints name no keys.
+    pub async fn verify_id_token(
+        &self,
+        id_token: &Secret,
+        nonce: Option<&Secret>,
+    ) -> Result<VerifiedUser> {
+        const OPERATION: &str = "oauth.verify_id_token";
+        let flow = &self.0;
+        let Some(keys) = &flow.endpoints.keys else {
+            return Err(Error::unsupported(
+                "the flow's endpoints do not say where the keys of the service are",
+            ));
+        };
+        let expected = flow.expected(nonce, flow.clock.now(), ErrorKind::InvalidCallback);
+        let verified = async {
+            let (user, issuer) = read(id_token, &expected)?;
+            let keys = flow.keys.verify(&flow.api, keys, id_token, &issuer);
+            keys.await.map(|()| user)
+        };
+        verified
+            .await
+            .map_err(|error| error.with_operation(OPERATION))
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a float saturates, and both ends are refused or centuries away"
+)]
+fn instant(seconds: f64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(seconds as i64, 0)
+}
+
+fn microsoft_subject(claims: &Claims, expected: &Expected<'_>) -> Result<String> {
+    let refused = |code, message| Error::new(expected.unfit, message).with_code(code);
     let (Some(tid), Some(oid)) = (&claims.tid, &claims.oid) else {
         return Err(refused(
             "id_token_subject",
             "the id_token names neither directory nor user",
         ));
     };
-    let right_tenant = match tenant {
+    let right_tenant = match expected.tenant {
         None | Some("common") => true,
         Some("organizations") => tid != PERSONAL,
         Some("consumers") => tid == PERSONAL,
@@ -176,8 +256,4 @@ fn decode(token: &Secret) -> Option<Claims> {
         .decode(payload.trim_end_matches('='))
         .ok()?;
     serde_json::from_slice(&payload).ok()
-}
-
-fn refused(code: &'static str, message: &'static str) -> Error {
-    Error::new(ErrorKind::Protocol, message).with_code(code)
 }

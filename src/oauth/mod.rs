@@ -31,8 +31,10 @@ mod error;
 mod flow;
 mod grant;
 mod identity;
+mod key_set;
 #[cfg(feature = "loopback")]
 mod loopback;
+mod options;
 mod scope;
 mod server;
 
@@ -46,8 +48,10 @@ pub use callback::PendingAuthorization;
 pub use check::{Diagnosis, Finding, Mistake, Probe, Seen};
 pub use device::DeviceSignIn;
 pub use error::Refusal;
-pub use flow::{Authorization, OAuthFlow, Revoked, SignInOptions};
+pub use flow::{Authorization, OAuthFlow, Revoked};
 pub use grant::Grant;
+pub use identity::VerifiedUser;
 #[cfg(feature = "loopback")]
 pub use loopback::LoopbackReceiver;
+pub use options::SignInOptions;
 pub use server::Endpoints;

@@ -16,6 +16,8 @@ pub struct Endpoints {
     pub revoke: Option<Url>,
     /// Where devices without a browser begin a sign-in (RFC 8628); Google has such a place, though not for mail.
     pub device: Option<Url>,
+    /// Where the keys are that the server signs id_tokens with (RFC 7517).
+    pub keys: Option<Url>,
     /// How the server names itself in what it signs. `{tenantid}` stands for the tenant that the signed text names, as in
     /// Microsoft's own metadata.
     pub issuers: Vec<String>,
@@ -32,6 +34,7 @@ impl Endpoints {
             token: parse("https://oauth2.googleapis.com/token")?,
             revoke: Some(parse("https://oauth2.googleapis.com/revoke")?),
             device: None,
+            keys: Some(parse("https://www.googleapis.com/oauth2/v3/certs")?),
             issuers: google_issuers(),
         })
     }
@@ -48,6 +51,7 @@ impl Endpoints {
             token: below(base, "token")?,
             revoke: Some(below(base, "revoke")?),
             device: None,
+            keys: Some(below(base, "oauth2/v3/certs")?),
             issuers,
         })
     }
@@ -78,6 +82,7 @@ impl Endpoints {
             token: below(base, &format!("{tenant}/oauth2/v2.0/token"))?,
             revoke: None,
             device: Some(below(base, &format!("{tenant}/oauth2/v2.0/devicecode"))?),
+            keys: Some(below(base, &format!("{tenant}/discovery/v2.0/keys"))?),
             issuers,
         })
     }
@@ -116,19 +121,24 @@ impl Endpoints {
 
     /// Whether the server calls itself this. `tenant` is the one that was named beside it; without, any is right.
     pub(super) fn is_issuer(&self, issuer: &str, tenant: Option<&str>) -> bool {
-        self.issuers.iter().any(|known| {
-            let Some((before, after)) = known.split_once("{tenantid}") else {
-                return known == issuer;
-            };
-            let named = issuer
-                .strip_prefix(before)
-                .and_then(|rest| rest.strip_suffix(after));
-            named.is_some_and(|named| match tenant {
-                Some(tenant) => named == tenant,
-                None => !named.is_empty() && !named.contains('/'),
-            })
-        })
+        self.issuers
+            .iter()
+            .any(|known| is_named(known, issuer, tenant))
     }
+}
+
+/// Whether a server that is known by this name, in which `{tenantid}` stands for a tenant, calls itself `issuer`.
+pub(super) fn is_named(known: &str, issuer: &str, tenant: Option<&str>) -> bool {
+    let Some((before, after)) = known.split_once("{tenantid}") else {
+        return known == issuer;
+    };
+    let named = issuer
+        .strip_prefix(before)
+        .and_then(|rest| rest.strip_suffix(after));
+    named.is_some_and(|named| match tenant {
+        Some(tenant) => named == tenant,
+        None => !named.is_empty() && !named.contains('/'),
+    })
 }
 
 const MICROSOFT: &str = "https://login.microsoftonline.com";

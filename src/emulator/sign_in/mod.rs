@@ -28,7 +28,7 @@ use super::world::World;
 
 pub(crate) use assertion::{CERTIFICATE, PRIVATE_KEY};
 pub(crate) use google::service_account::key_file as service_account_key;
-pub(crate) use identity::SigningKey;
+pub(crate) use identity::SigningKeys;
 pub(crate) use microsoft::{ORGANISATION, PERSONAL};
 pub(crate) use visitor::{Choice, visit, visit_device};
 
@@ -46,7 +46,7 @@ pub(crate) fn google(state: &Arc<State>) -> Router {
             get(google::token::user).post(google::token::user),
         )
         .route("/.well-known/openid-configuration", get(google::discovery))
-        .route("/oauth2/v3/certs", get(identity::keys))
+        .route("/oauth2/v3/certs", get(identity::google_keys))
         .with_state(Arc::clone(state))
 }
 
@@ -78,7 +78,10 @@ pub(crate) fn microsoft(state: &Arc<State>) -> Router {
             "/{tenant}/v2.0/.well-known/openid-configuration",
             get(microsoft::discovery),
         )
-        .route("/{tenant}/discovery/v2.0/keys", get(identity::keys))
+        .route(
+            "/{tenant}/discovery/v2.0/keys",
+            get(identity::microsoft_keys),
+        )
         .with_state(Arc::clone(state))
 }
 

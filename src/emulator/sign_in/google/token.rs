@@ -250,7 +250,7 @@ fn id_token(
     if has("https://www.googleapis.com/auth/userinfo.profile") {
         fields.insert("name".to_owned(), json!(account.display_name));
     }
-    state.signing_key.sign(&claims)
+    state.signing_keys.sign(Vendor::Google, &claims)
 }
 
 /// `POST /revoke`: whichever token is given, every grant of that user to the client ends.

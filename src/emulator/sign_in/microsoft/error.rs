@@ -15,7 +15,7 @@ use super::super::page;
 
 /// An error of the identity platform.
 #[derive(Debug)]
-pub(super) struct AadError {
+pub(in super::super) struct AadError {
     /// The OAuth code, the only one that programs should look at.
     pub(super) error: &'static str,
     number: u32,
@@ -136,7 +136,7 @@ impl AadError {
     }
 
     /// The answer of the token endpoint.
-    pub(super) fn into_response(self, state: &State) -> Response {
+    pub(in super::super) fn into_response(self, state: &State) -> Response {
         let [trace, correlation] = ids(state);
         let mut body = json!({
             "error": self.error,

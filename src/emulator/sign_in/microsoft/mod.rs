@@ -143,20 +143,29 @@ pub(super) async fn logout(uri: Uri) -> Response {
     }
 }
 
+/// Who signs for those whom a door lets in.
+pub(super) fn issuer(tenant: &str) -> Result<String, AadError> {
+    let of = match Door::read(tenant) {
+        None => return Err(AadError::tenant(tenant)),
+        Some(Door::Common | Door::Organizations) => "{tenantid}",
+        Some(Door::Consumers) => PERSONAL,
+        Some(Door::Organisation) => ORGANISATION,
+    };
+    Ok(format!("https://login.microsoftonline.com/{of}/v2.0"))
+}
+
 /// The discovery document, with the emulator's own addresses.
 pub(super) async fn discovery(
     Shared(state): Shared<Arc<State>>,
     Path(tenant): Path<String>,
 ) -> Response {
-    let issuer = match Door::read(&tenant) {
-        None => return AadError::tenant(&tenant).into_response(&state),
-        Some(Door::Common | Door::Organizations) => "{tenantid}",
-        Some(Door::Consumers) => PERSONAL,
-        Some(Door::Organisation) => ORGANISATION,
+    let issuer = match issuer(&tenant) {
+        Ok(issuer) => issuer,
+        Err(error) => return error.into_response(&state),
     };
     let base = &state.microsoft.base_url;
     Json(json!({
-        "issuer": format!("https://login.microsoftonline.com/{issuer}/v2.0"),
+        "issuer": issuer,
         "authorization_endpoint": format!("{base}{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{base}{tenant}/oauth2/v2.0/token"),
         "device_authorization_endpoint": format!("{base}{tenant}/oauth2/v2.0/devicecode"),
@@ -165,7 +174,7 @@ pub(super) async fn discovery(
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "token_endpoint_auth_methods_supported": ["client_secret_post"],
     }))

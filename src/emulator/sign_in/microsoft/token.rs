@@ -309,5 +309,5 @@ fn id_token(world: &World, state: &State, grant: &Grant, nonce: Option<&str>) ->
     if has("email") {
         fields.insert("email".to_owned(), json!(account.address));
     }
-    state.signing_key.sign(&claims)
+    state.signing_keys.sign(Vendor::Microsoft, &claims)
 }
