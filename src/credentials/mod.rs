@@ -19,6 +19,7 @@ mod file;
 #[cfg(feature = "keyring")]
 mod keyring;
 mod lease;
+mod lifetime;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -38,6 +39,8 @@ pub use file::FileStore;
 #[cfg(feature = "keyring")]
 pub use keyring::KeyringStore;
 pub use lease::{Acquired, Lease};
+pub(crate) use lifetime::{APPLICATION_MAILBOX, Facts};
+pub use lifetime::{CertainEnd, GrantLifetime, Lapse, PossibleEnd};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

@@ -43,6 +43,9 @@ pub struct AccountRecord {
     /// What the user granted, in the service's own words.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// When the user last granted it in a sign-in; `None` for an account that was never signed in here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_at: Option<DateTime<Utc>>,
     /// The tokens.
     #[serde(default)]
     pub credential: Credential,
@@ -89,6 +92,7 @@ impl AccountRecord {
             display_name: None,
             granted: Access::NONE,
             scopes: Vec::new(),
+            granted_at: None,
             credential: Credential::default(),
             state: AccountState::Active,
             subscriptions: Vec::new(),

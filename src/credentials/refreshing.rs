@@ -74,6 +74,9 @@ impl Refreshed {
         if let Some(refresh_token) = self.refresh_token.filter(|token| !token.is_empty()) {
             credential.refresh_token = Some(refresh_token);
             credential.refresh_token_expires_at = self.refresh_token_expires_at;
+        } else if self.refresh_token_expires_at.is_some() {
+            // The old one goes on, and its end was told again.
+            credential.refresh_token_expires_at = self.refresh_token_expires_at;
         }
         if self.token_type.is_some() {
             credential.token_type = self.token_type;

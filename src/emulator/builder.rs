@@ -110,6 +110,21 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Google's application is in testing, and these accounts are its test users: the others are kept out with a page, as
+    /// with [`Misconfiguration::InTesting`](super::Misconfiguration::InTesting), and these users' grants end after seven
+    /// days.
+    /// <https://developers.google.com/identity/protocols/oauth2#expiration>
+    pub fn google_test_users(mut self, addresses: &[&str]) -> Self {
+        self.settings.test_users = owned(addresses);
+        self
+    }
+
+    /// Google's users grant access for this long only, and token answers say so.
+    pub fn time_limited_access(mut self, duration: Duration) -> Self {
+        self.settings.time_limited_access = Some(duration);
+        self
+    }
+
     /// Whether the organisation's users need an administrator's consent before they can let an application read mail, as
     /// Microsoft's own policy wants it. The default is that they do not.
     /// <https://learn.microsoft.com/entra/identity/enterprise-apps/manage-app-consent-policies>

@@ -17,7 +17,8 @@ pub enum Misconfiguration {
     /// Google: the client is of the web kind, so that no loopback address is right unless it is registered.
     /// <https://developers.google.com/identity/protocols/oauth2/web-server#uri-validation>
     WebClient,
-    /// Google: the application is in testing and nobody is a test user: a page with `access_denied`.
+    /// Google: the application is in testing and nobody is a test user: a page with `access_denied`. For one that has test
+    /// users see [`EmulatorBuilder::google_test_users`].
     InTesting,
     /// Google: the application is Internal, and everybody is of another organisation: a page with `org_internal`.
     Internal,

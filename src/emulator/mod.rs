@@ -168,6 +168,8 @@ pub(crate) struct Settings {
     pub(crate) admin_consent: bool,
     pub(crate) delegated_scopes: Vec<String>,
     pub(crate) application_roles: Vec<String>,
+    pub(crate) test_users: Vec<String>,
+    pub(crate) time_limited_access: Option<Duration>,
 }
 
 /// What both servers share.
@@ -266,6 +268,8 @@ impl Emulator {
                 admin_consent: false,
                 delegated_scopes: owned(tokens::mail_scopes(Vendor::Google)),
                 application_roles: owned(tokens::MAIL_ROLES),
+                test_users: Vec::new(),
+                time_limited_access: None,
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],

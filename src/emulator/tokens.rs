@@ -47,6 +47,36 @@ pub(crate) struct RefreshToken {
     pub(crate) grant: Grant,
     /// Replaced by a newer one. Whether it still works is the vendor's rule.
     pub(crate) superseded: bool,
+    pub(crate) life: RefreshLife,
+    /// When it ends unless it is used before.
+    pub(crate) idle_until: Duration,
+}
+
+/// How long what came from one consent may be refreshed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RefreshLife {
+    /// When it ends, however much it is used; if set, answers say so.
+    pub(crate) ends: Option<Duration>,
+    /// Whether only browsers may use it: a single-page application's.
+    pub(crate) in_browser: bool,
+}
+
+/// How long refresh tokens live that nobody uses: about six months at Google, 90 days at Microsoft.
+/// <https://developers.google.com/identity/protocols/oauth2#expiration>,
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens#token-lifetime>
+pub(crate) fn idle_life(vendor: Vendor) -> Duration {
+    const DAY: u64 = 24 * 60 * 60;
+    Duration::from_secs(match vendor {
+        Vendor::Google => 182 * DAY,
+        Vendor::Microsoft => 90 * DAY,
+    })
+}
+
+/// The value of `refresh_token_expires_in`.
+pub(crate) fn remaining(life: RefreshLife, now: Duration) -> Option<u64> {
+    // A second less: the service answers a little later than it issues.
+    let ends = life.ends?;
+    Some(ends.saturating_sub(now).as_secs().saturating_sub(1))
 }
 
 /// A code on its way through the user's browser.

@@ -18,7 +18,7 @@ use super::grant::Grant;
 use super::scope::{graph, scopes_for};
 use super::server::{Endpoints, require_tenant};
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::{AccountRecord, Refresh, Refreshed, Service};
+use crate::credentials::{APPLICATION_MAILBOX, AccountRecord, Refresh, Refreshed, Service};
 use crate::error::{Error, Result};
 use crate::http::{ApiClient, RetryPolicy, Transport};
 use crate::model::Access;
@@ -75,7 +75,7 @@ const SKEW: TimeDelta = TimeDelta::seconds(20);
 impl ApplicationFlow {
     /// The name of the setting of an [`AccountRecord`] that says whose mailbox it is: the primary address of a Workspace
     /// user, or the id or address of a Microsoft one.
-    pub const MAILBOX: &'static str = "application_mailbox";
+    pub const MAILBOX: &'static str = APPLICATION_MAILBOX;
 
     /// A Google service account with domain-wide delegation.
     #[must_use]
@@ -148,6 +148,7 @@ impl ApplicationFlow {
                 Way::Google(_) => None,
                 Way::Microsoft { tenant, .. } => Some(tenant.clone()),
             },
+            by_application: true,
         })
     }
 

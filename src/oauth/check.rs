@@ -12,7 +12,7 @@ pub use self::catalogue::Mistake;
 use super::endpoint;
 use super::flow::{Flow, OAuthFlow};
 use super::grant::Grant;
-use crate::credentials::Service;
+use crate::credentials::{Lapse, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ApiClient, RetryPolicy};
 use crate::secret::Secret;
@@ -21,8 +21,6 @@ use crate::secret::Secret;
 const WRONG_CODE: &str = "postroom-checks-this-configuration";
 /// As long as RFC 7636 wants it.
 const WRONG_VERIFIER: &str = "postroom-checks-this-configuration-with-no-sign-in";
-/// Seven days, and time for the sign-in itself.
-const TESTING_DAYS: i64 = 7;
 
 /// Where a mistake shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -125,14 +123,13 @@ impl Finding {
         if credential.refresh_token.is_none() {
             findings.push(found(Mistake::NoRefreshToken, true));
         }
-        // <https://developers.google.com/identity/protocols/oauth2#expiration>
-        if grant.service == Service::Google
-            && let (Some(begun), Some(end)) =
-                (credential.obtained_at, credential.refresh_token_expires_at)
-            && (end - begun).num_days() <= TESTING_DAYS
-        {
-            findings.push(found(Mistake::TestingGrantsEnd, false));
-        }
+        let ends = grant.lifetime().certain;
+        let why = ends.iter().flat_map(|end| &end.why);
+        findings.extend(why.filter_map(|lapse| match lapse {
+            Lapse::ApplicationInTesting => Some(found(Mistake::TestingGrantsEnd, false)),
+            Lapse::SinglePageApplication => Some(found(Mistake::RedirectSinglePage, false)),
+            _ => None,
+        }));
         findings
     }
 }

@@ -371,6 +371,7 @@ impl Flow {
             missing: missing(asked, granted),
             scopes,
             tenant: self.tenant.clone(),
+            by_application: false,
         })
     }
 

@@ -1,6 +1,8 @@
 //! What a completed sign-in gives: [`Grant`], and how it becomes an account's record.
 
-use crate::credentials::{AccountRecord, AccountState, Credential, Identity, Service};
+use crate::credentials::{
+    AccountRecord, AccountState, Credential, Facts, GrantLifetime, Identity, Service,
+};
 use crate::model::{Access, AccountId};
 
 /// What a user granted: tokens, who the user is, and what may be done.
@@ -25,9 +27,25 @@ pub struct Grant {
     pub scopes: Vec<String>,
     /// The Microsoft tenant that the sign-in went through, at which tokens must be renewed.
     pub tenant: Option<String>,
+    /// Whether an application has it in its own name.
+    pub(super) by_application: bool,
 }
 
 impl Grant {
+    /// When the grant ends, as far as the service said, and what may end it by the service's rules.
+    #[must_use]
+    pub fn lifetime(&self) -> GrantLifetime {
+        Facts {
+            service: &self.service,
+            credential: &self.credential,
+            identity: self.identity.as_ref(),
+            scopes: &self.scopes,
+            granted_at: self.credential.obtained_at,
+            by_application: self.by_application,
+        }
+        .lifetime()
+    }
+
     /// A new account's record with this grant. `configuration` is the host's name for the flow that gave it.
     #[must_use]
     pub fn into_record(
@@ -47,6 +65,7 @@ impl Grant {
         let kept = record.credential.refresh_token.take();
         let kept_until = record.credential.refresh_token_expires_at.take();
         let same_user = record.identity.is_none() || record.identity == self.identity;
+        record.granted_at = self.credential.obtained_at;
         record.credential = self.credential;
         if record.credential.refresh_token.is_none() && same_user {
             record.credential.refresh_token = kept;

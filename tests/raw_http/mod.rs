@@ -86,10 +86,21 @@ impl RawHttp {
 
     /// A form, as token endpoints take it.
     pub(crate) async fn form(&self, url: &str, fields: &[(&str, &str)]) -> Answer {
+        self.form_with(url, fields, &[]).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn form_with(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
         let kind = ("content-type", "application/x-www-form-urlencoded");
-        self.send(Method::POST, url, &[kind], form).await
+        self.send(Method::POST, url, &[&[kind], headers].concat(), form)
+            .await
     }
 }

@@ -23,7 +23,9 @@ use url::Url;
 
 use super::State;
 use super::Vendor;
-use super::tokens::{AuthorizationCode, CodeChallenge, Grant, RefreshToken};
+use super::tokens::{
+    AuthorizationCode, CodeChallenge, Grant, RefreshLife, RefreshToken, idle_life,
+};
 use super::world::World;
 
 pub(crate) use assertion::{CERTIFICATE, PRIVATE_KEY};
@@ -251,7 +253,13 @@ fn lifetime(state: &State) -> Value {
     }
 }
 
-fn issue_refresh(world: &mut World, vendor: Vendor, grant: Grant) -> String {
+fn issue_refresh(
+    world: &mut World,
+    state: &State,
+    vendor: Vendor,
+    grant: Grant,
+    life: RefreshLife,
+) -> String {
     // Both vendors' refresh tokens have characters that a form must encode.
     let prefix = match vendor {
         Vendor::Google => "1//0",
@@ -263,6 +271,8 @@ fn issue_refresh(world: &mut World, vendor: Vendor, grant: Grant) -> String {
         RefreshToken {
             grant,
             superseded: false,
+            life,
+            idle_until: state.clock.monotonic() + idle_life(vendor),
         },
     );
     token

@@ -328,7 +328,7 @@ fn grant(
             "Choose an account.",
         );
     };
-    if let Some(refusal) = kept_out(state) {
+    if let Some(refusal) = kept_out(state, &account) {
         return refusal;
     }
     let before = world.tokens.consented(&asked.client_id, &account);
@@ -371,7 +371,12 @@ fn grant(
 
 /// Whom Google does not let in, it tells so itself.
 /// <https://developers.google.com/identity/protocols/oauth2/web-server#authorization-errors>
-fn kept_out(state: &State) -> Option<Response> {
+fn kept_out(state: &State, account: &str) -> Option<Response> {
+    let testers = &state.settings.test_users;
+    let no_tester = !testers.is_empty()
+        && !testers
+            .iter()
+            .any(|tester| tester.eq_ignore_ascii_case(account));
     [
         (
             Misconfiguration::InTesting,
@@ -393,7 +398,9 @@ fn kept_out(state: &State) -> Option<Response> {
         ),
     ]
     .into_iter()
-    .find(|(how, ..)| state.is_misconfigured(*how))
+    .find(|(how, ..)| {
+        state.is_misconfigured(*how) || (no_tester && *how == Misconfiguration::InTesting)
+    })
     .map(|(_, status, code, message)| refuse(status, code, message))
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Shared;
@@ -14,7 +15,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::super::tokens::Grant;
+use super::super::super::tokens::{Grant, RefreshLife, idle_life, remaining};
 use super::super::super::world::World;
 use super::super::super::{Misconfiguration, State, Vendor};
 use super::super::{
@@ -138,14 +139,36 @@ fn redeem(state: &State, form: &Parameters, client_id: &str) -> Result<Value, To
     }
     code.used = true;
     let code = code.clone();
+    let life = RefreshLife {
+        ends: longest(state, &code.grant).map(|life| now + life),
+        in_browser: false,
+    };
+    let (grant, vendor) = (code.grant.clone(), Vendor::Google);
     let refresh = code
         .offline
-        .then(|| issue_refresh(&mut world, Vendor::Google, code.grant.clone()));
+        .then(|| issue_refresh(&mut world, state, vendor, grant, life));
     let mut body = tokens(&mut world, state, &code.grant, code.nonce.as_deref());
     if let (Some(token), Some(fields)) = (refresh, body.as_object_mut()) {
         fields.insert("refresh_token".to_owned(), Value::String(token));
+        if let Some(seconds) = remaining(life, now) {
+            fields.insert("refresh_token_expires_in".to_owned(), json!(seconds));
+        }
     }
     Ok(body)
+}
+
+/// How long the grant may be refreshed at most: what its user allowed, and seven days of an application in testing that
+/// asks for more than who the user is.
+/// <https://developers.google.com/identity/protocols/oauth2#expiration>
+fn longest(state: &State, grant: &Grant) -> Option<Duration> {
+    const TESTING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let testing = !state.settings.test_users.is_empty()
+        && !grant.scopes.iter().all(|name| scope::is_identity(name));
+    let limits = [
+        testing.then_some(TESTING),
+        state.settings.time_limited_access,
+    ];
+    limits.into_iter().flatten().min()
 }
 
 /// Google gives a new access token and keeps the refresh token as it is.
@@ -182,7 +205,14 @@ fn refresh(state: &State, form: &Parameters, client_id: &str) -> Result<Value, T
             ..bad("invalid_grant", "reauth related error (invalid_rapt)")
         });
     }
-    let mut grant = known.grant.clone();
+    let now = state.clock.monotonic();
+    if known.idle_until <= now || known.life.ends.is_some_and(|ends| ends <= now) {
+        return Err(bad("invalid_grant", "Token has been expired or revoked."));
+    }
+    let (mut grant, life) = (known.grant.clone(), known.life);
+    if let Some(known) = world.tokens.refresh.get_mut(text) {
+        known.idle_until = now + idle_life(Vendor::Google);
+    }
     if form.value("scope").is_some() {
         let mut narrowed = BTreeSet::new();
         for asked in form.words("scope") {
@@ -195,7 +225,11 @@ fn refresh(state: &State, form: &Parameters, client_id: &str) -> Result<Value, T
         }
         grant.scopes = narrowed;
     }
-    Ok(tokens(&mut world, state, &grant, None))
+    let mut body = tokens(&mut world, state, &grant, None);
+    if let (Some(seconds), Some(fields)) = (remaining(life, now), body.as_object_mut()) {
+        fields.insert("refresh_token_expires_in".to_owned(), json!(seconds));
+    }
+    Ok(body)
 }
 
 /// The answer with an access token, and an id_token where identity was asked for.

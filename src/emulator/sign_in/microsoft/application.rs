@@ -18,11 +18,13 @@ pub(super) fn authenticate(
     door: Door,
     client_id: &str,
     form: &Parameters,
+    in_browser: bool,
 ) -> Result<(), AadError> {
     let refused = |number, message: String| AadError::new("invalid_client", number, message);
     let assertion = form.value("client_assertion");
     let secret = form.value("client_secret");
-    if state.settings.public_client {
+    // What comes from a browser has nothing to prove itself with.
+    if state.settings.public_client || in_browser {
         // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
         return match (assertion, secret) {
             (None, None) => Ok(()),

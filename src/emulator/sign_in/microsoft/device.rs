@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
-use super::super::super::tokens::{DeviceCode, DeviceDecision};
+use super::super::super::tokens::{DeviceCode, DeviceDecision, RefreshLife};
 use super::super::super::{State, Vendor};
 use super::super::page::{self, ConsentPage};
 use super::super::{Decision, Parameters, issue_refresh, scope, token_form};
@@ -230,8 +230,9 @@ pub(super) fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Val
         DeviceDecision::Allowed(grant) => {
             waiting.decision = DeviceDecision::Told;
             let offline = grant.scopes.contains("offline_access");
-            let refresh =
-                offline.then(|| issue_refresh(&mut world, Vendor::Microsoft, grant.clone()));
+            let (whole, vendor) = (grant.clone(), Vendor::Microsoft);
+            let life = RefreshLife::default();
+            let refresh = offline.then(|| issue_refresh(&mut world, state, vendor, whole, life));
             Ok(token::tokens(&mut world, state, &grant, None, refresh))
         }
     }

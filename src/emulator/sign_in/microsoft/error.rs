@@ -81,6 +81,13 @@ impl AadError {
         Self::new("invalid_grant", 65_001, message).with_suberror("consent_required")
     }
 
+    /// <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow#redirect-uris-for-single-page-apps-spas>
+    pub(super) fn only_in_browsers() -> Self {
+        let message = "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via \
+                       cross-origin requests.";
+        Self::new("invalid_request", 9_002_327, message)
+    }
+
     pub(super) fn malformed_token() -> Self {
         Self::new(
             "invalid_grant",

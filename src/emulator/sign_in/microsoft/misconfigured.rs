@@ -71,11 +71,15 @@ pub(super) fn refuse_user(state: &State, personal: bool) -> Result<(), Refusal> 
 }
 
 /// <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow#redirect-uris-for-single-page-apps-spas>
-pub(super) fn refuse_code(state: &State) -> Result<(), AadError> {
-    if state.is_misconfigured(Misconfiguration::SinglePageRedirect) {
-        let message = "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via \
-                       cross-origin requests.";
-        return Err(AadError::new("invalid_request", 9_002_327, message));
+pub(super) fn refuse_code(state: &State, in_browser: bool) -> Result<(), AadError> {
+    let for_browsers = state.is_misconfigured(Misconfiguration::SinglePageRedirect);
+    match (for_browsers, in_browser) {
+        (true, false) => Err(AadError::only_in_browsers()),
+        (false, true) => Err(AadError::new(
+            "invalid_request",
+            9_002_326,
+            "Cross-origin token redemption is permitted only for the 'Single-Page Application' client-type.",
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State as Shared};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
 
-use super::super::super::tokens::Grant;
+use super::super::super::tokens::{Grant, RefreshLife, remaining};
 use super::super::super::world::World;
 use super::super::super::{Rotation, State, Vendor};
 use super::super::{
@@ -29,7 +30,8 @@ pub(in super::super) async fn exchange(
     body: Bytes,
 ) -> Response {
     let form = token_form(&headers, &body);
-    match answer(&state, &tenant, &form) {
+    let in_browser = headers.contains_key(header::ORIGIN);
+    match answer(&state, &tenant, &form, in_browser) {
         Ok(body) => {
             let headers = [
                 (header::CACHE_CONTROL, "no-store, no-cache"),
@@ -41,7 +43,12 @@ pub(in super::super) async fn exchange(
     }
 }
 
-fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadError> {
+fn answer(
+    state: &State,
+    tenant: &str,
+    form: &Parameters,
+    in_browser: bool,
+) -> Result<Value, AadError> {
     let door = Door::read(tenant).ok_or_else(|| AadError::tenant(tenant))?;
     let grant_type = form
         .value("grant_type")
@@ -53,10 +60,10 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
         return Err(AadError::client(client_id));
     }
     refuse_application(state, door, client_id, form.value("client_secret"))?;
-    application::authenticate(state, door, client_id, form)?;
+    application::authenticate(state, door, client_id, form, in_browser)?;
     match grant_type {
-        "authorization_code" => redeem(state, door, form),
-        "refresh_token" => refresh(state, door, form),
+        "authorization_code" => redeem(state, door, form, in_browser),
+        "refresh_token" => refresh(state, door, form, in_browser),
         "client_credentials" => application::answer(state, door, form),
         device::GRANT_TYPE => device::redeem(state, door, form),
         other => Err(AadError::new(
@@ -67,7 +74,12 @@ fn answer(state: &State, tenant: &str, form: &Parameters) -> Result<Value, AadEr
     }
 }
 
-fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Value, AadError> {
+fn redeem(
+    state: &State,
+    door: Door,
+    form: &Parameters,
+    in_browser: bool,
+) -> Result<Value, AadError> {
     let text = form
         .value("code")
         .ok_or_else(|| AadError::missing("code"))?;
@@ -80,7 +92,7 @@ fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErro
         let message = "Provided grant is invalid or malformed.";
         return Err(AadError::new("invalid_grant", 70_000, message));
     };
-    refuse_code(state)?;
+    refuse_code(state, in_browser)?;
     if code.used {
         let message = "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use \
                        an existing refresh token.";
@@ -121,21 +133,38 @@ fn redeem(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErro
     if let Some(code) = world.tokens.codes.get_mut(text) {
         code.used = true;
     }
+    // <https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens#token-lifetime>
+    let life = RefreshLife {
+        ends: in_browser.then(|| now + Duration::from_secs(24 * 60 * 60)),
+        in_browser,
+    };
+    let (whole, vendor) = (code.grant.clone(), Vendor::Microsoft);
     let refresh = code
         .offline
-        .then(|| issue_refresh(&mut world, Vendor::Microsoft, code.grant.clone()));
-    Ok(tokens(
-        &mut world,
-        state,
-        &grant,
-        code.nonce.as_deref(),
-        refresh,
-    ))
+        .then(|| issue_refresh(&mut world, state, vendor, whole, life));
+    let nonce = code.nonce.as_deref();
+    let mut body = tokens(&mut world, state, &grant, nonce, refresh);
+    announce(&mut body, life, now);
+    Ok(body)
+}
+
+/// Says when refreshing ends, where that is settled.
+fn announce(body: &mut Value, life: RefreshLife, now: Duration) {
+    if let (Some(seconds), Some(fields)) = (remaining(life, now), body.as_object_mut())
+        && fields.contains_key("refresh_token")
+    {
+        fields.insert("refresh_token_expires_in".to_owned(), json!(seconds));
+    }
 }
 
 /// A new refresh token comes with each answer; what becomes of the old one is the emulator's setting.
 /// <https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens>
-fn refresh(state: &State, door: Door, form: &Parameters) -> Result<Value, AadError> {
+fn refresh(
+    state: &State,
+    door: Door,
+    form: &Parameters,
+    in_browser: bool,
+) -> Result<Value, AadError> {
     let text = form
         .value("refresh_token")
         .ok_or_else(|| AadError::missing("refresh_token"))?;
@@ -148,6 +177,20 @@ fn refresh(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErr
             AadError::malformed_token()
         });
     };
+    let now = state.clock.monotonic();
+    if known.life.in_browser && !in_browser {
+        return Err(AadError::only_in_browsers());
+    }
+    if known.life.ends.is_some_and(|ends| ends <= now) {
+        let message = "The refresh token was issued to a single page app (SPA), and therefore has a fixed, limited \
+                       lifetime, which cannot be extended. It is now expired and a new sign in request must be sent \
+                       by the SPA to the sign in page.";
+        return Err(AadError::new("invalid_grant", 700_084, message));
+    }
+    if known.idle_until <= now {
+        let message = "The refresh token has expired due to inactivity. The token was inactive for 90.00:00:00.";
+        return Err(AadError::new("invalid_grant", 700_082, message));
+    }
     let account = world
         .account(&known.grant.account)
         .ok_or_else(AadError::malformed_token)?;
@@ -177,9 +220,12 @@ fn refresh(state: &State, door: Door, form: &Parameters) -> Result<Value, AadErr
         if let Some(old) = world.tokens.refresh.get_mut(text) {
             old.superseded = true;
         }
-        issue_refresh(&mut world, Vendor::Microsoft, known.grant.clone())
+        let (whole, vendor) = (known.grant.clone(), Vendor::Microsoft);
+        issue_refresh(&mut world, state, vendor, whole, known.life)
     });
-    Ok(tokens(&mut world, state, &grant, None, refresh))
+    let mut body = tokens(&mut world, state, &grant, None, refresh);
+    announce(&mut body, known.life, now);
+    Ok(body)
 }
 
 /// The part of a grant that a token request names, or all of it.
