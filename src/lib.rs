@@ -118,10 +118,10 @@ pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{Mailbox, Messages, SyncPages};
 pub use model::{
     Access, AccountId, Address, AddressError, Attachment, AttachmentId, Body, ByteStream, Change,
-    Confirmation, Content, Detail, Folder, FolderId, FolderRole, Header, Keyword, KnownMessage,
-    Message, MessageId, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query,
-    QueryError, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase,
-    SyncProgress, ThreadId,
+    Confirmation, Content, Detail, Flowed, Folder, FolderId, FolderRole, Header, Keyword,
+    KnownMessage, Message, MessageId, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken,
+    Profile, Query, QueryError, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor,
+    SyncPhase, SyncProgress, ThreadId,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -347,6 +347,17 @@ fn read_parts(message: &mut Message, root: &wire::Part, fetched: &HashMap<String
             continue;
         };
         let text = mime::text(&bytes, leaf.header("Content-Type"));
+        if leaf.media_type == "text/plain" {
+            // Of several texts made into one, all or none can be unwrapped.
+            let flowed = mime::flowed(leaf.header("Content-Type"));
+            message.body.flowed = match message.body.text {
+                None => flowed,
+                Some(_) => message
+                    .body
+                    .flowed
+                    .filter(|_| message.body.flowed == flowed),
+            };
+        }
         let body = if leaf.media_type == "text/html" {
             &mut message.body.html
         } else {

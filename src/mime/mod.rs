@@ -12,7 +12,7 @@ mod read;
 
 pub(crate) use base64::base64_text;
 pub(crate) use compose::{KEY_HEADER, compose, key_token};
-pub(crate) use read::{decode_words, message_ids, parameter, read_headers, text};
+pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers, text};
 
 #[cfg(test)]
 mod tests;

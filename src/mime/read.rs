@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 
-use crate::model::{Address, Header, Message, addresses_of};
+use crate::model::{Address, Flowed, Header, Message, addresses_of};
 
 /// Fills in what a message's header lines say: subject, addresses, ids and date.
 pub(crate) fn read_headers(message: &mut Message, headers: &[Header]) {
@@ -62,6 +62,16 @@ pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
     let parsed = MessageParser::new().parse_headers(header.as_bytes())?;
     let text = parsed.content_type()?.attribute(name)?.trim();
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// How the lines of a text part were wrapped, if its `Content-Type` says that this can be undone
+/// (<https://www.rfc-editor.org/rfc/rfc3676#section-4>).
+pub(crate) fn flowed(content_type: Option<&str>) -> Option<Flowed> {
+    let is = |name: &str, value: &str| {
+        parameter(content_type?, name).map(|given| given.eq_ignore_ascii_case(value))
+    };
+    let delete_space = is("delsp", "yes").unwrap_or(false);
+    (is("format", "flowed") == Some(true)).then(|| Flowed::new(delete_space))
 }
 
 /// A header's text with its RFC 2047 words decoded.

@@ -198,3 +198,16 @@ fn text_is_read_by_its_charset_or_the_most_likely_one() {
         Some("Übersicht.pdf")
     );
 }
+
+#[test]
+fn only_text_that_says_so_is_flowed() {
+    let read = |value| flowed(Some(value)).map(|flowed| flowed.delete_space);
+    assert_eq!(read("text/plain; format=Flowed"), Some(false));
+    assert_eq!(
+        read("text/plain; charset=utf-8; DelSp=\"Yes\"; format=flowed"),
+        Some(true)
+    );
+    assert_eq!(read("text/plain; format=fixed; delsp=yes"), None);
+    assert_eq!(read("text/plain; delsp=yes"), None);
+    assert_eq!(flowed(None), None);
+}

@@ -160,6 +160,26 @@ pub struct Body {
     pub text: Option<String>,
     /// The HTML, as it came: it may hold anything, and must be made safe before it is shown.
     pub html: Option<String>,
+    /// How the plain text was wrapped by its sender, where that can be undone
+    /// ([RFC 3676](https://www.rfc-editor.org/rfc/rfc3676)). The text itself is kept as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flowed: Option<Flowed>,
+}
+
+/// Plain text whose lines were wrapped with `format=flowed`: a line that ends in a space goes on in the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Flowed {
+    /// Whether the space at the end of such a line is only a mark and no part of the text (`delsp=yes`).
+    pub delete_space: bool,
+}
+
+impl Flowed {
+    /// Text that was wrapped with or without `delsp=yes`.
+    #[must_use]
+    pub fn new(delete_space: bool) -> Self {
+        Self { delete_space }
+    }
 }
 
 /// What is known of an attachment without reading it.
@@ -253,6 +273,7 @@ impl fmt::Debug for Body {
             .debug_struct("Body")
             .field("text_length", &length(&self.text))
             .field("html_length", &length(&self.html))
+            .field("flowed", &self.flowed)
             .finish()
     }
 }
