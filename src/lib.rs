@@ -46,6 +46,7 @@
 //! # What to read next
 //!
 //! * [`Mailbox`]: everything that can be done with mail; [`Message`], [`Folder`], [`Query`], [`Change`], [`Outgoing`].
+//! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
 //! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
 //! * [`Accounts`]: many mailboxes over one store, for one host or many tenants.
 //! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
@@ -91,6 +92,7 @@ pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+pub mod facts;
 #[cfg(feature = "gmail")]
 mod gmail;
 pub mod guides;
@@ -117,11 +119,11 @@ pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{Mailbox, Messages, SyncPages};
 pub use model::{
-    Access, AccountId, Address, AddressError, Attachment, AttachmentId, Body, ByteStream, Change,
-    Confirmation, Content, Detail, Flowed, Folder, FolderId, FolderRole, Header, Keyword,
-    KnownMessage, Message, MessageId, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken,
-    Profile, Query, QueryError, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor,
-    SyncPhase, SyncProgress, ThreadId,
+    Access, AccountId, Address, AddressError, Attachment, AttachmentId, AuthenticationServer, Body,
+    ByteStream, Change, Confirmation, Content, Detail, Flowed, Folder, FolderId, FolderRole,
+    Header, Keyword, KnownMessage, Message, MessageId, Outgoing, OutgoingAttachment, Page,
+    PageRequest, PageToken, Profile, Query, QueryError, Scope, SendKey, SendTicket, Sent,
+    SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Action, Delivery, Error, ErrorKind, Result};
+use crate::facts::Facts;
 use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
     Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, FolderRole,
@@ -24,6 +25,9 @@ use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
 /// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
 const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// How much of a message is examined for what it says of itself: reports and invitations come before long attachments.
+const EXAMINED: usize = 8 * 1024 * 1024;
 
 /// A handle to one mailbox, the same whichever service is behind it. Clones are cheap and share everything.
 ///
@@ -210,6 +214,31 @@ impl Mailbox {
     pub async fn raw(&self, id: &MessageId) -> Result<ByteStream> {
         self.require(Access::READ)?;
         self.provider.raw(id).await
+    }
+
+    /// Everything that can be told of a message beside its text, such as what became of it for whom if it is a bounce, or
+    /// the text of an invitation. [`Message::facts`] tells most of it without another request.
+    ///
+    /// The message itself is read, as [`raw`](Self::raw) gives it, but no more than its first 8 MiB, however long it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is gone.
+    pub async fn facts(&self, id: &MessageId) -> Result<Facts> {
+        let mut stream = self.raw(id).await?;
+        let mut beginning = Vec::new();
+        while beginning.len() < EXAMINED {
+            match stream.try_next().await {
+                Ok(Some(chunk)) => beginning.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => {
+                    return Err(
+                        Error::new(ErrorKind::Network, "the message broke off").with_source(error)
+                    );
+                }
+            }
+        }
+        beginning.truncate(EXAMINED);
+        Ok(Facts::from_raw(&beginning))
     }
 
     /// The bytes of an attachment.

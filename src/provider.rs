@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, KnownMessage,
-    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, Scope, SendKey, SendTicket,
-    Sent, SyncCursor, SyncPhase, SyncProgress,
+    AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder, FolderId,
+    KnownMessage, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, Scope, SendKey,
+    SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress,
 };
 
 /// A mail service, seen through one mailbox.
@@ -103,6 +103,9 @@ pub struct Capabilities {
     pub custom_keywords: bool,
     /// Whether `sync` works.
     pub sync: bool,
+    /// By what name the service signs what it found about who sent a message, for
+    /// [`Message::authentication`](crate::Message::authentication); `None` if it does not tell.
+    pub authentication_server: Option<AuthenticationServer>,
 }
 
 impl Capabilities {
@@ -117,6 +120,7 @@ impl Capabilities {
             confirm_send: false,
             custom_keywords: false,
             sync: false,
+            authentication_server: None,
         }
     }
 }

@@ -74,11 +74,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &["secret", "credentials"]),
     ("error", &["model"]),
     ("mime", &["model", "error"]),
+    ("facts", &["model", "mime"]),
     ("provider", &["model", "error"]),
     ("journal", &["model", "error"]),
     (
         "mailbox",
-        &["model", "error", "clock", "provider", "journal"],
+        &["model", "error", "clock", "facts", "provider", "journal"],
     ),
     ("credentials", &["model", "error", "secret", "clock"]),
     (

@@ -20,8 +20,8 @@ use self::api::Api;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
-    Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
-    Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
+    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
+    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
 };
 use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 
@@ -58,6 +58,7 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
 /// * A query can name labels of the user's own only where everything else must hold too, not within `Or` and `Not`.
 ///   Instants count as whole seconds. `InRole(Archive)` is received mail that is not in the inbox.
+/// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
 /// * An attachment's id is its place in the message. [`attachment`](MailProvider::attachment) takes two requests: Gmail's own
 ///   name for its bytes does not last.
 /// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent; with [`Access::READ`] too, what became
@@ -150,6 +151,8 @@ fn capabilities(access: Access) -> Capabilities {
         change: access.contains(Access::READ_WRITE),
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND),
+        // As in the examples of <https://support.google.com/a/answer/13198639>.
+        authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         ..Capabilities::new("gmail")
     }
 }

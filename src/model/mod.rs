@@ -4,6 +4,7 @@
 
 mod access;
 mod address;
+mod authentication;
 mod change;
 mod content;
 mod folder;
@@ -18,6 +19,7 @@ mod sync;
 pub use access::Access;
 pub(crate) use address::addresses_of;
 pub use address::{Address, AddressError};
+pub use authentication::AuthenticationServer;
 pub use change::{Change, Keyword};
 pub use content::{ByteStream, Content};
 pub use folder::{Folder, FolderRole};

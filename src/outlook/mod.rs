@@ -23,8 +23,8 @@ use self::reading::OwnFolders;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
-    Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, Message, MessageId,
-    Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
+    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
+    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
 };
 use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 
@@ -58,6 +58,9 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 ///   items, and [`Change::MoveTo`] from whichever folder it is in.
 /// * A body is either HTML or text: what Outlook keeps of a message that had both is the HTML, made safe by the service.
 ///   Bytes of [`raw`](MailProvider::raw) are written anew and are not those that were received.
+/// * An invitation comes apart: that a message is one is known by its header, and only the raw message, which
+///   [`Mailbox::facts`](crate::Mailbox::facts) reads, has the iCalendar part. Drafts and mail that was sent from here have no header
+///   lines to tell anything from.
 /// * [`list`](MailProvider::list) takes one request whatever the detail. Unless the query names a folder, Graph lists
 ///   junk and deleted items too; they are left out of each page here, so that pages may be short.
 /// * A query for words (`From` with a name, `To`, `Cc`, `Subject`, `Word`, `Phrase`) is a search of at most 1,000 results.
@@ -160,6 +163,7 @@ fn capabilities(access: Access) -> Capabilities {
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
         custom_keywords: access.contains(Access::READ_WRITE),
+        authentication_server: Some(AuthenticationServer::Unnamed),
         ..Capabilities::new("outlook")
     }
 }
