@@ -117,7 +117,7 @@ pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]
 pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
-pub use mailbox::{Mailbox, Messages, SyncPages};
+pub use mailbox::{Mailbox, Merged, Messages, SyncPages, Threads, merged};
 pub use model::{
     Access, AccountId, Address, AddressError, Attachment, AttachmentId, AuthenticationServer, Body,
     ByteStream, Change, Confirmation, Content, Detail, Flowed, Folder, FolderId, FolderRole,
@@ -127,7 +127,9 @@ pub use model::{
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;
-pub use provider::{Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage};
+pub use provider::{
+    Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage, Thread,
+};
 pub use secret::Secret;
 
 /// The programs in the README are compiled with the documentation's.

@@ -1,6 +1,9 @@
 //! [`Mailbox`]: what hosts call. It adds to a provider what can be written once for all of them: streams over pages,
 //! sends that know whether they happened, handles that may do less. What a service understands is the provider's.
 
+mod merged;
+mod reading;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +24,9 @@ use crate::model::{
     SendKey, SendTicket, Sent, SyncCursor,
 };
 use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
+
+pub use self::merged::{Merged, merged};
+pub use self::reading::Threads;
 
 /// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{
     AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder, FolderId,
     KnownMessage, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, Scope, SendKey,
-    SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress,
+    SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
 };
 
 /// A mail service, seen through one mailbox.
@@ -83,6 +83,75 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         let _ = (cursor, scope, known);
         Err(Error::unsupported("this provider does not sync"))
     }
+
+    /// A whole conversation, each message read as far as `detail` asks.
+    async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {
+        let _ = (id, detail);
+        Err(no_threads())
+    }
+
+    /// One page of the conversations in which a message is what `query` means, those with the newest such message first.
+    /// With [`Detail::Ids`] they come without their messages, otherwise whole. A later page may name one again.
+    async fn threads(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Thread>>> {
+        let _ = (query, detail, page);
+        Err(no_threads())
+    }
+
+    /// Applies one change to all messages of these conversations but drafts: one answer per id, in order.
+    async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
+        let _ = (ids, change);
+        Err(no_threads())
+    }
+}
+
+fn no_threads() -> Error {
+    Error::unsupported("this provider does not group messages into conversations")
+}
+
+/// A conversation, as the service groups messages.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Thread {
+    /// Its id in this mailbox.
+    pub id: ThreadId,
+    /// The first words of its newest message, where the service tells them beside a list.
+    pub preview: Option<String>,
+    /// All of its messages, oldest first, wherever they lie: sent, junk, trash and drafts included. One that could not be
+    /// read is an error, after the others. A list with [`Detail::Ids`] tells none of them.
+    pub messages: Vec<Result<Message>>,
+}
+
+impl Thread {
+    /// A conversation of which only the id is known.
+    #[must_use]
+    pub fn new(id: ThreadId) -> Self {
+        Self {
+            id,
+            preview: None,
+            messages: Vec::new(),
+        }
+    }
+
+    /// The messages that could be read, oldest first.
+    pub fn readable(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        self.messages.iter().flatten()
+    }
+
+    /// Puts the messages in order: oldest first, by when they reached the mailbox and then by when they were sent; what
+    /// could not be read comes last, and what cannot be told apart stays as it was.
+    pub fn sort(&mut self) {
+        self.messages.sort_by(|one, other| match (one, other) {
+            (Ok(one), Ok(other)) => {
+                (one.received_at, one.sent_at).cmp(&(other.received_at, other.sent_at))
+            }
+            (one, other) => one.is_err().cmp(&other.is_err()),
+        });
+    }
 }
 
 /// What a provider can do with a mailbox. Ask it before offering something to a user.
@@ -106,6 +175,8 @@ pub struct Capabilities {
     /// By what name the service signs what it found about who sent a message, for
     /// [`Message::authentication`](crate::Message::authentication); `None` if it does not tell.
     pub authentication_server: Option<AuthenticationServer>,
+    /// Whether conversations can be read, listed and (with [`change`](Self::change)) changed as wholes.
+    pub threads: bool,
 }
 
 impl Capabilities {
@@ -121,6 +192,7 @@ impl Capabilities {
             custom_keywords: false,
             sync: false,
             authentication_server: None,
+            threads: false,
         }
     }
 }

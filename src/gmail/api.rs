@@ -3,6 +3,8 @@
 //!
 //! What can go into a batch is made as a request; the rest is sent here.
 
+mod threads;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_RANGE, HeaderName, LOCATION};
@@ -46,7 +48,9 @@ mod units {
     pub(super) const DRAFTS_CREATE: u32 = 10;
     pub(super) const DRAFTS_GET: u32 = 20;
     pub(super) const DRAFTS_SEND: u32 = 100;
+    pub(super) const THREADS_LIST: u32 = 10;
     pub(super) const THREADS_GET: u32 = 40;
+    pub(super) const THREADS_MODIFY: u32 = 10;
 }
 
 /// How much of a message to ask for
@@ -80,8 +84,41 @@ const LISTED_HEADERS: [&str; 11] = [
     "References",
 ];
 
-/// What tells whether a message is what a send made.
-const MARK_FIELDS: &str = "id,threadId,labelIds,payload/headers";
+impl Format {
+    /// The parameters that ask for this much of a message.
+    fn write(self, url: &mut Url) {
+        let mut query = url.query_pairs_mut();
+        query.append_pair(
+            "format",
+            match self {
+                Self::Minimal => "minimal",
+                Self::Metadata | Self::Mark => "metadata",
+                Self::Full | Self::Parts => "full",
+            },
+        );
+        let headers = match self {
+            Self::Metadata => LISTED_HEADERS.as_slice(),
+            Self::Mark => &[KEY_HEADER],
+            _ => &[],
+        };
+        for header in headers {
+            query.append_pair("metadataHeaders", header);
+        }
+    }
+
+    /// The fields of a message that are read.
+    fn fields(self) -> &'static str {
+        match self {
+            Self::Minimal => "id,threadId,labelIds,snippet,internalDate,sizeEstimate",
+            Self::Metadata => {
+                "id,threadId,labelIds,snippet,internalDate,sizeEstimate,payload/headers"
+            }
+            Self::Full => "id,threadId,labelIds,snippet,internalDate,sizeEstimate,payload",
+            Self::Parts => "payload",
+            Self::Mark => "id,threadId,labelIds,payload/headers",
+        }
+    }
+}
 
 /// One mailbox at Gmail.
 #[derive(Clone, Debug)]
@@ -158,22 +195,7 @@ impl Api {
         page: Option<&str>,
     ) -> Result<wire::MessageList> {
         let mut url = self.url("", &["messages"])?;
-        {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("maxResults", &size.to_string());
-            if let Some(text) = &search.text {
-                query.append_pair("q", text);
-            }
-            for label in &search.labels {
-                query.append_pair("labelIds", label);
-            }
-            if search.junk_and_trash {
-                query.append_pair("includeSpamTrash", "true");
-            }
-            if let Some(page) = page {
-                query.append_pair("pageToken", page);
-            }
-        }
+        list_parameters(&mut url, search, size, page);
         fields(&mut url, "messages(id,threadId),nextPageToken");
         let cost = Cost::units(units::MESSAGES_LIST);
         let request = ApiRequest::read("gmail.messages.list", url, cost);
@@ -184,32 +206,8 @@ impl Api {
     /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/get>).
     pub(super) fn message(&self, id: &str, format: Format) -> Result<ApiRequest> {
         let mut url = self.url("", &["messages", id])?;
-        let mut query = url.query_pairs_mut();
-        query.append_pair(
-            "format",
-            match format {
-                Format::Minimal => "minimal",
-                Format::Metadata | Format::Mark => "metadata",
-                Format::Full | Format::Parts => "full",
-            },
-        );
-        let headers = match format {
-            Format::Metadata => LISTED_HEADERS.as_slice(),
-            Format::Mark => &[KEY_HEADER],
-            _ => &[],
-        };
-        for header in headers {
-            query.append_pair("metadataHeaders", header);
-        }
-        drop(query);
-        let known = "id,threadId,labelIds,snippet,internalDate,sizeEstimate";
-        match format {
-            Format::Minimal => fields(&mut url, known),
-            Format::Metadata => fields(&mut url, &format!("{known},payload/headers")),
-            Format::Full => fields(&mut url, &format!("{known},payload")),
-            Format::Parts => fields(&mut url, "payload"),
-            Format::Mark => fields(&mut url, MARK_FIELDS),
-        }
+        format.write(&mut url);
+        fields(&mut url, format.fields());
         let cost = Cost::units(units::MESSAGES_GET);
         Ok(ApiRequest::read("gmail.messages.get", url, cost))
     }
@@ -266,19 +264,6 @@ impl Api {
             replay,
         );
         self.client.done(request.with_json(change)).await
-    }
-
-    /// `GET users/{user}/threads/{id}`: labels of its messages, and the header that names a send
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/get>).
-    pub(super) async fn thread(&self, id: &str) -> Result<wire::Thread> {
-        let mut url = self.url("", &["threads", id])?;
-        url.query_pairs_mut()
-            .append_pair("format", "metadata")
-            .append_pair("metadataHeaders", KEY_HEADER);
-        fields(&mut url, &format!("messages({MARK_FIELDS})"));
-        let cost = Cost::units(units::THREADS_GET);
-        let request = ApiRequest::read("gmail.threads.get", url, cost);
-        self.client.json(request).await
     }
 
     /// `POST upload/users/{user}/drafts?uploadType=multipart`
@@ -464,6 +449,24 @@ impl Api {
         // Indented answers are longer and say no more.
         url.query_pairs_mut().append_pair("prettyPrint", "false");
         Ok(url)
+    }
+}
+
+/// What lists of messages and of threads take alike.
+fn list_parameters(url: &mut Url, search: &Search, size: u32, page: Option<&str>) {
+    let mut query = url.query_pairs_mut();
+    query.append_pair("maxResults", &size.to_string());
+    if let Some(text) = &search.text {
+        query.append_pair("q", text);
+    }
+    for label in &search.labels {
+        query.append_pair("labelIds", label);
+    }
+    if search.junk_and_trash {
+        query.append_pair("includeSpamTrash", "true");
+    }
+    if let Some(page) = page {
+        query.append_pair("pageToken", page);
     }
 }
 

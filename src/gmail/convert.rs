@@ -16,6 +16,7 @@ use crate::model::{
     Attachment, AttachmentId, Change, Detail, Folder, FolderId, FolderRole, Header, Keyword,
     Message, MessageId, Profile, ThreadId,
 };
+use crate::provider::Thread;
 
 /// Gmail's own labels that are for something
 /// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>), in the order that folders are
@@ -126,6 +127,20 @@ pub(super) fn listed(message: wire::Message) -> Result<Message> {
     Ok(listed)
 }
 
+/// What a listing says of a conversation.
+pub(super) fn thread(thread: wire::Thread) -> Result<Thread> {
+    let id = thread.id.filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| protocol("a conversation came without its id"))?;
+    let mut listed = Thread::new(ThreadId::from(id));
+    listed.preview = thread.snippet.as_deref().map(unescaped);
+    Ok(listed)
+}
+
+/// Previews are plain text, escaped as HTML.
+fn unescaped(snippet: &str) -> String {
+    html_escape::decode_html_entities(snippet).into_owned()
+}
+
 /// A message as far as it was asked for. `fetched` holds bodies that did not come with it, by the id of their part.
 pub(super) fn message(
     message: wire::Message,
@@ -148,9 +163,7 @@ pub(super) fn message(
     read.received_at = message
         .internal_date
         .and_then(DateTime::from_timestamp_millis);
-    read.preview = message
-        .snippet
-        .map(|snippet| html_escape::decode_html_entities(&snippet).into_owned());
+    read.preview = message.snippet.as_deref().map(unescaped);
     read.size = message.size_estimate.and_then(|size| size.try_into().ok());
     let Some(payload) = message.payload else {
         return Ok(read);

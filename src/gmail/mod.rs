@@ -1,6 +1,6 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
-//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one, `reading.rs`,
-//! `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
+//! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod batch;
@@ -11,6 +11,7 @@ mod query;
 mod quota;
 mod reading;
 mod sending;
+mod threads;
 mod wire;
 
 use async_trait::async_trait;
@@ -22,8 +23,9 @@ use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
     Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
+    ThreadId,
 };
-use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
+use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 
 /// A Gmail mailbox, personal or of a Workspace, over its REST API.
 ///
@@ -59,6 +61,8 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 /// * A query can name labels of the user's own only where everything else must hold too, not within `Or` and `Not`.
 ///   Instants count as whole seconds. `InRole(Archive)` is received mail that is not in the inbox.
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
+/// * A conversation is read in one request of 40 units, and changed in one of 10, all of its messages but drafts; a list of
+///   conversations costs 10, and 40 more for each whose messages are wanted.
 /// * An attachment's id is its place in the message. [`attachment`](MailProvider::attachment) takes two requests: Gmail's own
 ///   name for its bytes does not last.
 /// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent; with [`Access::READ`] too, what became
@@ -153,6 +157,7 @@ fn capabilities(access: Access) -> Capabilities {
         confirm_send: access.contains(Access::SEND),
         // As in the examples of <https://support.google.com/a/answer/13198639>.
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
+        threads: access.contains(Access::READ),
         ..Capabilities::new("gmail")
     }
 }
@@ -222,5 +227,25 @@ impl MailProvider for Gmail {
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
         sending::confirm(&self.api, self.access, ticket).await
+    }
+
+    async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {
+        self.require(Access::READ)?;
+        threads::get(&self.api, id, detail).await
+    }
+
+    async fn threads(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Thread>>> {
+        self.require(Access::READ)?;
+        threads::list(&self.api, query, detail, &page).await
+    }
+
+    async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(Access::READ_WRITE)?;
+        threads::apply(&self.api, ids, change).await
     }
 }

@@ -22,6 +22,8 @@ const PAGE: u32 = 50;
 /// How much of a message is held in memory to take one part out of it, where the service has no other way to it.
 const LARGEST_PARSED: usize = 160 * 1024 * 1024;
 
+const MESSAGE: &str = "gmail.messages.get";
+
 /// The field that holds a whole message.
 const RAW: &str = "raw";
 /// The field that holds an attachment's bytes.
@@ -76,7 +78,7 @@ pub(super) async fn list(
 }
 
 /// Whether an error is about the service or the account rather than about one message.
-fn concerns_all(error: &Error) -> bool {
+pub(super) fn concerns_all(error: &Error) -> bool {
     error.is_transient()
         || matches!(
             error.kind(),
@@ -96,14 +98,9 @@ pub(super) async fn get(
     ids: &[MessageId],
     detail: Detail,
 ) -> Result<Vec<Result<Message>>> {
-    let format = match detail {
-        Detail::Ids => Format::Minimal,
-        Detail::Headers => Format::Metadata,
-        Detail::Full => Format::Full,
-    };
     let calls = ids
         .iter()
-        .map(|id| api.message(id.as_str(), format))
+        .map(|id| api.message(id.as_str(), format(detail)))
         .collect();
     let answers = batch::send(api, calls).await;
     let mut messages = Vec::with_capacity(answers.len());
@@ -116,15 +113,28 @@ pub(super) async fn get(
     Ok(messages)
 }
 
+/// How the service calls a detail.
+pub(super) fn format(detail: Detail) -> Format {
+    match detail {
+        Detail::Ids => Format::Minimal,
+        Detail::Headers => Format::Metadata,
+        Detail::Full => Format::Full,
+    }
+}
+
 async fn read(api: &Api, answer: &Answer, detail: Detail) -> Result<Message> {
-    const OPERATION: &str = "gmail.messages.get";
-    let message: wire::Message = parse(OPERATION, &answer.body)?;
+    let message: wire::Message = parse(MESSAGE, &answer.body)?;
+    complete(api, message, detail).await
+}
+
+/// A message as the model has it, with what the service left out of its answer.
+pub(super) async fn complete(api: &Api, message: wire::Message, detail: Detail) -> Result<Message> {
     let fetched = if detail == Detail::Full {
         fetch_bodies(api, &message).await?
     } else {
         HashMap::new()
     };
-    convert::message(message, detail, &fetched).map_err(|error| error.with_operation(OPERATION))
+    convert::message(message, detail, &fetched).map_err(|error| error.with_operation(MESSAGE))
 }
 
 /// The bodies that the service left out because they are long. One that is not to be had is left out of the message; a

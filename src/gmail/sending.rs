@@ -361,7 +361,8 @@ async fn find_sent(
 
 /// The sent copy, if it is in the conversation that the draft was in.
 async fn in_thread(api: &Api, thread: &str, key: &str) -> Result<Option<wire::Message>> {
-    let messages = match api.thread(thread).await {
+    let request = api.thread(thread, Format::Mark)?;
+    let messages = match api.client.json::<wire::Thread>(request).await {
         Ok(thread) => thread.messages.unwrap_or_default(),
         // It had nothing in it but the draft.
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),

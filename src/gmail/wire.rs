@@ -94,10 +94,22 @@ pub(super) struct PartBody {
     pub(super) data: Option<String>,
 }
 
-/// `users.threads.get`.
+/// `users.threads.list`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ThreadList {
+    /// Absent when there are none.
+    pub(super) threads: Option<Vec<Option<Thread>>>,
+    pub(super) next_page_token: Option<String>,
+}
+
+/// `users.threads.get`, and an entry of the list, which has no messages.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Thread {
+    pub(super) id: Option<String>,
+    /// Plain text, escaped as HTML.
+    pub(super) snippet: Option<String>,
     pub(super) messages: Option<Vec<Option<Message>>>,
 }
 

@@ -67,7 +67,11 @@ pub(crate) async fn send(
         let Some((_, longest)) = longest else { break };
         // What must not be made again is not among them.
         let Some(wait) = client.retry.wait(longest, Replay::Idempotent, attempt) else {
-            results.extend(failed.drain(..).map(|(part, error)| (part.place, Err(error))));
+            results.extend(
+                failed
+                    .drain(..)
+                    .map(|(part, error)| (part.place, Err(error))),
+            );
             break;
         };
         client.clock.sleep(wait).await;
@@ -139,20 +143,14 @@ async fn round(
     let answers = match service.once(&calls).await {
         Ok(answers) => answers,
         // A batch that cannot be read may be one part's fault: an answer too long, or broken.
-        Err(error)
-            if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once =>
-        {
+        Err(error) if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once => {
             for part in chunk {
                 results.insert(part.place, client.answer(part.call).await);
             }
             return Vec::new();
         }
         Err(error) => {
-            results.extend(
-                chunk
-                    .drain(..)
-                    .map(|part| (part.place, Err(error.clone()))),
-            );
+            results.extend(chunk.drain(..).map(|part| (part.place, Err(error.clone()))));
             return Vec::new();
         }
     };

@@ -3,6 +3,8 @@
 //!
 //! What can go into a batch is made as a request; the rest is sent here.
 
+mod threads;
+
 use http::header::{CONTENT_RANGE, HeaderName, IF_MATCH};
 use http::{HeaderValue, Method};
 use url::Url;
@@ -46,6 +48,10 @@ const FOLDER_FIELDS: &str =
     "id,displayName,parentFolderId,childFolderCount,totalItemCount,unreadItemCount";
 
 const IDS: &str = "id,conversationId,parentFolderId";
+
+/// What is needed to put the messages of a conversation in order and to change them.
+const CONVERSATION_FIELDS: &str =
+    "id,conversationId,parentFolderId,isRead,isDraft,receivedDateTime";
 
 const LISTED_FIELDS: &str = "id,conversationId,parentFolderId,isRead,isDraft,flag,importance,categories,\
     receivedDateTime,sentDateTime,subject,from,sender,replyTo,toRecipients,ccRecipients,bccRecipients,\

@@ -1,6 +1,6 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
-//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one, `reading.rs`,
-//! `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
+//! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod batch;
@@ -11,6 +11,7 @@ mod query;
 mod quota;
 mod reading;
 mod sending;
+mod threads;
 mod wire;
 
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
     Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
+    ThreadId,
 };
-use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
+use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 
 /// An Outlook mailbox, at work, at school or personal, over Microsoft Graph.
 ///
@@ -63,6 +65,10 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider};
 ///   lines to tell anything from.
 /// * [`list`](MailProvider::list) takes one request whatever the detail. Unless the query names a folder, Graph lists
 ///   junk and deleted items too; they are left out of each page here, so that pages may be short.
+/// * A conversation is read in one request that looks through all folders, and changed message by message, in batches. A list
+///   of conversations is made of pages of messages, and takes one more request for each whose messages are wanted.
+///   Archived or moved as a whole, its sent messages stay where they are, and of an archived one only what is in the inbox
+///   leaves its folder.
 /// * A query for words (`From` with a name, `To`, `Cc`, `Subject`, `Word`, `Phrase`) is a search of at most 1,000 results.
 ///   It can be combined with one folder, attachments and importance, and not with other keywords or instants: those are
 ///   [`Unsupported`](ErrorKind::Unsupported) together. `HasAttachment` does not see attachments that are only shown
@@ -164,6 +170,7 @@ fn capabilities(access: Access) -> Capabilities {
         confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
         custom_keywords: access.contains(Access::READ_WRITE),
         authentication_server: Some(AuthenticationServer::Unnamed),
+        threads: access.contains(Access::READ),
         ..Capabilities::new("outlook")
     }
 }
@@ -232,5 +239,25 @@ impl MailProvider for Outlook {
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
         sending::confirm(&self.api, ticket).await
+    }
+
+    async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {
+        self.require(Access::READ)?;
+        threads::get(&self.api, id, detail).await
+    }
+
+    async fn threads(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Thread>>> {
+        self.require(Access::READ)?;
+        threads::list(&self.api, &self.own_folders, query, detail, page).await
+    }
+
+    async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(Access::READ_WRITE)?;
+        threads::apply(&self.api, &self.own_folders, ids, change).await
     }
 }

@@ -25,7 +25,7 @@ const PAGE: u32 = 50;
 
 /// Whole messages make long pages, which the service gives up on
 /// (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/6538>).
-const LONGEST_FULL_PAGE: u32 = 50;
+pub(super) const LONGEST_FULL_PAGE: u32 = 50;
 const FULL_PAGE: u32 = 20;
 
 /// What is remembered of the service's own folders: their ids are needed to know what lies in them.
@@ -38,7 +38,7 @@ pub(super) struct OwnFolders {
 }
 
 impl OwnFolders {
-    async fn roles(&self, api: &Api) -> Result<Roles> {
+    pub(super) async fn roles(&self, api: &Api) -> Result<Roles> {
         if let Some(roles) = self.roles.get() {
             return Ok(roles.clone());
         }
@@ -230,7 +230,7 @@ pub(super) async fn get(
         .collect())
 }
 
-fn message(json: &[u8], detail: Detail) -> Result<Message> {
+pub(super) fn message(json: &[u8], detail: Detail) -> Result<Message> {
     wire::salvage(json)
         .ok_or_else(|| protocol("a message came that is no JSON object"))
         .and_then(|message| convert::message(message, detail))
@@ -242,6 +242,6 @@ pub(super) fn read<T: DeserializeOwned>(operation: &'static str, answer: &Answer
     wire::salvage(&answer.body).map_or_else(|| parse(operation, &answer.body), Ok)
 }
 
-fn no_list(operation: &'static str) -> Error {
+pub(super) fn no_list(operation: &'static str) -> Error {
     protocol("the answer has no list").with_operation(operation)
 }

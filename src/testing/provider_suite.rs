@@ -13,6 +13,8 @@
     reason = "a test that fails panics"
 )]
 
+mod reading;
+
 use std::collections::HashSet;
 use std::fmt;
 
@@ -22,10 +24,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use crate::error::{Delivery, ErrorKind};
 use crate::mailbox::Mailbox;
 use crate::model::{
-    Access, Address, AttachmentId, ByteStream, Change, Confirmation, Detail, FolderRole, Keyword,
-    Message, MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
+    Access, Address, ByteStream, Change, Confirmation, Detail, FolderRole, Keyword, Message,
+    MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
 };
 use crate::provider::FoldersPerMessage;
+
+pub use self::reading::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
 #[async_trait]
@@ -74,6 +78,8 @@ macro_rules! mail_provider_tests {
             preparing_sends_nothing_and_dispatching_sends_once
             a_message_without_recipients_is_refused
             restricted_handles_do_less
+            conversations_are_read_and_listed_whole
+            conversations_are_changed_whole
         );
     };
     (@case $fixture:expr, $($case:ident)*) => {
@@ -274,25 +280,6 @@ pub async fn whole_messages_are_decoded(fixture: &dyn ProviderFixture) {
     assert!(!attachment.inline);
 }
 
-/// Mail without the headers that mail should have is listed and read all the same.
-pub async fn malformed_messages_are_still_messages(fixture: &dyn ProviderFixture) {
-    let broken: [&[u8]; 4] = [
-        b"\r\nNo header at all.\r\n",
-        b"Subject: =?utf-8?B?not base64?=\r\nFrom: @@@\r\nDate: never\r\nContent-Type: ;;;\r\n\r\nText\r\n",
-        b"From: a@shop.example\r\nContent-Type: multipart/mixed; boundary=gone\r\n\r\nNo boundary follows.\r\n",
-        b"From: a@shop.example\r\nContent-Type: text/plain; charset=no-such-charset\r\n\r\nGr\xfc\xdfe\r\n",
-    ];
-    for raw in broken {
-        fixture.deliver(raw).await;
-    }
-    let mailbox = fixture.mailbox();
-    let listed = inbox(&mailbox).await;
-    assert_eq!(listed.len(), broken.len());
-    for message in listed {
-        mailbox.message(&message.id).await.unwrap();
-    }
-}
-
 /// Bulk calls answer one result per id, in order; an id that is gone fails alone.
 pub async fn answers_come_one_per_id_and_in_order(fixture: &dyn ProviderFixture) {
     for number in 0..3 {
@@ -334,34 +321,6 @@ pub async fn answers_come_one_per_id_and_in_order(fixture: &dyn ProviderFixture)
             .await
             .iter()
             .all(|message| message.has(&Keyword::Seen))
-    );
-}
-
-/// The raw message is RFC 5322 with the headers and parts it came with.
-pub async fn raw_message_is_rfc_5322(fixture: &dyn ProviderFixture) {
-    let id = delivered(fixture, REPORT).await.id;
-    let raw = bytes(fixture.mailbox().raw(&id).await.unwrap()).await;
-    let parsed = mail_parser::MessageParser::new().parse(&raw).unwrap();
-    assert_eq!(parsed.subject(), Some("Ihre Rechnung für März"));
-    assert_eq!(parsed.message_id(), Some("report-1@shop.example"));
-    assert_eq!(parsed.attachment_count(), 1);
-}
-
-/// An attachment's stream gives its decoded bytes; one that does not exist is not found.
-pub async fn attachments_stream_their_bytes(fixture: &dyn ProviderFixture) {
-    let id = delivered(fixture, REPORT).await.id;
-    let mailbox = fixture.mailbox();
-    let message = mailbox.message(&id).await.unwrap();
-    let stream = mailbox
-        .attachment(&id, &message.attachments[0].id)
-        .await
-        .unwrap();
-    assert_eq!(bytes(stream).await, b"a,b\n1,2\n");
-    let missing = mailbox.attachment(&id, &AttachmentId::new("99")).await;
-    let kind = missing.err().unwrap().kind();
-    assert!(
-        matches!(kind, ErrorKind::NotFound | ErrorKind::InvalidRequest),
-        "{kind:?}"
     );
 }
 
