@@ -117,13 +117,13 @@ pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]
 pub use gmail::Gmail;
 pub use journal::{MemoryJournal, SendJournal, SendState};
-pub use mailbox::{Mailbox, Merged, Messages, SyncPages, Threads, merged};
+pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads, merged};
 pub use model::{
-    Access, AccountId, Address, AddressError, Attachment, AttachmentId, AuthenticationServer, Body,
-    ByteStream, Change, Confirmation, Content, Detail, Flowed, Folder, FolderId, FolderRole,
-    Header, Keyword, KnownMessage, Message, MessageId, Outgoing, OutgoingAttachment, Page,
-    PageRequest, PageToken, Profile, Query, QueryError, Scope, SendKey, SendTicket, Sent,
-    SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    Access, AccountId, Address, AddressError, Attachment, AttachmentId, AttachmentKind,
+    AuthenticationServer, Body, ByteStream, Change, Confirmation, Content, Detail, Flowed, Folder,
+    FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId, Outgoing,
+    OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query, QueryError, Scope, SendKey,
+    SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -26,7 +26,7 @@ use crate::model::{
 use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
 
 pub use self::merged::{Merged, merged};
-pub use self::reading::Threads;
+pub use self::reading::{AttachedMessage, Threads};
 
 /// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.

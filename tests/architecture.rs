@@ -79,7 +79,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["model", "error"]),
     (
         "mailbox",
-        &["model", "error", "clock", "facts", "provider", "journal"],
+        &[
+            "model", "error", "clock", "facts", "mime", "provider", "journal",
+        ],
     ),
     ("credentials", &["model", "error", "secret", "clock"]),
     (

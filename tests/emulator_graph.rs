@@ -298,6 +298,37 @@ async fn filters_orders_and_searches_find_what_they_say() {
 }
 
 #[tokio::test]
+async fn what_only_files_have_is_asked_for_as_such_and_links_have_no_bytes() {
+    let graph = Graph::unrecorded().await;
+    let id = graph.id_of("Monthly report with chart and figures").await;
+    let with = async |names: &str| {
+        let path = format!("/me/messages/{id}?$select=id&$expand=attachments($select={names})");
+        graph.get(&path).await
+    };
+    assert_eq!(with("name,contentId").await.status, 400);
+    let cast = with("name,microsoft.graph.fileAttachment/contentId").await;
+    assert_eq!(
+        cast.json()["attachments"][0]["contentId"],
+        "chart-11@office.example"
+    );
+
+    graph.emulator.deliver(
+        WORK,
+        b"Subject: Elsewhere\r\nContent-Type: message/external-body; access-type=URL; name=plan.docx\r\n\r\n\r\n",
+    );
+    let id = graph.id_of("Elsewhere").await;
+    let path = format!("/me/messages/{id}/attachments");
+    let listed = graph.get(&path).await.json();
+    let link = &listed["value"][0];
+    assert_eq!(link["@odata.type"], "#microsoft.graph.referenceAttachment");
+    assert!(link.get("contentBytes").is_none());
+    let value = graph
+        .get(&format!("{path}/{}/$value", text(&link["id"])))
+        .await;
+    assert_eq!(value.status, 405);
+}
+
+#[tokio::test]
 async fn attachments_are_listed_and_read() {
     let graph = Graph::recorded(WORK).await;
     let id = graph.id_of("Monthly report with chart and figures").await;

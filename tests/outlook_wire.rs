@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use outlook::{batched, calls, connect, parts};
 use postroom::{
-    Access, AttachmentId, Change, Delivery, Detail, ErrorKind, FolderId, FolderRole, Keyword,
-    MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
+    Access, AttachmentId, AttachmentKind, Change, Delivery, Detail, ErrorKind, FolderId,
+    FolderRole, Keyword, MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
 };
 use scripted::{Reply, Request, Scripted, read};
 use serde_json::{Value, json};
@@ -214,19 +214,33 @@ async fn a_message_is_read_as_far_as_it_can_be_and_never_stops_its_page() {
 
 #[tokio::test]
 async fn a_whole_message_has_its_headers_body_and_attachments_without_their_bytes() {
-    let service = Scripted::new(|request| {
-        let expand = "attachments($select=id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId)";
+    use AttachmentKind::{File, Link};
+    let service = batched(|request| {
+        if let Some((_, id)) = request.path().split_once("/attachments/") {
+            assert_eq!(
+                request.query("$expand"),
+                ["microsoft.graph.itemattachment/item"]
+            );
+            let kind = if id == "2" { "message" } else { "event" };
+            return Reply::json(
+                json!({"id": id, "item": {"@odata.type": format!("#microsoft.graph.{kind}")}}),
+            );
+        }
+        let expand = "attachments($select=id,name,contentType,size,microsoft.graph.fileAttachment/contentId)";
         assert_eq!(request.query("$expand"), [expand]);
         let mut full = message("a");
-        full["body"] = json!({"contentType": "HTML", "content": "<img src=\"cid:logo\">"});
+        full["body"] = json!({"contentType": "HTML", "content": "<img src='CID:logo%401'>"});
         full["internetMessageHeaders"] = json!([
             {"name": "References", "value": "<1@shop.example> <2@shop.example>"}, {"name": null, "value": "x"}, null,
             {"name": "in-reply-to", "value": "<2@shop.example>"}, {"name": "X-Empty", "value": null},
         ]);
         full["attachments"] = json!([
             {"@odata.type": "#microsoft.graph.fileAttachment", "id": "1", "name": "logo.png", "contentType": "image/png",
-             "size": 70, "isInline": true, "contentId": "<logo>"},
+             "size": 70, "isInline": false, "contentId": "<Logo@1>"},
+            {"@odata.type": "#microsoft.graph.fileAttachment", "id": "5", "name": "terms.pdf", "contentType": "application/pdf",
+             "size": 71, "isInline": true, "contentId": "terms"},
             {"@odata.type": "#microsoft.graph.itemAttachment", "id": "2", "name": "Re: plan", "contentType": null, "size": -1},
+            {"@odata.type": "#microsoft.graph.itemAttachment", "id": "4", "name": "Monday", "contentType": null},
             {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "3", "name": null},
             {"id": null}, null,
         ]);
@@ -237,7 +251,10 @@ async fn a_whole_message_has_its_headers_body_and_attachments_without_their_byte
         .await
         .unwrap();
     let message = messages[0].as_ref().unwrap();
-    assert_eq!(message.body.html.as_deref(), Some("<img src=\"cid:logo\">"));
+    assert_eq!(
+        message.body.html.as_deref(),
+        Some("<img src='CID:logo%401'>")
+    );
     assert_eq!(message.body.text, None);
     assert_eq!(message.references, ["1@shop.example", "2@shop.example"]);
     assert_eq!(message.in_reply_to, ["2@shop.example"]);
@@ -248,6 +265,7 @@ async fn a_whole_message_has_its_headers_body_and_attachments_without_their_byte
         .map(|a| {
             (
                 a.id.as_str(),
+                a.kind,
                 a.media_type.as_str(),
                 a.size,
                 a.inline,
@@ -258,9 +276,19 @@ async fn a_whole_message_has_its_headers_body_and_attachments_without_their_byte
     assert_eq!(
         attachments,
         [
-            ("1", "image/png", Some(70), true, Some("logo")),
-            ("2", "message/rfc822", None, false, None),
-            ("3", "application/octet-stream", None, false, None),
+            ("1", File, "image/png", Some(70), true, Some("Logo@1")),
+            // Its sender calls it inline, and nothing shows it.
+            ("5", File, "application/pdf", Some(71), false, Some("terms")),
+            (
+                "2",
+                AttachmentKind::Message,
+                "message/rfc822",
+                None,
+                false,
+                None
+            ),
+            ("4", File, "text/calendar", None, false, None),
+            ("3", Link, "application/octet-stream", None, false, None),
         ]
     );
 }

@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::mime;
 use crate::model::{
-    Attachment, AttachmentId, Change, Detail, Folder, FolderId, FolderRole, Header, Keyword,
-    Message, MessageId, Profile, ThreadId,
+    Attachment, AttachmentId, AttachmentKind, Change, Detail, Folder, FolderId, FolderRole, Header,
+    Keyword, Message, MessageId, Profile, ThreadId,
 };
 use crate::provider::Thread;
 
@@ -216,8 +216,8 @@ pub(super) struct Leaf<'a> {
     pub(super) path: Vec<usize>,
     part: &'a wire::Part,
     media_type: String,
-    /// Whether it is text to be shown, not a file.
-    is_body: bool,
+    /// Whether it is text to be shown, and in which form, or a file.
+    purpose: mime::Use,
 }
 
 impl Leaf<'_> {
@@ -276,43 +276,50 @@ fn header<'a>(part: &'a wire::Part, name: &str) -> Option<&'a str> {
 /// Every leaf of the tree, in order. An attached message is a leaf: what is inside it belongs to that message.
 pub(super) fn leaves(root: &wire::Part) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
-    collect(root, Vec::new(), false, &mut leaves);
+    let shape = collect(root, Vec::new(), &mut leaves);
+    for (leaf, purpose) in leaves.iter_mut().zip(mime::uses(&shape)) {
+        leaf.purpose = purpose;
+    }
     leaves
 }
 
-fn collect<'a>(part: &'a wire::Part, path: Vec<usize>, related: bool, leaves: &mut Vec<Leaf<'a>>) {
+/// Adds the leaves below a part, and tells their shape.
+fn collect<'a>(part: &'a wire::Part, path: Vec<usize>, leaves: &mut Vec<Leaf<'a>>) -> mime::Shape {
     let media_type = part.mime_type.as_deref().unwrap_or_default();
-    let media_type = match media_type.trim().to_ascii_lowercase() {
+    let mut media_type = match media_type.trim().to_ascii_lowercase() {
         none if none.is_empty() => "text/plain".to_owned(),
         media_type => media_type,
     };
-    let children = part.parts.iter().flatten().flatten();
+    let children: Vec<&wire::Part> = part.parts.iter().flatten().flatten().collect();
+    let mut shape = mime::Shape::default();
     if media_type.starts_with("multipart/") {
-        let related = media_type == "multipart/related";
-        for (index, child) in children.enumerate() {
-            let path = path.iter().copied().chain([index]).collect();
-            collect(child, path, related, leaves);
+        if !children.is_empty() {
+            for (index, child) in children.into_iter().enumerate() {
+                let path = path.iter().copied().chain([index]).collect();
+                shape.children.push(collect(child, path, leaves));
+            }
+            shape.media_type = media_type;
+            return shape;
         }
-        return;
+        // Nobody found the boundary that its header promises: all of it is text.
+        media_type = "text/plain".to_owned();
     }
-    let named = file_name(part).is_some();
     let disposition = header(part, "Content-Disposition").unwrap_or_default();
-    let attached = disposition
+    shape.attached = disposition
         .trim_start()
         .get(..10)
         .is_some_and(|start| start.eq_ignore_ascii_case("attachment"));
-    // RFC 8621 §4.1.4. A Content-ID does not matter: some mailers give one to the text itself.
-    let is_body = matches!(media_type.as_str(), "text/plain" | "text/html")
-        && !attached
-        && (path.last().is_none_or(|index| *index == 0) || (!related && !named));
+    shape.named = file_name(part).is_some();
+    shape.media_type.clone_from(&media_type);
     let told = part.part_id.as_deref().filter(|id| !id.is_empty());
     leaves.push(Leaf {
         id: told.map_or_else(|| place(&path), str::to_owned),
         path,
         part,
         media_type,
-        is_body,
+        purpose: mime::Use::default(),
     });
+    shape
 }
 
 /// A part's id as the service makes it. The only part of a message that has but one gets none from the service.
@@ -344,54 +351,31 @@ pub(super) fn missing_bodies(message: &wire::Message) -> Vec<(String, String)> {
     let leaves = message.payload.as_ref().map(leaves).unwrap_or_default();
     leaves
         .iter()
-        .filter(|leaf| leaf.is_body && leaf.bytes().is_none_or(|bytes| bytes.is_empty()))
+        .filter(|leaf| leaf.purpose.is_body() && leaf.bytes().is_none_or(|bytes| bytes.is_empty()))
         .filter_map(|leaf| Some((leaf.id.clone(), leaf.token()?.to_owned())))
         .collect()
 }
 
 fn read_parts(message: &mut Message, root: &wire::Part, fetched: &HashMap<String, Vec<u8>>) {
+    let mut bodies = mime::Bodies::default();
     for leaf in leaves(root) {
-        if !leaf.is_body {
+        if !leaf.purpose.is_body() {
             message.attachments.push(attachment(&leaf));
             continue;
         }
         let bytes = fetched.get(&leaf.id).cloned().or_else(|| leaf.bytes());
         let Some(bytes) = bytes.or_else(|| leaf.is_empty().then(Vec::new)) else {
+            // It could not be had with the message; perhaps it can be had alone.
+            message.attachments.push(attachment(&leaf));
             continue;
         };
-        let text = mime::text(&bytes, leaf.header("Content-Type"));
-        if leaf.media_type == "text/plain" {
-            // Of several texts made into one, all or none can be unwrapped.
-            let flowed = mime::flowed(leaf.header("Content-Type"));
-            message.body.flowed = match message.body.text {
-                None => flowed,
-                Some(_) => message
-                    .body
-                    .flowed
-                    .filter(|_| message.body.flowed == flowed),
-            };
-        }
-        let body = if leaf.media_type == "text/html" {
-            &mut message.body.html
-        } else {
-            &mut message.body.text
-        };
-        match body {
-            Some(body) => {
-                body.push('\n');
-                body.push_str(&text);
-            }
-            None => *body = Some(text),
-        }
+        let content_type = leaf.header("Content-Type");
+        let text = mime::text(&bytes, content_type);
+        let is_html = leaf.media_type == "text/html";
+        bodies.add(leaf.purpose, is_html, text, content_type);
     }
-    // Senders call files inline that no text shows; what counts is whether the HTML refers to them.
-    let html = message.body.html.as_deref().unwrap_or_default();
-    for attachment in &mut message.attachments {
-        attachment.inline = attachment
-            .content_id
-            .as_ref()
-            .is_some_and(|id| html.contains(&format!("cid:{id}")));
-    }
+    message.body = bodies.join();
+    mime::mark_inline(&mut message.attachments, message.body.html.as_deref());
 }
 
 fn attachment(leaf: &Leaf<'_>) -> Attachment {
@@ -400,6 +384,9 @@ fn attachment(leaf: &Leaf<'_>) -> Attachment {
         leaf.media_type.clone(),
     );
     attachment.name = file_name(leaf.part);
+    if attachment.media_type == "message/rfc822" {
+        attachment.kind = AttachmentKind::Message;
+    }
     attachment.size = leaf
         .part
         .body

@@ -1,8 +1,11 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
 //! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
+//! `attachments.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
+mod attachments;
 mod batch;
 mod changing;
 mod convert;
@@ -206,7 +209,7 @@ impl MailProvider for Gmail {
         attachment: &AttachmentId,
     ) -> Result<ByteStream> {
         self.require(Access::READ)?;
-        reading::attachment(&self.api, message, attachment).await
+        attachments::attachment(&self.api, message, attachment).await
     }
 
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {

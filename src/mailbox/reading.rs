@@ -5,21 +5,29 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Mailbox, pages};
-use crate::error::Result;
-use crate::model::{Access, Change, Detail, Page, PageRequest, Query, ThreadId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mime;
+use crate::model::{
+    Access, Attachment, AttachmentId, AttachmentKind, Change, Detail, Message, MessageId, Page,
+    PageRequest, Query, ThreadId,
+};
 use crate::provider::Thread;
+
+/// The largest message that is read from its bytes.
+const LARGEST_ATTACHED: usize = 64 * 1024 * 1024;
 
 impl Mailbox {
     /// A whole conversation with its messages, oldest first, wherever they lie.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if it has no message any more,
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the service has no conversations.
+    /// [`ErrorKind::NotFound`] if it has no message any more,
+    /// [`ErrorKind::Unsupported`] where the service has no conversations.
     pub async fn thread(&self, id: &ThreadId) -> Result<Thread> {
         self.thread_with(id, Detail::Full).await
     }
@@ -62,6 +70,40 @@ impl Mailbox {
             std::future::ready(new)
         });
         Threads(threads.boxed())
+    }
+
+    /// A message that is attached to another one, read from its bytes. It is held in memory with its attachments, and may have
+    /// at most 64 MiB; larger ones can be had as a stream with [`attachment`](Self::attachment).
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it or its message is gone, [`ErrorKind::Content`] if it is too large, and
+    /// [`ErrorKind::Unsupported`] if it is no message: Outlook attaches events and contacts in the same way.
+    pub async fn attached_message(
+        &self,
+        message: &MessageId,
+        attachment: &AttachmentId,
+    ) -> Result<AttachedMessage> {
+        let mut stream = self.attachment(message, attachment).await?;
+        let mut raw = BytesMut::new();
+        while let Some(chunk) = stream.try_next().await.map_err(broken)? {
+            if raw.len() + chunk.len() > LARGEST_ATTACHED {
+                return Err(Error::new(
+                    ErrorKind::Content,
+                    "the attached message is larger than 64 MiB",
+                ));
+            }
+            raw.extend_from_slice(&chunk);
+        }
+        let raw = raw.freeze();
+        if [b"BEGIN:VCALENDAR".as_slice(), b"BEGIN:VCARD"]
+            .iter()
+            .any(|start| raw.starts_with(start))
+        {
+            return Err(Error::unsupported(
+                "the attachment is an event or a contact, not a message",
+            ));
+        }
+        Ok(AttachedMessage::read(attachment, raw))
     }
 
     /// One page of conversations. A later page may name one again, which [`threads`](Self::threads) leaves out.
@@ -114,4 +156,72 @@ impl std::fmt::Debug for Threads {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Threads")
     }
+}
+
+/// A message that came as an attachment of another one; see [`Mailbox::attached_message`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AttachedMessage {
+    /// The message. It is in no mailbox: its id is that of the attachment, it has neither folders nor keywords, and its
+    /// attachments are read with [`attachment`](Self::attachment).
+    pub message: Message,
+    raw: Bytes,
+    attachments: Vec<(AttachmentId, Bytes)>,
+}
+
+impl AttachedMessage {
+    /// Reads a message from its bytes. Whatever they are, something is read.
+    #[must_use]
+    pub fn read(id: &AttachmentId, raw: impl Into<Bytes>) -> Self {
+        let raw = raw.into();
+        let whole = mime::read_whole(MessageId::new(id.as_str()), &raw);
+        Self {
+            message: whole.message,
+            raw,
+            attachments: whole.attachments,
+        }
+    }
+
+    /// The message as it came.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The bytes of one of its attachments, decoded.
+    #[must_use]
+    pub fn attachment(&self, id: &AttachmentId) -> Option<Bytes> {
+        let mut attachments = self.attachments.iter();
+        attachments
+            .find(|(known, _)| known == id)
+            .map(|(_, bytes)| bytes.clone())
+    }
+
+    /// A message that is attached to this one in turn.
+    #[must_use]
+    pub fn attached_message(&self, id: &AttachmentId) -> Option<Self> {
+        let mut known = self.message.attachments.iter();
+        let is_message = |attachment: &&Attachment| {
+            attachment.id == *id && attachment.kind == AttachmentKind::Message
+        };
+        known.find(is_message)?;
+        Some(Self::read(id, self.attachment(id)?))
+    }
+}
+
+impl std::fmt::Debug for AttachedMessage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("AttachedMessage")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Network,
+        "the attached message broke off while it was read",
+    )
+    .with_source(error)
 }

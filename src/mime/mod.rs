@@ -9,10 +9,14 @@
 mod base64;
 mod compose;
 mod read;
+mod structure;
+mod whole;
 
 pub(crate) use base64::base64_text;
 pub(crate) use compose::{KEY_HEADER, compose, key_token};
 pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers, text};
+pub(crate) use structure::{Bodies, Shape, Use, mark_inline, uses};
+pub(crate) use whole::read_whole;
 
 #[cfg(test)]
 mod tests;

@@ -153,6 +153,10 @@ impl Header {
 }
 
 /// The text of a message, decoded from whatever charset it was written in.
+///
+/// Which parts are text follows [RFC 8621 §4.1.4](https://www.rfc-editor.org/rfc/rfc8621#section-4.1.4), whether or not they
+/// have a Content-ID. Several texts that follow one another are one body, in order; where one of them is plain among HTML, it
+/// is written as HTML there, and HTML among plain texts as text. Of alternatives, each form has its own.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Body {
@@ -182,6 +186,20 @@ impl Flowed {
     }
 }
 
+/// What an attachment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AttachmentKind {
+    /// A file.
+    #[default]
+    File,
+    /// A message, which [`Mailbox::attached_message`](crate::Mailbox::attached_message) opens.
+    Message,
+    /// A link to a file that lies elsewhere. Its bytes cannot be read here.
+    Link,
+}
+
 /// What is known of an attachment without reading it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -190,11 +208,15 @@ pub struct Attachment {
     pub id: AttachmentId,
     /// Its file name, decoded. It is only a name: it may hold separators, `..` or nothing sensible.
     pub name: Option<String>,
+    /// What it is.
+    #[serde(default)]
+    pub kind: AttachmentKind,
     /// Its media type, such as `application/pdf`.
     pub media_type: String,
     /// About how many bytes it has.
     pub size: Option<u64>,
-    /// Whether it is shown within the text rather than beside it.
+    /// Whether the HTML shows it within itself, by its [`content_id`](Self::content_id). What its sender says of it does
+    /// not count: what nothing refers to is beside the text.
     pub inline: bool,
     /// The id by which HTML refers to it (`cid:`), without angle brackets.
     pub content_id: Option<String>,
@@ -207,6 +229,7 @@ impl Attachment {
         Self {
             id,
             name: None,
+            kind: AttachmentKind::default(),
             media_type: media_type.into(),
             size: None,
             inline: false,
@@ -283,6 +306,7 @@ impl fmt::Debug for Attachment {
         formatter
             .debug_struct("Attachment")
             .field("id", &self.id)
+            .field("kind", &self.kind)
             .field("media_type", &self.media_type)
             .field("size", &self.size)
             .field("inline", &self.inline)

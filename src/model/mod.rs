@@ -24,7 +24,7 @@ pub use change::{Change, Keyword};
 pub use content::{ByteStream, Content};
 pub use folder::{Folder, FolderRole};
 pub use ids::{AccountId, AttachmentId, FolderId, MessageId, SubscriptionId, ThreadId};
-pub use message::{Attachment, Body, Detail, Flowed, Header, Message, Profile};
+pub use message::{Attachment, AttachmentKind, Body, Detail, Flowed, Header, Message, Profile};
 pub use outgoing::{Outgoing, OutgoingAttachment};
 pub use page::{Page, PageRequest, PageToken};
 pub use query::{Query, QueryError};

@@ -64,7 +64,7 @@ const FULL_FIELDS: &str = "id,conversationId,parentFolderId,isRead,isDraft,flag,
 
 /// The attachments without their bytes. The content id belongs to one kind of attachment only, so it is named with its
 /// type (<https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3916>).
-const ATTACHMENTS: &str = "attachments($select=id,name,contentType,size,isInline,\
+const ATTACHMENTS: &str = "attachments($select=id,name,contentType,size,\
     microsoft.graph.fileAttachment/contentId)";
 
 /// One mailbox at Graph.
@@ -225,6 +225,14 @@ impl Api {
         self.client
             .stream(read("outlook.attachments.get", url))
             .await
+    }
+
+    /// `GET {user}/messages/{message}/attachments/{id}?$expand=microsoft.graph.itemattachment/item`: what an attached item
+    /// is, which nothing else tells (<https://learn.microsoft.com/graph/api/attachment-get>).
+    pub(super) fn attached_item(&self, message: &str, id: &str) -> Result<ApiRequest> {
+        let query = [("$expand", "microsoft.graph.itemattachment/item")];
+        let url = self.url(&["messages", message, "attachments", id], &query)?;
+        Ok(read("outlook.attachments.get", url))
     }
 
     /// `PATCH {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-update>). With a version it is

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::http::protocol;
 use crate::mime;
 use crate::model::{
-    Address, Attachment, AttachmentId, Body, Change, Detail, Folder, FolderId, FolderRole, Header,
-    Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile, SendKey, ThreadId,
+    Address, Attachment, AttachmentId, AttachmentKind, Body, Change, Detail, Folder, FolderId,
+    FolderRole, Header, Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile,
+    SendKey, ThreadId,
 };
 
 /// The service's own folders by the names that are the same in every language
@@ -23,6 +24,9 @@ const WELL_KNOWN: [(FolderRole, &str); 6] = [
     (FolderRole::Trash, "deleteditems"),
     (FolderRole::Junk, "junkemail"),
 ];
+
+/// The media type of messages.
+const MESSAGE: &str = "message/rfc822";
 
 /// Where a message waits between being submitted and being sent.
 pub(super) const OUTBOX: &str = "outbox";
@@ -163,6 +167,7 @@ pub(super) fn message(wire: wire::Message, detail: Detail) -> Result<Message> {
             .flatten()
             .filter_map(attachment)
             .collect();
+        mime::mark_inline(&mut message.attachments, message.body.html.as_deref());
     }
     Ok(message)
 }
@@ -255,25 +260,45 @@ fn body(body: Option<wire::ItemBody>) -> Body {
 
 fn attachment(wire: wire::Attachment) -> Option<Attachment> {
     let id = wire.id.filter(|id| !id.is_empty())?;
-    let kind = wire.odata_type.unwrap_or_default();
+    let odata_type = wire.odata_type.unwrap_or_default();
+    let is = |kind: &str| odata_type.eq_ignore_ascii_case(&format!("#microsoft.graph.{kind}"));
+    let kind = if is("itemAttachment") {
+        AttachmentKind::Message
+    } else if is("referenceAttachment") {
+        AttachmentKind::Link
+    } else {
+        AttachmentKind::File
+    };
     let media_type = wire.content_type.filter(|kind| !kind.is_empty());
-    let media_type = media_type.unwrap_or_else(|| {
-        // An attached message has no media type at Graph; its bytes are those of one.
-        if kind.eq_ignore_ascii_case("#microsoft.graph.itemAttachment") {
-            "message/rfc822".to_owned()
-        } else {
-            "application/octet-stream".to_owned()
-        }
+    let media_type = media_type.unwrap_or_else(|| match kind {
+        // An attached item has no media type at Graph. Most are messages.
+        AttachmentKind::Message => MESSAGE.to_owned(),
+        _ => "application/octet-stream".to_owned(),
     });
     let mut attachment = Attachment::new(AttachmentId::new(id), media_type);
+    attachment.kind = kind;
     attachment.name = wire.name.filter(|name| !name.is_empty());
     attachment.size = wire.size.and_then(|size| u64::try_from(size).ok());
-    attachment.inline = wire.is_inline.unwrap_or_default();
     attachment.content_id = wire
         .content_id
         .map(|id| unbracketed(&id))
         .filter(|id| !id.is_empty());
     Some(attachment)
+}
+
+/// Says what an attached item is, as far as it is known: its bytes are of another type if it is no message.
+pub(super) fn name_item(attachment: &mut Attachment, item: &wire::Item) {
+    let odata_type = item.odata_type.as_deref().unwrap_or_default();
+    let is = |kind: &str| odata_type.eq_ignore_ascii_case(&format!("#microsoft.graph.{kind}"));
+    let media_type = if is("event") {
+        "text/calendar"
+    } else if is("contact") {
+        "text/vcard"
+    } else {
+        return;
+    };
+    attachment.kind = AttachmentKind::File;
+    attachment.media_type = media_type.to_owned();
 }
 
 /// What a change is at Graph.

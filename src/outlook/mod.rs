@@ -1,8 +1,11 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
 //! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
+//! `attachments.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
+mod attachments;
 mod batch;
 mod changing;
 mod convert;
@@ -63,6 +66,8 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 /// * An invitation comes apart: that a message is one is known by its header, and only the raw message, which
 ///   [`Mailbox::facts`](crate::Mailbox::facts) reads, has the iCalendar part. Drafts and mail that was sent from here have no header
 ///   lines to tell anything from.
+/// * An attached message, event or contact is an attachment like others; which of them it is takes one more request for
+///   each when a message is read whole. A link to a file elsewhere has neither bytes nor, at Graph, an address.
 /// * [`list`](MailProvider::list) takes one request whatever the detail. Unless the query names a folder, Graph lists
 ///   junk and deleted items too; they are left out of each page here, so that pages may be short.
 /// * A conversation is read in one request that looks through all folders, and changed message by message, in batches. A list
@@ -216,9 +221,7 @@ impl MailProvider for Outlook {
         attachment: &AttachmentId,
     ) -> Result<ByteStream> {
         self.require(Access::READ)?;
-        self.api
-            .attachment(message.as_str(), attachment.as_str())
-            .await
+        attachments::attachment(&self.api, message, attachment).await
     }
 
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::api::{Api, LONGEST_PAGE};
 use super::convert::{self, Roles};
-use super::{batch, query, wire};
+use super::{attachments, batch, query, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, parse, protocol};
 use crate::model::{
@@ -203,13 +203,14 @@ pub(super) async fn list(
         let mut folders = message.folders.iter().flatten();
         folders.any(|folder| hidden.contains(folder) && !search.named.contains(folder))
     };
-    let items = listed
+    let mut items: Vec<Result<Message>> = listed
         .value
         .ok_or_else(|| no_list(MESSAGES))?
         .iter()
         .map(|item| message(item.get().as_bytes(), detail))
         .filter(|item| !item.as_ref().is_ok_and(is_hidden))
         .collect();
+    attachments::name_items(api, &mut items).await;
     let next = listed.next_link.filter(|link| !link.is_empty());
     Ok(Page::new(items, next.map(PageToken::new)))
 }
@@ -225,9 +226,11 @@ pub(super) async fn get(
         .map(|id| api.message(id.as_str(), detail))
         .collect();
     let answers = batch::send(api, calls).await.into_iter();
-    Ok(answers
+    let mut messages: Vec<Result<Message>> = answers
         .map(|answer| message(&answer?.body, detail))
-        .collect())
+        .collect();
+    attachments::name_items(api, &mut messages).await;
+    Ok(messages)
 }
 
 pub(super) fn message(json: &[u8], detail: Detail) -> Result<Message> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::api::Api;
 use super::reading::{self, LONGEST_FULL_PAGE, OwnFolders};
-use super::{batch, changing, convert, wire};
+use super::{attachments, batch, changing, convert, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::model::{
@@ -79,6 +79,7 @@ async fn follow(
     if thread.messages.is_empty() {
         return Err(no_such_thread());
     }
+    attachments::name_items(api, &mut thread.messages).await;
     // Without an order asked for, the newest come first in practice; it settles what was received in the same second.
     thread.messages.reverse();
     thread.sort();

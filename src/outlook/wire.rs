@@ -119,8 +119,21 @@ pub(super) struct Attachment {
     pub(super) name: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) size: Option<i64>,
-    pub(super) is_inline: Option<bool>,
     pub(super) content_id: Option<String>,
+}
+
+/// An attachment with the item that it is, of which no more than its type is read
+/// (<https://learn.microsoft.com/graph/api/resources/itemattachment>).
+#[derive(Deserialize)]
+pub(super) struct ItemAttachment {
+    pub(super) item: Option<Item>,
+}
+
+/// <https://learn.microsoft.com/graph/api/resources/outlookitem>
+#[derive(Deserialize)]
+pub(super) struct Item {
+    #[serde(rename = "@odata.type")]
+    pub(super) odata_type: Option<String>,
 }
 
 /// A draft to be created from JSON.

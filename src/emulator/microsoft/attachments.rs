@@ -39,6 +39,9 @@ const PROPERTIES: [&str; 10] = [
     "item",
 ];
 
+/// What only files have.
+const FILE_PROPERTIES: [&str; 3] = ["contentId", "contentLocation", "contentBytes"];
+
 const TYPE: &str = "microsoft.graph.attachment";
 
 /// The parts of a message that Exchange lists as attachments. An invitation's calendar is none.
@@ -137,6 +140,10 @@ fn value(call: &Call<'_>, message: &str, id: &str) -> Answer {
             .find(message)
             .ok_or_else(GraphError::item_not_found)?;
         let (_, part) = one(message, id)?;
+        // There are no bytes of a file that lies elsewhere.
+        if is_link(part) {
+            return Err(GraphError::method_not_allowed());
+        }
         let kind = if is_item(part) {
             "text/plain"
         } else {
@@ -210,22 +217,42 @@ pub(crate) fn append(
 
 /// Every attachment, for `$expand`.
 pub(crate) fn all(message: &OutlookMessage, options: &str) -> Value {
-    let selected: Option<Vec<String>> = options
-        .split(';')
-        .find_map(|option| option.trim().strip_prefix("$select="))
-        .map(|names| {
-            names
-                .split(',')
-                .map(|name| name.trim().to_owned())
-                .collect()
-        });
+    let selected = selection(options).ok().flatten();
     let wanted = |name: &str| match &selected {
-        Some(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
+        Some(names) => names.iter().any(|known| known == name),
         None => name != "item",
     };
     each(message)
         .map(|(id, part)| show(message, id, part, &wanted, false))
         .collect()
+}
+
+/// The properties that an `$expand` of attachments selects. What only files have is written behind their type's name, and
+/// is no property of attachments otherwise: <https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3916>.
+pub(crate) fn selection(options: &str) -> Result<Option<Vec<String>>, GraphError> {
+    const FILE: &str = "microsoft.graph.fileattachment/";
+    let Some(names) = options
+        .split(';')
+        .find_map(|option| option.trim().strip_prefix("$select="))
+    else {
+        return Ok(None);
+    };
+    let (of_all, of_files): (Vec<&str>, Vec<&str>) = PROPERTIES
+        .into_iter()
+        .filter(|name| *name != "item")
+        .partition(|name| !FILE_PROPERTIES.contains(name));
+    let selected = names.split(',').map(|name| {
+        let name = name.trim();
+        match name.get(..FILE.len()) {
+            Some(cast) if cast.eq_ignore_ascii_case(FILE) => {
+                let name = name.get(FILE.len()..).unwrap_or_default();
+                let known: Vec<&str> = of_all.iter().chain(&of_files).copied().collect();
+                query::property(name, &known, "microsoft.graph.fileAttachment")
+            }
+            _ => query::property(name, &of_all, TYPE),
+        }
+    });
+    selected.collect::<Result<_, _>>().map(Some)
 }
 
 fn each(message: &OutlookMessage) -> impl Iterator<Item = (&String, &Part)> {
@@ -240,6 +267,11 @@ fn one<'a>(message: &'a OutlookMessage, id: &str) -> Result<(&'a String, &'a Par
 
 fn is_item(part: &Part) -> bool {
     part.content_type == "message/rfc822"
+}
+
+/// Whether the part stands for a file that lies elsewhere: in MIME, an external body (RFC 2046 section 5.2.3).
+fn is_link(part: &Part) -> bool {
+    part.content_type == "message/external-body"
 }
 
 /// A name for every attachment, as Exchange gives one.
@@ -277,17 +309,18 @@ fn show(
         .position(|known| known == id)
         .unwrap_or_default();
     let item = is_item(part);
-    let kind = if item {
-        "itemAttachment"
-    } else {
-        "fileAttachment"
+    let file = !item && !is_link(part);
+    let kind = match (item, file) {
+        (true, _) => "itemAttachment",
+        (_, true) => "fileAttachment",
+        _ => "referenceAttachment",
     };
     let mut shown = Map::new();
     shown.insert(
         "@odata.type".to_owned(),
         json!(format!("#microsoft.graph.{kind}")),
     );
-    if !item && wanted("contentType") {
+    if file && wanted("contentType") {
         shown.insert(
             "@odata.mediaContentType".to_owned(),
             json!(part.content_type),
@@ -295,14 +328,14 @@ fn show(
     }
     shown.insert("id".to_owned(), json!(id));
     for property in PROPERTIES {
-        let file_only = matches!(property, "contentId" | "contentLocation" | "contentBytes");
-        if property == "id" || property == "item" || !wanted(property) || (item && file_only) {
+        let file_only = FILE_PROPERTIES.contains(&property);
+        if property == "id" || property == "item" || !wanted(property) || (!file && file_only) {
             continue;
         }
         let value = match property {
             "lastModifiedDateTime" => represent::instant(message.modified),
             "name" => json!(name(part, position)),
-            "contentType" if item => Value::Null,
+            "contentType" if !file => Value::Null,
             "contentType" => json!(part.content_type),
             "size" => json!(part.body.len() + OVERHEAD),
             "isInline" => json!(part.is_inline()),

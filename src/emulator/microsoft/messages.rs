@@ -86,7 +86,7 @@ pub(crate) fn find<'a>(
 fn list(call: &Call<'_>, folder: Option<&str>) -> Answer {
     call.need(&["Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"])?;
     let listing = query::listing(call, &PROPERTIES, TYPE, &["includeHiddenMessages"])?;
-    listing.expands_only(&EXPANDABLE, TYPE)?;
+    check_expansions(&listing)?;
     // Searching looks into bodies. <https://learn.microsoft.com/en-us/graph/permissions-reference#mailreadbasic>
     if listing.search.is_some() || !listing.expand.is_empty() {
         call.need_read()?;
@@ -101,6 +101,14 @@ fn list(call: &Call<'_>, folder: Option<&str>) -> Answer {
         let page = page.map(|message| represent::message(call, message, &listing));
         Ok(Reply::json(listing.answer(context, page)))
     })
+}
+
+fn check_expansions(listing: &Listing) -> Result<(), GraphError> {
+    listing.expands_only(&EXPANDABLE, TYPE)?;
+    if let Some(expansion) = listing.expansion("attachments") {
+        attachments::selection(&expansion.options)?;
+    }
+    Ok(())
 }
 
 fn count(call: &Call<'_>, folder: Option<&str>) -> Answer {
@@ -160,7 +168,7 @@ fn matching<'a>(
 fn get(call: &Call<'_>, id: &str) -> Answer {
     call.need(&["Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"])?;
     let listing = query::single(call, &PROPERTIES, TYPE, &["includeHiddenMessages"])?;
-    listing.expands_only(&EXPANDABLE, TYPE)?;
+    check_expansions(&listing)?;
     call.mailbox(|mailbox, _| {
         let message = find(mailbox, id)?;
         Ok(Reply::json(entity(call, message, &listing)))
