@@ -29,7 +29,7 @@ use postroom::{
 /// What a read of a message costs.
 const READ: u32 = 20;
 const LATENCY: Duration = Duration::from_millis(150);
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(25);
 
 /// A service with a bucket of units, that answers after a while.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ fn clock() -> VirtualClock {
 async fn run<T>(clock: &VirtualClock, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
-        for _ in 0..20 {
+        for _ in 0..4 {
             if let Poll::Ready(done) = poll!(&mut work) {
                 return done;
             }

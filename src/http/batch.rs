@@ -1,10 +1,11 @@
 //! Many calls in one request, whose parts fail one by one: those that failed for a while are sent again, the others are
 //! not. How a batch is written and read is each provider's; which calls to make is known by its callers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 
 use super::client::{Answer, ApiClient};
 use super::request::{ApiRequest, Replay};
@@ -12,6 +13,9 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// What a call may say at most: its body is a change of a few properties.
 const LARGEST_BODY: u64 = 1024 * 1024;
+
+/// Batches on their way at once, if the mailbox has places for them.
+const AT_ONCE: usize = 4;
 
 /// As few calls as a batch is cut down to.
 const SMALLEST: usize = 4;
@@ -34,16 +38,16 @@ pub(crate) trait Batch: Sync {
 /// All calls are made once, in batches as large as they may be, before those that failed for a while are made again,
 /// those together in as few batches as they fill. A call of the kind that happens once is made again only if the service
 /// refused to do it.
-pub(crate) async fn send(
-    service: &impl Batch,
+pub(crate) async fn send<B: Batch>(
+    service: &B,
     calls: Vec<Result<ApiRequest>>,
 ) -> Vec<Result<Answer>> {
     let mut results = Results::with_capacity(calls.len());
     let count = calls.len();
-    let mut open = VecDeque::with_capacity(count);
+    let mut open = Vec::with_capacity(count);
     for (place, call) in calls.into_iter().enumerate() {
         match call {
-            Ok(call) => open.push_back(Part {
+            Ok(call) => open.push(Part {
                 place,
                 call,
                 token_renewed: false,
@@ -52,15 +56,23 @@ pub(crate) async fn send(
         }
     }
     let client = service.client();
-    let mut size = largest(service);
     let mut attempt = 1;
     while !open.is_empty() {
         let mut failed = Vec::new();
         while !open.is_empty() {
-            let chunk = open.drain(..open.len().min(size)).collect();
-            let refused = round(service, chunk, &mut results, &mut failed).await;
-            for part in refused.into_iter().rev() {
-                open.push_front(part);
+            let size = client.limiter.part_of(B::LARGEST, client.clock.as_ref());
+            let mut chunks = Vec::with_capacity(open.len().div_ceil(size.max(SMALLEST)));
+            while !open.is_empty() {
+                let rest = open.split_off(open.len().min(size.max(SMALLEST)));
+                chunks.push(std::mem::replace(&mut open, rest));
+            }
+            let mut rounds = stream::iter(chunks)
+                .map(|chunk| round(service, chunk))
+                .buffer_unordered(AT_ONCE);
+            while let Some(round) = rounds.next().await {
+                results.extend(round.settled);
+                failed.extend(round.failed);
+                open.extend(round.renewed);
             }
         }
         let longest = failed.iter().max_by_key(|(_, error)| error.retry_after());
@@ -76,13 +88,6 @@ pub(crate) async fn send(
         };
         client.clock.sleep(wait).await;
         attempt += 1;
-        // A service that refuses some of many at once is asked for fewer at once.
-        let is_limit = |(_, error): &(Part, Error)| error.kind() == ErrorKind::RateLimited;
-        size = if failed.iter().any(is_limit) {
-            (size / 2).max(SMALLEST)
-        } else {
-            largest(service)
-        };
         open.extend(failed.into_iter().map(|(part, _)| part));
     }
     (0..count)
@@ -109,10 +114,6 @@ pub(crate) fn replay(calls: &[ApiRequest]) -> Replay {
     }
 }
 
-fn largest<B: Batch>(_: &B) -> usize {
-    B::LARGEST
-}
-
 type Results = HashMap<usize, Result<Answer>>;
 
 /// A call on its way.
@@ -123,62 +124,72 @@ struct Part {
     token_renewed: bool,
 }
 
-/// One batch. Gives back the parts to be sent again at once, because the token is another one now, and adds to `failed`
-/// those that failed for a while.
-async fn round(
-    service: &impl Batch,
-    mut chunk: Vec<Part>,
-    results: &mut Results,
-    failed: &mut Vec<(Part, Error)>,
-) -> Vec<Part> {
+/// What became of one batch.
+#[derive(Default)]
+struct Round {
+    settled: Vec<(usize, Result<Answer>)>,
+    /// To be sent again at once, because the token is another one now.
+    renewed: Vec<Part>,
+    /// Failed for a while.
+    failed: Vec<(Part, Error)>,
+}
+
+async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
     let client = service.client();
-    // The loop for single requests knows all there is to know about failures.
-    if chunk.len() == 1 {
-        for part in chunk {
-            results.insert(part.place, client.answer(part.call).await);
-        }
-        return Vec::new();
-    }
+    let mut round = Round::default();
     let calls: Vec<ApiRequest> = chunk.iter().map(|part| part.call.clone()).collect();
-    let answers = match service.once(&calls).await {
-        Ok(answers) => answers,
-        // A batch that cannot be read may be one part's fault: an answer too long, or broken.
-        Err(error) if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once => {
-            for part in chunk {
-                results.insert(part.place, client.answer(part.call).await);
+    // The loop for single requests knows all there is to know about failures.
+    let answers = if calls.len() == 1 {
+        None
+    } else {
+        match service.once(&calls).await {
+            Ok(answers) => Some(answers),
+            // A batch that cannot be read may be one part's fault: an answer too long, or broken.
+            Err(error) if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once => {
+                None
             }
-            return Vec::new();
-        }
-        Err(error) => {
-            results.extend(chunk.drain(..).map(|part| (part.place, Err(error.clone()))));
-            return Vec::new();
+            Err(error) => {
+                let failed = chunk.into_iter();
+                let failed = failed.map(|part| (part.place, Err(error.clone())));
+                round.settled.extend(failed);
+                return round;
+            }
         }
     };
-    let mut refused = Vec::new();
+    let Some(answers) = answers else {
+        for part in chunk {
+            round
+                .settled
+                .push((part.place, client.answer(part.call).await));
+        }
+        return round;
+    };
     for (part, answer) in chunk.into_iter().zip(answers) {
         match outcome(client, &part.call, answer) {
             Err(error) if error.status() == Some(401) && !part.token_renewed => {
-                refused.push(Part {
+                round.renewed.push(Part {
                     token_renewed: true,
                     ..part
                 });
             }
-            Err(error) if may_repeat(&part.call, &error) => {
-                // The batches that are still to come wait as well.
-                if let (ErrorKind::RateLimited, Some(delay)) = (error.kind(), error.retry_after()) {
-                    client.limiter.pause(delay, client.clock.as_ref());
-                }
-                failed.push((part, error));
-            }
-            outcome => _ = results.insert(part.place, outcome),
+            Err(error) if may_repeat(&part.call, &error) => round.failed.push((part, error)),
+            outcome => round.settled.push((part.place, outcome)),
         }
     }
-    // One call alone makes the client renew the token, once; the others then have the new one.
-    if !refused.is_empty() {
-        let part = refused.remove(0);
-        results.insert(part.place, client.answer(part.call).await);
+    // The batches that are still to come wait as well, and are smaller.
+    let limits = round.failed.iter().map(|(_, error)| error);
+    let limits = limits.filter(|error| error.kind() == ErrorKind::RateLimited);
+    if let Some(longest) = limits.max_by_key(|error| error.retry_after()) {
+        client.note_limit(longest);
     }
-    refused
+    // One call alone makes the client renew the token, once; the others then have the new one.
+    if !round.renewed.is_empty() {
+        let part = round.renewed.remove(0);
+        round
+            .settled
+            .push((part.place, client.answer(part.call).await));
+    }
+    round
 }
 
 fn may_repeat(call: &ApiRequest, error: &Error) -> bool {

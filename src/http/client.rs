@@ -310,18 +310,24 @@ impl ApiClient {
         }
     }
 
+    /// Notes that the service refused something because it was too much.
+    pub(crate) fn note_limit(&self, error: &Error) {
+        if error.kind() != ErrorKind::RateLimited {
+            return;
+        }
+        if let Some(delay) = error.retry_after() {
+            self.limiter.pause(delay, self.clock.as_ref());
+        }
+        // The limiter's own refusals have no status: they say nothing new.
+        if error.status().is_some() {
+            self.limiter.slow_down(self.clock.as_ref());
+        }
+    }
+
     /// Waits as long as the service and the policy want before what failed is sent again, whole or in part; `false` if
     /// it must not be. `attempt` counts from 1.
     pub(crate) async fn wait_to_repeat(&self, error: &Error, replay: Replay, attempt: u32) -> bool {
-        if error.kind() == ErrorKind::RateLimited {
-            if let Some(delay) = error.retry_after() {
-                self.limiter.pause(delay, self.clock.as_ref());
-            }
-            // The limiter's own refusals have no status: they say nothing new.
-            if error.status().is_some() {
-                self.limiter.slow_down(self.clock.as_ref());
-            }
-        }
+        self.note_limit(error);
         let Some(wait) = self.retry.wait(error, replay, attempt) else {
             return false;
         };

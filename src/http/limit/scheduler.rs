@@ -271,6 +271,11 @@ impl Limiter {
         }
     }
 
+    /// So much of `whole` as is asked for at once, since the service refused some.
+    pub(in crate::http) fn part_of(&self, whole: usize, clock: &dyn Clock) -> usize {
+        part(self.lock().pace.now(clock.monotonic()), whole)
+    }
+
     /// The service answered, whatever it was.
     pub(in crate::http) fn works(&self) {
         self.lock().circuit.works();
@@ -384,12 +389,7 @@ impl State {
         if taken == 0 || pace >= 1.0 {
             return self.free;
         }
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a part of a number is none that is larger or negative"
-        )]
-        let used = (f64::from(concurrency) * pace).ceil() as u32;
+        let used = u32::try_from(part(pace, concurrency as usize)).unwrap_or(concurrency);
         used.saturating_sub(taken)
     }
 
@@ -470,6 +470,17 @@ impl Drop for Permit {
         }
         state.wake_first(Duration::ZERO);
     }
+}
+
+/// A part of a whole, rounded up.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part from 0 to 1 of a small number"
+)]
+fn part(part: f64, whole: usize) -> usize {
+    ((whole as f64) * part).ceil() as usize
 }
 
 fn paused(wait: Duration) -> Error {
