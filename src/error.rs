@@ -222,8 +222,8 @@ impl Error {
         self.0.delivery
     }
 
-    /// Where an administrator of the user's organisation gives the consent that is missing; with
-    /// [`ErrorKind::AdminConsentRequired`], where the service has such a page. Show or send it to one.
+    /// Where an administrator of the user's organisation gives the consent that is missing, where the service has such a
+    /// page: with [`ErrorKind::AdminConsentRequired`], and whenever nobody has consented. Show or send it to one.
     #[must_use]
     pub fn admin_consent_url(&self) -> Option<&Url> {
         self.0.admin_consent_url.as_ref()

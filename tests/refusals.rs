@@ -226,10 +226,14 @@ const MICROSOFT: &[(&[u32], ErrorKind, Action)] = &[
         Configuration,
         DEVELOPER,
     ),
-    (&[700_021, 700_024, 1_002_012], Configuration, DEVELOPER),
+    (
+        &[700_021, 700_023, 700_024, 1_002_012],
+        Configuration,
+        DEVELOPER,
+    ),
     (&[700_005, 9_001_023], Configuration, DEVELOPER),
     (
-        &[90023, 70011, 28002, 28003, 700_022, 700_023],
+        &[90023, 70011, 28002, 28003, 700_022],
         Configuration,
         DEVELOPER,
     ),

@@ -14,8 +14,8 @@ use crate::model::Access;
 #[cfg(all(feature = "gmail", feature = "app-only"))]
 use crate::oauth::ServiceAccountKey;
 #[cfg(feature = "app-only")]
-use crate::oauth::{ApplicationFlow, ApplicationFlowBuilder, ClientCertificate};
-use crate::oauth::{Diagnosis, Endpoints, OAuthFlow, OAuthFlowBuilder};
+use crate::oauth::{ApplicationFlow, ApplicationFlowBuilder};
+use crate::oauth::{ClientCertificate, Diagnosis, Endpoints, OAuthFlow, OAuthFlowBuilder};
 use crate::secret::Secret;
 
 /// A registration with Google or Microsoft: client id, secret, and where the service is.
@@ -113,11 +113,43 @@ impl ProviderConfiguration {
         )
     }
 
-    /// A certificate in place of the secret of a Microsoft application.
-    #[cfg(feature = "app-only")]
+    /// A second client secret, tried where the service does not accept the first: while one is being replaced.
+    #[must_use]
+    pub fn with_next_client_secret(self, secret: Secret) -> Self {
+        let users = |flow: OAuthFlowBuilder| flow.next_client_secret(secret.clone());
+        #[cfg(feature = "app-only")]
+        let application = |flow: ApplicationFlowBuilder| flow.next_client_secret(secret.clone());
+        self.map(
+            users,
+            #[cfg(feature = "app-only")]
+            application,
+        )
+    }
+
+    /// A certificate in place of the secret of a Microsoft application, or before it.
     #[must_use]
     pub fn with_certificate(self, certificate: ClientCertificate) -> Self {
-        self.map(|flow| flow, |flow| flow.certificate(certificate))
+        let users = |flow: OAuthFlowBuilder| flow.certificate(certificate.clone());
+        #[cfg(feature = "app-only")]
+        let application = |flow: ApplicationFlowBuilder| flow.certificate(certificate.clone());
+        self.map(
+            users,
+            #[cfg(feature = "app-only")]
+            application,
+        )
+    }
+
+    /// A second certificate, tried where Microsoft does not accept the first.
+    #[must_use]
+    pub fn with_next_certificate(self, certificate: ClientCertificate) -> Self {
+        let users = |flow: OAuthFlowBuilder| flow.next_certificate(certificate.clone());
+        #[cfg(feature = "app-only")]
+        let application = |flow: ApplicationFlowBuilder| flow.next_certificate(certificate.clone());
+        self.map(
+            users,
+            #[cfg(feature = "app-only")]
+            application,
+        )
     }
 
     /// What to do in the mailboxes, and so what users are asked for; by default to read, change and send mail.

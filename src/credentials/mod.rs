@@ -39,7 +39,9 @@ pub use file::FileStore;
 #[cfg(feature = "keyring")]
 pub use keyring::KeyringStore;
 pub use lease::{Acquired, Lease};
-pub(crate) use lifetime::{APPLICATION_MAILBOX, Facts};
+#[cfg(feature = "app-only")]
+pub(crate) use lifetime::APPLICATION_MAILBOX;
+pub(crate) use lifetime::Facts;
 pub use lifetime::{CertainEnd, GrantLifetime, Lapse, PossibleEnd};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]

@@ -141,9 +141,11 @@ impl OAuthFlow {
 }
 
 impl Flow {
-    /// Says with an error that an administrator can mend where they do it.
+    /// Says with an error that an administrator can mend where they do it. When a renewal finds that nobody has consented
+    /// (AADSTS65001), that may be their turn as well as the user's.
     pub(super) fn name_the_page(&self, error: Error, access: Access, redirect_uri: &str) -> Error {
-        if error.kind() != ErrorKind::AdminConsentRequired {
+        let not_consented = error.code() == Some("AADSTS65001");
+        if error.kind() != ErrorKind::AdminConsentRequired && !not_consented {
             return error;
         }
         match self.consent_page(access, redirect_uri, None) {

@@ -5,21 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
-use oauth2::CsrfToken;
+use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::assertion::{ClientCertificate, ServiceAccountKey};
 use super::builder::api_client;
 use super::endpoint::{self, Tokens};
-use super::error::{Place, Refusal};
+use super::error::Place;
 use super::flow::configuration;
 use super::grant::Grant;
+use super::proof::{Attempts, Proofs, other_time};
 use super::scope::{graph, scopes_for};
 use super::server::{Endpoints, require_tenant};
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::{APPLICATION_MAILBOX, AccountRecord, Refresh, Refreshed, Service};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::{ApiClient, RetryPolicy, Transport};
 use crate::model::Access;
 use crate::secret::Secret;
@@ -53,8 +53,7 @@ enum Way {
     Microsoft {
         client_id: String,
         tenant: String,
-        secret: Option<Secret>,
-        certificate: Option<ClientCertificate>,
+        proofs: Proofs,
     },
 }
 
@@ -68,9 +67,6 @@ pub struct ApplicationFlowBuilder {
     clock: Option<Arc<dyn Clock>>,
     retry: RetryPolicy,
 }
-
-/// From how far apart two clocks are different ones.
-const SKEW: TimeDelta = TimeDelta::seconds(20);
 
 impl ApplicationFlow {
     /// The name of the setting of an [`AccountRecord`] that says whose mailbox it is: the primary address of a Workspace
@@ -92,8 +88,7 @@ impl ApplicationFlow {
         ApplicationFlowBuilder::new(Way::Microsoft {
             client_id: client_id.into(),
             tenant: tenant.into(),
-            secret: None,
-            certificate: None,
+            proofs: Proofs::default(),
         })
     }
 
@@ -152,83 +147,50 @@ impl ApplicationFlow {
         })
     }
 
-    /// What is signed has a time. Where ours is refused and the service's clock shows another, its own is tried once; the
-    /// reason itself is only told in words that may change.
     async fn tokens(&self, mailbox: &str) -> Result<Tokens> {
-        let now = self.0.clock.now();
-        let error = match self.ask(mailbox, now).await {
-            Ok(tokens) => return Ok(tokens),
-            Err(error) => error,
-        };
-        let signs = match &self.0.way {
-            Way::Google(_) => true,
-            Way::Microsoft { certificate, .. } => certificate.is_some(),
-        };
-        match refused_at(&error) {
-            Some(theirs) if signs && (theirs - now).abs() > SKEW => {
-                tracing::warn!(
-                    "this machine's clock is not the service's; its own is used to sign"
-                );
-                self.ask(mailbox, theirs).await
-            }
-            _ => Err(error),
-        }
-    }
-
-    async fn ask(&self, mailbox: &str, now: DateTime<Utc>) -> Result<Tokens> {
         const OPERATION: &str = "oauth.application";
         let Inner {
             way, token, api, ..
         } = &*self.0;
-        let now = now.timestamp();
-        let assertion;
+        let (now, place) = (self.0.clock.now(), Place::Application);
         let scopes = self.scopes().join(" ");
-        let form = match way {
+        match way {
             Way::Google(key) => {
-                assertion = key.assertion(token, mailbox, &scopes, now)?;
-                vec![
-                    ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-                    ("assertion", assertion.expose()),
-                ]
+                let ask = async |now: DateTime<Utc>| {
+                    let assertion = key.assertion(token, mailbox, &scopes, now.timestamp())?;
+                    let form = [
+                        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                        ("assertion", assertion.expose()),
+                    ];
+                    endpoint::ask(api, OPERATION, place, token, &form).await
+                };
+                let asked = ask(now).await;
+                let error = asked.as_ref().err();
+                match error.and_then(|error| other_time(error, now)) {
+                    Some(theirs) => ask(theirs).await,
+                    None => asked,
+                }
             }
             Way::Microsoft {
-                client_id,
-                secret,
-                certificate,
-                ..
+                client_id, proofs, ..
             } => {
-                let mut form = vec![
-                    ("grant_type", "client_credentials"),
-                    ("client_id", client_id.as_str()),
-                    ("scope", scopes.as_str()),
-                ];
-                if let Some(certificate) = certificate {
-                    let id = CsrfToken::new_random_len(16);
-                    assertion = certificate.assertion(token, client_id, id.secret(), now)?;
-                    form.extend([
-                        (
-                            "client_assertion_type",
-                            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                        ),
-                        ("client_assertion", assertion.expose()),
-                    ]);
-                } else if let Some(secret) = secret {
-                    form.push(("client_secret", secret.expose()));
+                let mut attempts = Attempts::new(proofs, now);
+                loop {
+                    let shown = attempts.parameters(client_id, token)?;
+                    let mut form = vec![
+                        ("grant_type", "client_credentials"),
+                        ("client_id", client_id.as_str()),
+                        ("scope", scopes.as_str()),
+                    ];
+                    form.extend(shown.iter().map(|(name, value)| (*name, value.expose())));
+                    let asked = endpoint::ask(api, OPERATION, place, token, &form).await;
+                    if !attempts.go_on(&asked) {
+                        return asked;
+                    }
                 }
-                form
             }
-        };
-        endpoint::ask(api, OPERATION, Place::Application, token, &form).await
+        }
     }
-}
-
-/// The service's clock when it refused the application itself.
-fn refused_at(error: &Error) -> Option<DateTime<Utc>> {
-    let source = std::error::Error::source(error)?;
-    let refusal = source.downcast_ref::<Refusal>()?;
-    ["invalid_grant", "invalid_client"]
-        .contains(&refusal.error.as_str())
-        .then_some(refusal.answered_at)?
 }
 
 #[async_trait]
@@ -286,17 +248,37 @@ impl ApplicationFlowBuilder {
     /// Microsoft: the application's secret, its value and not its id. A service account's key needs none.
     #[must_use]
     pub fn client_secret(mut self, value: impl Into<Secret>) -> Self {
-        if let Way::Microsoft { secret, .. } = &mut self.way {
-            *secret = Some(value.into());
+        if let Way::Microsoft { proofs, .. } = &mut self.way {
+            proofs.secret = Some(value.into());
         }
         self
     }
 
-    /// Microsoft: the certificate in place of a secret.
+    /// Microsoft: a second secret, tried where the service does not accept the first: while one is being replaced, hosts
+    /// need not change theirs in the same moment.
+    #[must_use]
+    pub fn next_client_secret(mut self, value: impl Into<Secret>) -> Self {
+        if let Way::Microsoft { proofs, .. } = &mut self.way {
+            proofs.next_secret = Some(value.into());
+        }
+        self
+    }
+
+    /// Microsoft: the certificate in place of a secret. With a secret as well, that is tried where the certificate is not
+    /// accepted.
     #[must_use]
     pub fn certificate(mut self, value: ClientCertificate) -> Self {
-        if let Way::Microsoft { certificate, .. } = &mut self.way {
-            *certificate = Some(value);
+        if let Way::Microsoft { proofs, .. } = &mut self.way {
+            proofs.certificate = Some(value);
+        }
+        self
+    }
+
+    /// Microsoft: a second certificate, tried where the service does not accept the first.
+    #[must_use]
+    pub fn next_certificate(mut self, value: ClientCertificate) -> Self {
+        if let Way::Microsoft { proofs, .. } = &mut self.way {
+            proofs.next_certificate = Some(value);
         }
         self
     }
@@ -346,8 +328,7 @@ impl ApplicationFlowBuilder {
             Way::Microsoft {
                 client_id,
                 tenant,
-                secret,
-                certificate,
+                proofs,
             } => {
                 if client_id.trim().is_empty() {
                     return Err(configuration("the client id is missing"));
@@ -359,7 +340,7 @@ impl ApplicationFlowBuilder {
                         "an application acts in one tenant: give its id or domain",
                     ));
                 }
-                if secret.is_none() && certificate.is_none() {
+                if proofs.is_empty() {
                     return Err(configuration(
                         "an application needs a client secret or a certificate",
                     ));

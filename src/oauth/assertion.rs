@@ -8,9 +8,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
-use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
+#[cfg(feature = "app-only")]
+use ring::signature::RSA_PKCS1_SHA256;
+use ring::signature::{KeyPair as _, RSA_PSS_SHA256, RsaEncoding};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+#[cfg(feature = "app-only")]
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,6 +21,7 @@ use url::Url;
 
 use super::flow::configuration;
 use crate::error::Result;
+#[cfg(feature = "app-only")]
 use crate::http::require_confidential;
 use crate::secret::Secret;
 
@@ -64,6 +68,7 @@ impl SigningKey {
     }
 }
 
+#[cfg(feature = "app-only")]
 /// The key file of a Google service account, as the Google Cloud console gives it for download
 /// (<https://developers.google.com/identity/protocols/oauth2/service-account#creatinganaccount>).
 #[derive(Clone)]
@@ -75,6 +80,7 @@ pub struct ServiceAccountKey {
     token_endpoint: Url,
 }
 
+#[cfg(feature = "app-only")]
 #[derive(Deserialize)]
 struct KeyFile {
     #[serde(rename = "type")]
@@ -87,6 +93,7 @@ struct KeyFile {
     token_uri: Url,
 }
 
+#[cfg(feature = "app-only")]
 impl ServiceAccountKey {
     /// Reads the file's text.
     ///
@@ -155,6 +162,7 @@ impl ServiceAccountKey {
     }
 }
 
+#[cfg(feature = "app-only")]
 impl fmt::Debug for ServiceAccountKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -177,13 +185,23 @@ impl ClientCertificate {
     /// Reads the certificate that was uploaded to the app registration, and its key; both may be in one file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when one of them is missing or no RSA key.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when one of them is missing or no RSA key, or the key
+    /// is another certificate's.
     pub fn from_pem(certificate: &str, private_key: impl Into<Secret>) -> Result<Self> {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
             .map_err(|error| configuration("the certificate is not PEM").with_source(error))?;
+        let key = SigningKey::read(&private_key.into())?;
+        // A certificate holds its public key as it is (RFC 3279 §2.3.1).
+        let public = key.0.public_key().as_ref();
+        if !certificate.windows(public.len()).any(|part| part == public) {
+            return Err(configuration(
+                "the private key is not this certificate's: both must come from the same request",
+            )
+            .with_code("certificate_of_other_key"));
+        }
         Ok(Self {
             thumbprint: BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate)),
-            key: SigningKey::read(&private_key.into())?,
+            key,
         })
     }
 

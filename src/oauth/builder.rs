@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::assertion::ClientCertificate;
 use super::error::classify;
 use super::flow::{Flow, OAuthFlow, configuration, require_redirect};
 use super::key_set::KeySet;
+use super::proof::Proofs;
 use super::server::Endpoints;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Service;
@@ -20,14 +22,13 @@ use crate::secret::Secret;
 pub struct OAuthFlowBuilder {
     service: Service,
     client_id: String,
-    client_secret: Option<Secret>,
+    proofs: Proofs,
     redirect_uri: Option<String>,
     tenant: Option<String>,
     access: Access,
     login_hint: Option<String>,
     prompt: Option<String>,
     domain_hint: Option<String>,
-    next_client_secret: Option<Secret>,
     endpoints: Option<Endpoints>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
@@ -39,14 +40,13 @@ impl OAuthFlowBuilder {
         Self {
             service,
             client_id,
-            client_secret: None,
+            proofs: Proofs::default(),
             redirect_uri: None,
             tenant: None,
             access: Access::default(),
             login_hint: None,
             prompt: None,
             domain_hint: None,
-            next_client_secret: None,
             endpoints: None,
             transport: None,
             clock: None,
@@ -58,7 +58,7 @@ impl OAuthFlowBuilder {
     /// none.
     #[must_use]
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.client_secret = Some(secret.into());
+        self.proofs.secret = Some(secret.into());
         self
     }
 
@@ -112,7 +112,22 @@ impl OAuthFlowBuilder {
     /// change theirs in the same moment.
     #[must_use]
     pub fn next_client_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.next_client_secret = Some(secret.into());
+        self.proofs.next_secret = Some(secret.into());
+        self
+    }
+
+    /// Microsoft: a certificate that was uploaded to the app registration, in place of a secret. With a secret as well, that
+    /// is tried where the certificate is not accepted.
+    #[must_use]
+    pub fn certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.proofs.certificate = Some(certificate);
+        self
+    }
+
+    /// A second certificate, tried where the service does not accept the first: while one is being replaced.
+    #[must_use]
+    pub fn next_certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.proofs.next_certificate = Some(certificate);
         self
     }
 
@@ -153,6 +168,12 @@ impl OAuthFlowBuilder {
         if self.client_id.trim().is_empty() {
             return Err(configuration("the client id is missing").with_code("client_id_missing"));
         }
+        if self.service == Service::Google && self.proofs.has_certificate() {
+            return Err(configuration(
+                "Google takes a client secret of applications that users sign in to, and no certificate",
+            )
+            .with_code("certificate_at_google"));
+        }
         if let Some(redirect_uri) = &self.redirect_uri {
             require_redirect(redirect_uri.clone())?;
         }
@@ -174,14 +195,13 @@ impl OAuthFlowBuilder {
         Ok(OAuthFlow(Arc::new(Flow {
             service: self.service,
             client_id: self.client_id,
-            client_secret: self.client_secret,
+            proofs: self.proofs,
             redirect_uri: self.redirect_uri,
             tenant,
             access: self.access,
             login_hint: self.login_hint,
             prompt: self.prompt,
             domain_hint: self.domain_hint,
-            next_client_secret: self.next_client_secret,
             endpoints,
             keys: KeySet::default(),
             api,

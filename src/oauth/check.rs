@@ -12,6 +12,7 @@ pub use self::catalogue::Mistake;
 use super::endpoint;
 use super::flow::{Flow, OAuthFlow};
 use super::grant::Grant;
+use super::proof::{ClientProof, Proof, other_time};
 use crate::credentials::{Lapse, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ApiClient, RetryPolicy};
@@ -69,6 +70,8 @@ pub struct Finding {
     pub guide: String,
     /// The service's own code, where one was given.
     pub code: Option<String>,
+    /// Which of several secrets and certificates it is about.
+    pub proof: Option<ClientProof>,
 }
 
 impl Finding {
@@ -81,6 +84,7 @@ impl Finding {
             remedy: mistake.remedy(service),
             guide: mistake.guide(service).unwrap_or_default(),
             code: None,
+            proof: None,
         }
     }
 
@@ -137,6 +141,14 @@ impl Finding {
 /// What is wrong, and what to do.
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(proof) = self.proof {
+            formatter.write_str(match proof {
+                ClientProof::Certificate => "Of the certificate: ",
+                ClientProof::NextCertificate => "Of the next certificate: ",
+                ClientProof::Secret => "Of the client secret: ",
+                ClientProof::NextSecret => "Of the next client secret: ",
+            })?;
+        }
         write!(formatter, "{}. {}.", self.what, self.remedy)
     }
 }
@@ -224,17 +236,21 @@ impl OAuthFlow {
         let service = &flow.service;
         let mut findings: Vec<Finding> = values::look_at(flow)
             .into_iter()
-            .map(|(mistake, certain)| Finding::new(mistake, Seen::Values, certain, service))
+            .map(|(mistake, certain, proof)| Finding {
+                proof,
+                ..Finding::new(mistake, Seen::Values, certain, service)
+            })
             .collect();
-        let (token_endpoint, answered) = probe(flow).await;
-        if let Some(finding) = answered {
-            // What the values showed already is said once, and is certain now.
-            let explained = findings
-                .iter_mut()
-                .find(|known| known.mistake == finding.mistake || explains(known, &finding));
+        let (token_endpoint, answered) = probe_all(flow).await;
+        for finding in answered {
+            // What the values showed already is said once, and as certain as the answer makes it.
+            let explained = findings.iter_mut().find(|known| {
+                let same = known.mistake == finding.mistake || explains(known, &finding);
+                same && is_next(known) == is_next(&finding)
+            });
             match explained {
                 Some(known) => {
-                    known.certain = true;
+                    known.certain = finding.certain;
                     known.code = finding.code;
                 }
                 None => findings.push(finding),
@@ -261,6 +277,14 @@ fn is_settled(mistake: Mistake, token_endpoint: Probe) -> bool {
     })
 }
 
+/// Whether it is about what is to take another's place.
+fn is_next(finding: &Finding) -> bool {
+    matches!(
+        finding.proof,
+        Some(ClientProof::NextSecret | ClientProof::NextCertificate)
+    )
+}
+
 /// Whether what the values show is why the token endpoint refuses: a secret that is none cannot be right.
 fn explains(known: &Finding, answered: &Finding) -> bool {
     match answered.mistake {
@@ -283,10 +307,57 @@ fn explains(known: &Finding, answered: &Finding) -> bool {
     }
 }
 
-async fn probe(flow: &Flow) -> (Probe, Option<Finding>) {
+/// What the token endpoint makes of each proof that is configured, or of none if there is none.
+async fn probe_all(flow: &Flow) -> (Probe, Vec<Finding>) {
+    let proofs = flow.proofs.in_turn();
+    let Some(((first, proof), others)) = proofs.split_first() else {
+        let (answer, finding) = probe(flow, &Proof::Nothing).await;
+        return (answer, finding.into_iter().collect());
+    };
+    let (mut answer, finding) = probe(flow, proof).await;
+    let mut findings: Vec<Finding> = finding
+        .into_iter()
+        .map(|finding| Finding {
+            // With a single one there is nothing to tell apart.
+            proof: Some(*first).filter(|_| !others.is_empty()),
+            ..finding
+        })
+        .collect();
+    // Whoever does not answer would not answer to another proof either, and what is wrong besides is wrong with each.
+    if findings.iter().any(|finding| !concerns_proof(finding)) || answer == Probe::Unanswered {
+        return (answer, findings);
+    }
+    for (which, proof) in others {
+        let (another, finding) = probe(flow, proof).await;
+        findings.extend(finding.map(|finding| Finding {
+            proof: Some(*which),
+            ..finding
+        }));
+        if answer == Probe::Refused {
+            answer = another;
+        }
+    }
+    if answer == Probe::Accepted {
+        // One of them does: what is wrong with the others stops nobody.
+        for finding in &mut findings {
+            finding.certain = false;
+        }
+    }
+    (answer, findings)
+}
+
+/// Whether it is the proof that is wrong.
+fn concerns_proof(finding: &Finding) -> bool {
+    matches!(
+        finding.mistake,
+        Mistake::SecretWrong | Mistake::SecretExpired | Mistake::CertificateWrong
+    )
+}
+
+async fn probe(flow: &Flow, proof: &Proof) -> (Probe, Option<Finding>) {
     let service = &flow.service;
     let found = |mistake| Finding::new(mistake, Seen::TokenEndpoint, true, service);
-    let Err(error) = redeem_nothing(flow, flow.client_secret.as_ref()).await else {
+    let Err(error) = redeem_nothing(flow, proof).await else {
         // Tokens for a code that nobody issued: whoever answers so checks nothing.
         return (
             Probe::Unanswered,
@@ -327,9 +398,7 @@ async fn probe(flow: &Flow) -> (Probe, Option<Finding>) {
                 Mistake::ClientUnknown
             }
         }
-        (Service::Google, "invalid_request") if flow.client_secret.is_none() => {
-            Mistake::SecretMissing
-        }
+        (Service::Google, "invalid_request") if flow.proofs.is_empty() => Mistake::SecretMissing,
         _ => Mistake::of_code(code, service).unwrap_or(Mistake::RequestRefused),
     };
     let finding = Finding {
@@ -342,26 +411,32 @@ async fn probe(flow: &Flow) -> (Probe, Option<Finding>) {
 /// Google answers `invalid_client` to a wrong secret and to a wrong client id. Asked without any secret it misses one
 /// (`invalid_request`) of a client that it knows.
 async fn knows_client(flow: &Flow) -> bool {
-    let outcome = redeem_nothing(flow, None).await;
+    let outcome = redeem_nothing(flow, &Proof::Nothing).await;
     outcome.is_err_and(|error| error.code() == Some("invalid_request"))
 }
 
 /// The answer to a code that nobody issued.
-async fn redeem_nothing(flow: &Flow, secret: Option<&Secret>) -> Result<()> {
+async fn redeem_nothing(flow: &Flow, proof: &Proof) -> Result<()> {
     let api = ApiClient {
         // Whoever waits for a diagnosis can ask again themselves.
         retry: RetryPolicy::never(),
         ..flow.api.clone()
     };
-    let client = endpoint::client(
-        &flow.client_id,
-        secret,
-        &flow.endpoints.authorize,
-        &flow.endpoints.token,
-    );
+    let token = &flow.endpoints.token;
+    let client = endpoint::client(&flow.client_id, &flow.endpoints.authorize, token);
     let redirect = flow.redirect_uri.as_deref().unwrap_or("http://localhost");
     let (code, verifier) = (Secret::new(WRONG_CODE), Secret::new(WRONG_VERIFIER));
-    let tokens = endpoint::exchange_code(&api, &client, &code, &verifier, redirect).await?;
-    drop(tokens);
-    Ok(())
+    let ask = async |now| {
+        let shown = proof.parameters(&flow.client_id, token, now)?;
+        endpoint::exchange_code(&api, &client, &code, &verifier, redirect, &shown).await
+    };
+    let now = flow.clock.now();
+    let mut asked = ask(now).await;
+    if let (Proof::Certificate(_), Err(error)) = (proof, &asked)
+        && let Some(theirs) = other_time(error, now)
+    {
+        // As every sign-in does.
+        asked = ask(theirs).await;
+    }
+    asked.map(drop)
 }

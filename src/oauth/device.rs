@@ -13,6 +13,7 @@ use super::error::{Place, refused_with};
 use super::flow::{Flow, OAuthFlow};
 use super::grant::Grant;
 use super::options::SignInOptions;
+use super::proof::Attempts;
 use super::scope::scopes_for;
 use crate::credentials::Service;
 use crate::error::{Error, ErrorKind, Result};
@@ -153,7 +154,8 @@ impl OAuthFlow {
                 "the sign-in was begun with another configuration",
             ));
         }
-        let mut secret = flow.client_secret.as_ref();
+        let token = &flow.endpoints.token;
+        let mut attempts = Attempts::new(&flow.proofs, flow.clock.now());
         let shortest = Duration::from_secs(1);
         let mut interval = sign_in.interval.clamp(shortest, LONGEST_INTERVAL);
         loop {
@@ -171,9 +173,13 @@ impl OAuthFlow {
                 ("client_id", flow.client_id.as_str()),
                 ("device_code", sign_in.device_code.expose()),
             ];
-            form.extend(secret.map(|secret| ("client_secret", secret.expose())));
-            let token = &flow.endpoints.token;
+            let shown = attempts.parameters(&flow.client_id, token)?;
+            let shown = shown.iter().map(|(name, value)| (*name, value.expose()));
+            form.extend(shown);
             let asked = endpoint::ask(&flow.api, OPERATION, Place::Device, token, &form).await;
+            if attempts.go_on(&asked) {
+                continue;
+            }
             let error = match asked {
                 Ok(tokens) => return flow.grant(&tokens, sign_in.access, None, OPERATION),
                 Err(error) => error,
@@ -182,13 +188,6 @@ impl OAuthFlow {
                 Some("authorization_pending") => {}
                 Some("slow_down") => interval = (interval + INTERVAL).min(LONGEST_INTERVAL),
                 // RFC 8628 §3.5: whoever is not answered asks less often.
-                Some("invalid_client") if secret.is_some() && flow.next_client_secret.is_some() => {
-                    let first = flow.client_secret.as_ref().map(Secret::expose);
-                    if secret.map(Secret::expose) != first {
-                        return Err(error);
-                    }
-                    secret = flow.next_client_secret.as_ref();
-                }
                 _ if error.is_transient() => interval = (interval * 2).min(LONGEST_INTERVAL),
                 _ => return Err(error),
             }

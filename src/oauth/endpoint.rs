@@ -15,9 +15,9 @@ use oauth2::basic::{
     BasicTokenType,
 };
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, EndpointNotSet,
+    EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
@@ -44,23 +44,17 @@ pub(super) type OAuthClient = Client<
     EndpointSet,
 >;
 
-/// The `oauth2` crate's client for these endpoints.
-pub(super) fn client(
-    client_id: &str,
-    client_secret: Option<&Secret>,
-    authorize: &Url,
-    token: &Url,
-) -> OAuthClient {
-    let client = Client::new(ClientId::new(client_id.to_owned()))
-        // Both services take the secret in the form, and only there is it sure to be spelled right.
+/// The `oauth2` crate's client for these endpoints. What it proves itself with is given with each request.
+pub(super) fn client(client_id: &str, authorize: &Url, token: &Url) -> OAuthClient {
+    Client::new(ClientId::new(client_id.to_owned()))
+        // Both services take the client's credentials in the form, and only there are they sure to be spelled right.
         .set_auth_type(AuthType::RequestBody)
         .set_auth_uri(AuthUrl::from_url(authorize.clone()))
-        .set_token_uri(TokenUrl::from_url(token.clone()));
-    match client_secret {
-        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
-        None => client,
-    }
+        .set_token_uri(TokenUrl::from_url(token.clone()))
 }
+
+/// What a request proves the client's identity with: names and values of the form.
+pub(super) type Shown = [(&'static str, Secret)];
 
 /// What a token endpoint gave.
 pub(super) struct Tokens {
@@ -77,6 +71,7 @@ pub(super) async fn exchange_code(
     code: &Secret,
     verifier: &Secret,
     redirect_uri: &str,
+    shown: &Shown,
 ) -> Result<Tokens> {
     let redirect_uri = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {
         Error::new(
@@ -90,12 +85,14 @@ pub(super) async fn exchange_code(
         ..api.clone()
     };
     let adapter = Adapter::new(&api, "oauth.exchange_code", Place::CodeExchange);
-    let answer = client
+    let mut request = client
         .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-        .set_redirect_uri(Cow::Owned(redirect_uri))
-        .request_async(&adapter)
-        .await;
+        .set_redirect_uri(Cow::Owned(redirect_uri));
+    for (name, value) in shown {
+        request = request.add_extra_param(*name, value.expose());
+    }
+    let answer = request.request_async(&adapter).await;
     adapter.tokens(answer)
 }
 
@@ -105,14 +102,17 @@ pub(super) async fn refresh(
     client: &OAuthClient,
     refresh_token: &Secret,
     scopes: Vec<String>,
+    shown: &Shown,
 ) -> Result<Tokens> {
     let adapter = Adapter::new(api, "oauth.refresh", Place::Refresh);
     let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
-    let answer = client
+    let mut request = client
         .exchange_refresh_token(&refresh_token)
-        .add_scopes(scopes.into_iter().map(Scope::new))
-        .request_async(&adapter)
-        .await;
+        .add_scopes(scopes.into_iter().map(Scope::new));
+    for (name, value) in shown {
+        request = request.add_extra_param(*name, value.expose());
+    }
+    let answer = request.request_async(&adapter).await;
     adapter.tokens(answer)
 }
 

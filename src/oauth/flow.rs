@@ -13,11 +13,11 @@ use url::Url;
 use super::builder::OAuthFlowBuilder;
 use super::callback::{PendingAuthorization, invalid};
 use super::endpoint::{self, OAuthClient, Tokens};
-use super::error::refused_with;
 use super::grant::Grant;
 use super::identity::{self, Expected};
 use super::key_set::KeySet;
 use super::options::SignInOptions;
+use super::proof::{Attempts, Proofs};
 use super::scope::{access_of, beyond_levels, missing, scopes_for};
 use super::server::Endpoints;
 use crate::clock::Clock;
@@ -52,14 +52,13 @@ pub struct OAuthFlow(pub(super) Arc<Flow>);
 pub(super) struct Flow {
     pub(super) service: Service,
     pub(super) client_id: String,
-    pub(super) client_secret: Option<Secret>,
+    pub(super) proofs: Proofs,
     pub(super) redirect_uri: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) access: Access,
     pub(super) login_hint: Option<String>,
     pub(super) prompt: Option<String>,
     pub(super) domain_hint: Option<String>,
-    pub(super) next_client_secret: Option<Secret>,
     pub(super) endpoints: Endpoints,
     pub(super) keys: KeySet,
     pub(super) api: ApiClient,
@@ -145,7 +144,7 @@ impl OAuthFlow {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         // As many bits as the verifier has.
         let nonce = CsrfToken::new_random_len(32);
-        let client = flow.client(&flow.endpoints.token, flow.client_secret.as_ref());
+        let client = flow.client(&flow.endpoints.token);
         let mut scopes: Vec<String> = scopes_for(&flow.service, access)
             .into_iter()
             .map(str::to_owned)
@@ -220,15 +219,19 @@ impl OAuthFlow {
         let code = pending
             .code(callback, &flow.endpoints, flow.clock.now())
             .map_err(|error| flow.name_the_page(error, pending.access, &pending.redirect_uri))?;
-        let mut client = flow.client(&flow.endpoints.token, flow.client_secret.as_ref());
+        let token_endpoint = &flow.endpoints.token;
+        let client = flow.client(token_endpoint);
         let (verifier, redirect_uri) = (&pending.verifier, &pending.redirect_uri);
-        let mut tokens =
-            endpoint::exchange_code(&flow.api, &client, &code, verifier, redirect_uri).await;
-        if let Some(next) = flow.next_secret(&tokens) {
-            client = flow.client(&flow.endpoints.token, Some(next));
-            tokens =
-                endpoint::exchange_code(&flow.api, &client, &code, verifier, redirect_uri).await;
-        }
+        let mut attempts = Attempts::new(&flow.proofs, flow.clock.now());
+        let tokens = loop {
+            let shown = attempts.parameters(&flow.client_id, token_endpoint)?;
+            let api = &flow.api;
+            let tokens =
+                endpoint::exchange_code(api, &client, &code, verifier, redirect_uri, &shown).await;
+            if !attempts.go_on(&tokens) {
+                break tokens;
+            }
+        };
         let tokens = tokens
             .map_err(|error| flow.name_the_page(error, pending.access, &pending.redirect_uri))?;
         flow.grant(
@@ -296,16 +299,8 @@ impl OAuthFlow {
 }
 
 impl Flow {
-    fn client(&self, token: &Url, secret: Option<&Secret>) -> OAuthClient {
-        endpoint::client(&self.client_id, secret, &self.endpoints.authorize, token)
-    }
-
-    /// The second secret, if the first was not accepted. Neither a code nor a refresh token is spent by that.
-    fn next_secret<T>(&self, outcome: &Result<T>) -> Option<&Secret> {
-        let refused = outcome.as_ref().err().and_then(refused_with);
-        self.next_client_secret
-            .as_ref()
-            .filter(|_| refused == Some("invalid_client"))
+    fn client(&self, token: &Url) -> OAuthClient {
+        endpoint::client(&self.client_id, &self.endpoints.authorize, token)
     }
 
     /// What to make the service ask. Google repeats the refresh token only to those who consent again
@@ -425,13 +420,21 @@ impl Refresh for OAuthFlow {
             _ => flow.endpoints.token.clone(),
         };
         let scopes = flow.refresh_scopes(account);
-        let mut client = flow.client(&token_endpoint, flow.client_secret.as_ref());
-        let mut tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes.clone()).await;
-        if let Some(next) = flow.next_secret(&tokens) {
-            client = flow.client(&token_endpoint, Some(next));
-            tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes).await;
-        }
-        let tokens = tokens?;
+        let client = flow.client(&token_endpoint);
+        let mut attempts = Attempts::new(&flow.proofs, flow.clock.now());
+        let tokens = loop {
+            let shown = attempts.parameters(&flow.client_id, &token_endpoint)?;
+            let scopes = scopes.clone();
+            let tokens = endpoint::refresh(&flow.api, &client, refresh_token, scopes, &shown).await;
+            if !attempts.go_on(&tokens) {
+                break tokens;
+            }
+        };
+        let tokens = tokens.map_err(|error| {
+            // Where desktop applications are told to come back to, for want of a better address.
+            let redirect_uri = flow.redirect_uri.as_deref().unwrap_or("http://localhost");
+            flow.name_the_page(error, flow.access | account.granted, redirect_uri)
+        })?;
         let credential = tokens.credential();
         let mut refreshed = Refreshed::new(
             credential.access_token.unwrap_or_else(|| Secret::new("")),
@@ -457,7 +460,7 @@ impl fmt::Debug for OAuthFlow {
             .debug_struct("OAuthFlow")
             .field("service", &self.0.service)
             .field("client_id", &self.0.client_id)
-            .field("client_secret", &self.0.client_secret)
+            .field("proofs", &self.0.proofs)
             .field("redirect_uri", &self.0.redirect_uri)
             .field("tenant", &self.0.tenant)
             .field("access", &self.0.access)

@@ -20,7 +20,6 @@
 mod admin_consent;
 #[cfg(feature = "app-only")]
 mod application;
-#[cfg(feature = "app-only")]
 mod assertion;
 mod builder;
 mod callback;
@@ -35,14 +34,16 @@ mod key_set;
 #[cfg(feature = "loopback")]
 mod loopback;
 mod options;
+mod proof;
 mod scope;
 mod server;
 
 pub use admin_consent::{AdminConsent, AdminConsentGiven, PendingAdminConsent};
 #[cfg(feature = "app-only")]
 pub use application::{ApplicationFlow, ApplicationFlowBuilder};
+pub use assertion::ClientCertificate;
 #[cfg(feature = "app-only")]
-pub use assertion::{ClientCertificate, ServiceAccountKey};
+pub use assertion::ServiceAccountKey;
 pub use builder::OAuthFlowBuilder;
 pub use callback::PendingAuthorization;
 pub use check::{Diagnosis, Finding, Mistake, Probe, Seen};
@@ -54,4 +55,5 @@ pub use identity::VerifiedUser;
 #[cfg(feature = "loopback")]
 pub use loopback::LoopbackReceiver;
 pub use options::SignInOptions;
+pub use proof::ClientProof;
 pub use server::Endpoints;

@@ -195,9 +195,17 @@ catalogue! {
         "A secret is given for a redirect address of the kind Mobile and desktop, which has none",
         "Configure no secret; or, for a web application, register the address as Web";
     CertificateWrong "certificate_wrong": Microsoft("secret"), &[TokenEndpoint],
-        &["AADSTS700027", "AADSTS700030", "AADSTS50012", "AADSTS50013", "AADSTS500133"],
-        "The certificate is not a registered one, or this machine's clock is wrong",
-        "Compare the thumbprint under Certificates & secrets, Certificates, and look at the clock";
+        &["AADSTS700027", "AADSTS700030", "AADSTS700021", "AADSTS700023", "AADSTS700024", "AADSTS50012", "AADSTS50013",
+          "AADSTS500133"],
+        "The certificate is not a registered one, it was used for another tenant or client id, or this machine's clock is wrong",
+        "Compare the thumbprint under Certificates & secrets, Certificates, then client id and tenant with the Overview, and \
+         look at the clock";
+    CertificateOfOtherKey "certificate_of_other_key": Microsoft("secret"), &[Values], &["certificate_of_other_key"],
+        "The private key is not the certificate's",
+        "Both come from the same request: look whether one of them was renewed without the other";
+    CertificateAtGoogle "certificate_at_google": Google("client"), &[Values], &["certificate_at_google"],
+        "A certificate is configured for users who sign in with Google, which takes none",
+        "Configure the client secret: Google Auth Platform, Clients, the client, Client secrets";
 
     // The redirect address.
     RedirectMissing "redirect_missing": Both("redirect-addresses", "redirect-addresses"), &[Values, VendorPage],
@@ -345,8 +353,7 @@ catalogue! {
         "Google knows none, consent and select_account"
         / "Microsoft knows login, none, consent and select_account";
     ScopesRefused "scopes_refused": Both("scopes", "permissions"), &[VendorPage, Callback],
-        &["invalid_scope", "AADSTS70011", "AADSTS90023", "AADSTS28002", "AADSTS28003", "AADSTS700022", "AADSTS700023",
-          "AADSTS650053"],
+        &["invalid_scope", "AADSTS70011", "AADSTS90023", "AADSTS28002", "AADSTS28003", "AADSTS700022", "AADSTS650053"],
         "The service does not grant these scopes to this application or kind of account",
         "Enable the Gmail API, then list the scopes under Google Auth Platform, Data Access"
         / "Add Microsoft Graph's Mail permissions under API permissions; those for IMAP, POP and SMTP are for other \

@@ -12,9 +12,14 @@ use crate::credentials::Service;
 use crate::http::is_loopback;
 use crate::model::Access;
 use crate::oauth::flow::Flow;
+use crate::oauth::proof::ClientProof;
+use crate::secret::Secret;
 
 /// Mistakes, each with whether it is certain that it is one.
 type Found = Vec<(Mistake, bool)>;
+
+/// The same, each with which secret it is about, if that is not the only one.
+type FoundOf = Vec<(Mistake, bool, Option<ClientProof>)>;
 
 const CERTAIN: bool = true;
 const LIKELY: bool = false;
@@ -22,11 +27,21 @@ const LIKELY: bool = false;
 /// The longest redirect address that Microsoft takes.
 const MICROSOFT_LONGEST_REDIRECT: usize = 256;
 
-pub(super) fn look_at(flow: &Flow) -> Found {
+pub(super) fn look_at(flow: &Flow) -> FoundOf {
     let mut found = Found::new();
     look_at_client_id(&flow.service, &flow.client_id, &mut found);
-    let secret = flow.client_secret.as_ref().map(|secret| secret.expose());
-    look_at_secret(flow, secret, &mut found);
+    let proofs = &flow.proofs;
+    let given =
+        |secret: &Option<Secret>| secret.clone().filter(|one| !one.expose().trim().is_empty());
+    match given(&proofs.secret) {
+        Some(secret) => look_at_secret(flow, secret.expose(), &mut found),
+        None if proofs.has_certificate() => {}
+        None => look_at_no_secret(flow, &mut found),
+    }
+    let mut next = Found::new();
+    if let Some(secret) = given(&proofs.next_secret) {
+        look_at_secret(flow, secret.expose(), &mut next);
+    }
     match &flow.redirect_uri {
         None => found.push((Mistake::RedirectMissing, LIKELY)),
         Some(redirect) => look_at_redirect(flow, redirect, &mut found),
@@ -43,7 +58,9 @@ pub(super) fn look_at(flow: &Flow) -> Found {
     if let Some(prompt) = &flow.prompt {
         look_at_prompt(&flow.service, prompt, &mut found);
     }
-    found
+    let of = |proof: Option<ClientProof>| move |(mistake, certain)| (mistake, certain, proof);
+    let next = next.into_iter().map(of(Some(ClientProof::NextSecret)));
+    found.into_iter().map(of(None)).chain(next).collect()
 }
 
 fn look_at_client_id(service: &Service, given: &str, found: &mut Found) {
@@ -64,16 +81,16 @@ fn look_at_client_id(service: &Service, given: &str, found: &mut Found) {
     }
 }
 
-fn look_at_secret(flow: &Flow, given: Option<&str>, found: &mut Found) {
+/// Microsoft's public clients have none, and only they come back to this machine.
+fn look_at_no_secret(flow: &Flow, found: &mut Found) {
     let microsoft = flow.service == Service::Microsoft;
-    let Some(given) = given.filter(|given| !given.trim().is_empty()) else {
-        // Microsoft's public clients have none, and only they come back to this machine.
-        let needs_one = !microsoft || flow.redirect_uri.as_deref().is_some_and(is_web);
-        if needs_one {
-            found.push((Mistake::SecretMissing, LIKELY));
-        }
-        return;
-    };
+    if !microsoft || flow.redirect_uri.as_deref().is_some_and(is_web) {
+        found.push((Mistake::SecretMissing, LIKELY));
+    }
+}
+
+fn look_at_secret(flow: &Flow, given: &str, found: &mut Found) {
+    let microsoft = flow.service == Service::Microsoft;
     let secret = given.trim_matches(is_stray);
     // Nobody looks for stray spaces in what is no secret at all.
     if is_same_id(secret, &flow.client_id) || is_something_else(secret) {

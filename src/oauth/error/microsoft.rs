@@ -124,8 +124,9 @@ pub(super) const NUMBERS: &[(&[u32], Meaning)] = &[
     (&[7_000_222], Meaning::new(Configuration,
         "the client secret has expired: choose New client secret under Certificates & secrets and configure its value. Users \
          need not sign in again")),
-    (&[700_021, 700_024], Meaning::new(Configuration,
-        "the client's certificate signed for another application, or the clock of this machine is wrong")),
+    (&[700_021, 700_023, 700_024], Meaning::new(Configuration,
+        "the client's certificate signed for another application or tenant, or the clock of this machine is wrong: compare \
+         client id and tenant with the app registration's Overview")),
     (&[700_027, 700_030, 50012, 50013, 500_133], Meaning::new(Configuration,
         "the client's certificate is not the registered one, or the clock of this machine is wrong: compare the thumbprint \
          under Certificates & secrets")),
@@ -157,7 +158,7 @@ pub(super) const NUMBERS: &[(&[u32], Meaning)] = &[
         "the code was issued by another tenant than the one it was redeemed at: use the same tenant for both steps")),
     (&[9_001_023], Meaning::new(Configuration,
         "this way of signing in needs a tenant's id in place of `common` or `consumers`")),
-    (&[90023, 1_002_012, 70011, 28002, 28003, 700_022, 700_023, 650_053, 500_011, 50001], Meaning::new(Configuration,
+    (&[90023, 1_002_012, 70011, 28002, 28003, 700_022, 650_053, 500_011, 50001], Meaning::new(Configuration,
         "Microsoft does not grant these scopes to this kind of account at this tenant, or they are of two APIs: ask for \
          Microsoft Graph's only, and add them under API permissions")),
     (&[70003, 70005, 70007, 700_054, 700_051], Meaning::new(Configuration,
