@@ -70,6 +70,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The account has no mailbox that the service's API can reach.
     MailboxUnavailable,
+    /// The host suspended the account. [Resume](crate::Accounts::resume) it first.
+    Suspended,
     /// The mailbox is already connected under another account.
     AlreadyConnected,
     /// What was named does not exist, or no longer.

@@ -110,8 +110,9 @@ mod secret;
 pub mod testing;
 
 pub use accounts::{
-    Account, Accounts, AccountsBuilder, Connecting, ConnectingDevice, Disconnected,
-    PendingConnection, ProviderConfiguration,
+    Account, AccountEvent, AccountEvents, AccountStatus, Accounts, AccountsBuilder, Adoption,
+    Connecting, ConnectingDevice, Disconnected, Kept, Obstacle, PendingConnection,
+    ProviderConfiguration, SignInReason,
 };
 pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]

@@ -126,6 +126,14 @@ impl Mailbox {
         self.provider.profile().await
     }
 
+    /// Looks whether the mailbox is there: some accounts of both services have none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MailboxUnavailable`] if it is not; otherwise as [`MailProvider`] says.
+    pub async fn probe(&self) -> Result<()> {
+        self.provider.probe().await
+    }
+
     /// Every folder, the service's own first.
     ///
     /// # Errors

@@ -34,6 +34,13 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     /// Whose mailbox it is.
     async fn profile(&self) -> Result<Profile>;
 
+    /// Looks whether the mailbox is there, as cheaply as the service allows.
+    /// [`ErrorKind::MailboxUnavailable`](crate::ErrorKind::MailboxUnavailable) says that it is not; any other error that
+    /// nobody knows. By default it asks for the profile.
+    async fn probe(&self) -> Result<()> {
+        self.profile().await.map(drop)
+    }
+
     /// Every folder, the service's own first.
     async fn folders(&self) -> Result<Vec<Folder>>;
 

@@ -17,6 +17,7 @@ fn an_action_follows_from_the_kind_unless_something_better_is_known() {
         (ErrorKind::Declined, Action::SignInAgain),
         (ErrorKind::InvalidCallback, Action::SignInAgain),
         (ErrorKind::MailboxUnavailable, Action::UseAnotherAccount),
+        (ErrorKind::Suspended, Action::CorrectTheCall),
         (ErrorKind::AlreadyConnected, Action::UseAnotherAccount),
         (ErrorKind::PermissionDenied, Action::GrantMore(Access::NONE)),
         (ErrorKind::AdminConsentRequired, Action::AdministratorActs),

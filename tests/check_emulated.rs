@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use postroom::credentials::{Credential, MemoryStore, Service};
+use postroom::credentials::{MemoryStore, Service};
 use postroom::emulator::{Emulator, EmulatorBuilder, Fault, FaultKind, Misconfiguration};
 use postroom::http::RetryPolicy;
 use postroom::oauth::{
     Authorization, Endpoints, Finding, Mistake, OAuthFlow, OAuthFlowBuilder, Probe, Seen,
 };
-use postroom::{Access, AccountId, Accounts, Action, Error, ProviderConfiguration, Secret};
+use postroom::{AccountId, Accounts, Action, Adoption, Error, ProviderConfiguration};
 
 const GOOGLE_ID: &str = "1234-abc.apps.googleusercontent.com";
 const OTHER_GUID: &str = "11111111-2222-3333-4444-555555555555";
@@ -261,11 +261,10 @@ async fn refused_mail(google: bool, fault: FaultKind) -> Error {
         )
         .build()
         .unwrap();
-    let mut credential = Credential::default();
-    credential.access_token = Some(Secret::new(emulator.access_token(address)));
+    let adoption = Adoption::access_token(emulator.access_token(address));
     let id = AccountId::new("reader");
     accounts
-        .adopt(&id, "default", credential, Access::default())
+        .adopt(&id, "default", adoption)
         .await
         .unwrap();
     emulator.fault(Fault::new(fault));

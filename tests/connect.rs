@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use http::Method;
-use postroom::credentials::{Credential, CredentialStore, FileStore, MemoryStore};
+use postroom::credentials::{CredentialStore, FileStore, MemoryStore};
 use postroom::emulator::{Emulator, Fault, FaultKind, Rotation};
 use postroom::oauth::SignInOptions;
 use postroom::{
-    Access, Account, AccountId, Accounts, Connecting, ErrorKind, Outgoing, PendingConnection,
-    ProviderConfiguration, Query, Secret, SendKey,
+    Access, Account, AccountId, Accounts, Adoption, Connecting, ErrorKind, Outgoing,
+    PendingConnection, ProviderConfiguration, Query, Secret, SendKey,
 };
 use support::{GMAIL, OUTLOOK, emulator, transport};
 use url::Url;
@@ -195,11 +195,11 @@ async fn withdrawn_consent_asks_for_a_sign_in_and_keeps_the_account() {
         let error = inbox(&accounts, "user 7").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SignInRequired, "{configuration}");
         let listed = accounts.list().await.unwrap();
-        assert!(listed[0].needs_sign_in);
+        assert!(listed[0].needs_sign_in());
         assert_eq!(listed[0].address.as_deref(), Some(address));
 
         connect(&accounts, &emulator, configuration, address, "user 7").await;
-        assert!(!accounts.list().await.unwrap()[0].needs_sign_in);
+        assert!(!accounts.list().await.unwrap()[0].needs_sign_in());
         inbox(&accounts, "user 7").await.unwrap();
     }
 }
@@ -217,7 +217,7 @@ async fn a_failing_token_endpoint_is_asked_again_and_harms_no_credential() {
                 .times(1),
         );
         inbox(&accounts, "user 7").await.unwrap();
-        assert!(!accounts.list().await.unwrap()[0].needs_sign_in);
+        assert!(!accounts.list().await.unwrap()[0].needs_sign_in());
     }
 }
 
@@ -258,12 +258,9 @@ async fn an_adopted_account_learns_its_address_from_the_mailbox() {
         let emulator = emulator().start().await.unwrap();
         let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
         let id = AccountId::new("user 7");
-        let mut credential = Credential::default();
-        credential.access_token = Some(Secret::new(emulator.access_token(address)));
-        let adopted = accounts
-            .adopt(&id, configuration, credential, Access::READ)
-            .await
-            .unwrap();
+        let token = emulator.access_token(address);
+        let adoption = Adoption::access_token(token).granted(Access::READ);
+        let adopted = accounts.adopt(&id, configuration, adoption).await.unwrap();
         assert_eq!(adopted.address, None);
 
         let account = accounts.update_profile(&id).await.unwrap();
@@ -278,8 +275,8 @@ async fn an_adopted_account_learns_its_address_from_the_mailbox() {
     }
 }
 
-#[test]
-fn endpoints_that_no_token_may_go_to_are_refused_at_once() {
+#[tokio::test]
+async fn endpoints_that_no_token_may_go_to_are_refused_at_once() {
     let unsafe_endpoint: Url = "http://mail.example/".parse().unwrap();
     let configurations: [fn(&str) -> ProviderConfiguration; 2] = [
         |id| ProviderConfiguration::google(id),
@@ -290,11 +287,19 @@ fn endpoints_that_no_token_may_go_to_are_refused_at_once() {
             configuration("client").with_api_endpoint(unsafe_endpoint.clone()),
             configuration("client").with_auth_endpoint(unsafe_endpoint.clone()),
         ] {
-            let error = Accounts::builder(Arc::new(MemoryStore::new()))
+            let accounts = Accounts::builder(Arc::new(MemoryStore::new()))
                 .configuration("any", configuration)
                 .build()
+                .unwrap();
+            let wrong = accounts.wrong_configurations();
+            assert_eq!(wrong.len(), 1);
+            assert_eq!(wrong[0].0, "any");
+            assert_eq!(wrong[0].1.kind(), ErrorKind::Configuration);
+            let error = accounts
+                .connect(&AccountId::new("user 7"), "any", options())
+                .await
                 .unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(error.to_string(), wrong[0].1.to_string());
         }
     }
 }

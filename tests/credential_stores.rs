@@ -279,6 +279,8 @@ const SNAPSHOT: &str = r#"{
     "since": "2026-01-02T03:04:05Z",
     "code": "invalid_grant"
   },
+  "suspended_since": "2026-01-03T03:04:05Z",
+  "mailbox_seen": "2026-01-01T03:04:05Z",
   "subscriptions": [
     {
       "id": "subscription",

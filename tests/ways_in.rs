@@ -10,13 +10,13 @@ mod support;
 
 use std::sync::Arc;
 
-use postroom::credentials::{
-    AccountRecord, Credential, CredentialStore, MemoryStore, RecordKey, Service,
-};
+use postroom::credentials::{AccountRecord, CredentialStore, MemoryStore, RecordKey, Service};
 use postroom::emulator::Emulator;
 use postroom::http::{ReqwestTransport, Transport};
 use postroom::oauth::{Authorization, Endpoints, OAuthFlow, OAuthFlowBuilder, SignInOptions};
-use postroom::{Access, AccountId, Accounts, Content, ErrorKind, ProviderConfiguration, Secret};
+use postroom::{
+    Access, AccountId, Accounts, Adoption, Content, ErrorKind, ProviderConfiguration, Secret,
+};
 use support::{GMAIL, OUTLOOK, emulator, transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
@@ -261,11 +261,9 @@ async fn a_refresh_token_of_another_library_becomes_an_account() {
         let store = Arc::new(MemoryStore::new());
         let accounts = accounts(&emulator, &store);
         let id = AccountId::new("adopted");
-        let credential = Credential::from_refresh_token(token);
-        accounts
-            .adopt(&id, configuration, credential, Access::default())
-            .await
-            .unwrap();
+        let adoption = Adoption::refresh_token(token);
+        let adopted = accounts.adopt(&id, configuration, adoption).await.unwrap();
+        assert_eq!(adopted.address.as_deref(), Some(address));
         let mailbox = accounts.open(&id).await.unwrap();
         mailbox.folders().await.unwrap();
         let key = RecordKey::account("adopted");

@@ -1,9 +1,8 @@
 //! `connect`, `accounts` and `disconnect`.
 
 use clap::Args;
-use postroom::credentials::Credential;
 use postroom::oauth::{LoopbackReceiver, SignInOptions};
-use postroom::{Access, Account, AccountId, Accounts, Secret};
+use postroom::{Access, Account, AccountId, Accounts, Adoption};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use url::Url;
 
@@ -205,11 +204,8 @@ async fn try_out(
     token: String,
     access: Access,
 ) -> Result<Account, Failure> {
-    let mut credential = Credential::default();
-    credential.access_token = Some(Secret::new(token));
-    let adopted = accounts
-        .adopt(id, configuration, credential, access)
-        .await?;
+    let adoption = Adoption::access_token(token).granted(access);
+    let adopted = accounts.adopt(id, configuration, adoption).await?;
     match accounts.update_profile(id).await {
         Ok(account) => Ok(account),
         Err(error) => {

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postroom::credentials::Service;
 use postroom::oauth::{Finding, Seen};
 use postroom::{
-    Account, AccountId, Address, Disconnected, Folder, Keyword, Message, MessageId, Sent,
+    Account, AccountId, AccountStatus, Address, Disconnected, Folder, Keyword, Message, MessageId,
+    Obstacle, Sent,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -307,15 +309,25 @@ fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
 fn row(account: &Account) -> [String; 5] {
     [
         clean(account.id.as_str()),
-        account.service.name().to_owned(),
+        account
+            .service
+            .as_ref()
+            .map_or("", Service::name)
+            .to_owned(),
         account.address.as_deref().map(clean).unwrap_or_default(),
         account.granted.to_string(),
-        if account.needs_sign_in {
-            "sign-in needed"
-        } else {
-            "active"
-        }
-        .to_owned(),
+        match &account.status {
+            AccountStatus::Active => "active".to_owned(),
+            AccountStatus::NeedsSignIn { reason, .. } => format!("sign-in needed: {reason}"),
+            AccountStatus::Suspended { .. } => "suspended".to_owned(),
+            AccountStatus::Unusable { obstacle } => match obstacle {
+                Obstacle::NoConfiguration => "its registration is gone",
+                Obstacle::WrongConfiguration => "its registration cannot be right",
+                _ => "its record cannot be read",
+            }
+            .to_owned(),
+            _ => String::new(),
+        },
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What an administrator registers once with a service, and what the crate makes of it: a sign-in flow and a provider.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use url::Url;
 
@@ -247,18 +247,61 @@ impl ProviderConfiguration {
         };
         Ok(Configured {
             way,
+            own_sign_in: self.auth_endpoint.is_some(),
             api_endpoint: self.api_endpoint,
         })
     }
 }
 
 impl Accounts {
+    /// Adds a configuration, or replaces the one of this name, while everything runs: for hosts whose customers bring their
+    /// own registrations, and for new secrets. Mailboxes that are opened later use it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when it cannot be right: without a client id, with a tenant that is none, with
+    /// endpoints that are not safe to send tokens to. It is kept all the same, so that its accounts say so.
+    pub fn configure(
+        &self,
+        name: impl Into<String>,
+        configuration: ProviderConfiguration,
+    ) -> Result<()> {
+        let (transport, clock) = (Arc::clone(&self.0.transport), Arc::clone(&self.0.clock));
+        let configured = configuration
+            .configure(transport, clock, self.0.retry)
+            .map(Arc::new);
+        let outcome = configured.as_ref().map(drop).map_err(Clone::clone);
+        let mut configurations = self
+            .0
+            .configurations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        configurations.insert(name.into(), configured);
+        outcome
+    }
+
+    /// The configurations that cannot be right, by name, and why. Hosts look here after they have begun;
+    /// [`check`](Self::check) finds what only the service knows.
+    #[must_use]
+    pub fn wrong_configurations(&self) -> Vec<(String, Error)> {
+        let configurations = self.configurations();
+        let mut wrong: Vec<(String, Error)> = configurations
+            .iter()
+            .filter_map(|(name, configured)| {
+                Some((name.clone(), configured.as_ref().err()?.clone()))
+            })
+            .collect();
+        wrong.sort_by(|(one, _), (other, _)| one.cmp(other));
+        wrong
+    }
+
     /// Examines a configuration, as [`OAuthFlow::check`] does: what is wrong with it, and what to do.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when there is no such configuration.
+    /// [`ErrorKind::Configuration`] when there is no such configuration, or it cannot be right;
+    /// [`Finding::of`](crate::oauth::Finding::of) explains that.
     pub async fn check(&self, configuration: &str) -> Result<Diagnosis> {
-        Ok(self.configuration(configuration)?.flow()?.check().await)
+        let configured = self.configuration(configuration)?;
+        Ok(configured.flow()?.check().await)
     }
 }
 
@@ -266,6 +309,8 @@ impl Accounts {
 #[derive(Debug)]
 pub(super) struct Configured {
     way: Way,
+    /// Whether it signs in elsewhere than at the vendor's.
+    own_sign_in: bool,
     api_endpoint: Option<Url>,
 }
 
@@ -308,6 +353,16 @@ impl Configured {
                 "with this configuration users sign in themselves",
             )),
         }
+    }
+
+    /// Whether its tokens are those of the sign-in service that it knows. If only the mail is said to be elsewhere, they
+    /// may be for there alone, and are nothing to show to the vendor.
+    pub(super) fn knows_where_grants_end(&self) -> bool {
+        let is_vendors = |url: &Url| {
+            url.host_str()
+                .is_some_and(|host| host.ends_with(".googleapis.com"))
+        };
+        self.own_sign_in || self.api_endpoint.as_ref().is_none_or(is_vendors)
     }
 
     /// How tokens are renewed.

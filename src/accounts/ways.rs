@@ -49,7 +49,8 @@ impl Accounts {
         configuration: &str,
         options: SignInOptions,
     ) -> Result<ConnectingDevice> {
-        let flow = self.configuration(configuration)?.flow()?;
+        let configured = self.configuration(configuration)?;
+        let flow = configured.flow()?;
         Ok(ConnectingDevice {
             sign_in: flow
                 .start_device_with(self.keeping(account, flow, options).await?)
@@ -65,19 +66,22 @@ impl Accounts {
     /// As [`OAuthFlow::wait_for_device`](crate::oauth::OAuthFlow::wait_for_device) and
     /// [`complete`](Self::complete).
     pub async fn complete_device(&self, connecting: &ConnectingDevice) -> Result<Account> {
-        let flow = self.configuration(&connecting.configuration)?.flow()?;
+        let configuration = &connecting.configuration;
+        let configured = self.configuration(configuration)?;
+        let flow = configured.flow()?;
         let grant = flow.wait_for_device(&connecting.sign_in).await?;
-        self.keep(&connecting.account, &connecting.configuration, grant)
+        self.keep(&connecting.account, configuration, &configured, grant)
             .await
     }
 
     /// Connects a mailbox of an organisation whose administrator trusts the application with it: nobody signs in. `mailbox`
     /// is the primary address of a Google Workspace user, or the id or address of a Microsoft one. The first token is
-    /// obtained at once, so that what is wrong shows here; whether the mailbox exists shows at Microsoft with its first use.
+    /// obtained at once, and the mailbox looked for as [`complete`](Self::complete) does, so that what is wrong shows here.
     ///
     /// # Errors
     /// As [`ApplicationFlow::grant`]; [`ErrorKind::AlreadyConnected`](crate::ErrorKind::AlreadyConnected) when another
-    /// account of this configuration has the mailbox.
+    /// account of this configuration has the mailbox; [`ErrorKind::MailboxUnavailable`](crate::ErrorKind::MailboxUnavailable)
+    /// when there is none.
     #[cfg(feature = "app-only")]
     pub async fn connect_application(
         &self,
@@ -85,13 +89,14 @@ impl Accounts {
         configuration: &str,
         mailbox: &str,
     ) -> Result<Account> {
-        let flow = self.configuration(configuration)?.application()?;
+        let configured = self.configuration(configuration)?;
+        let flow = configured.application()?;
         let is_mailbox = |record: &AccountRecord| {
             let known = record.settings.get(ApplicationFlow::MAILBOX);
             record.configuration == configuration
                 && known.is_some_and(|known| known.eq_ignore_ascii_case(mailbox))
         };
-        let records = self.records().await?;
+        let records = self.readable().await?;
         let taken = records
             .iter()
             .find(|record| &record.account != account && is_mailbox(record));
@@ -102,17 +107,26 @@ impl Accounts {
             ));
         }
         let grant = flow.grant(mailbox).await?;
-        let record = self
+        let mut granted = grant.clone().into_record(account.clone(), configuration);
+        let named = || (ApplicationFlow::MAILBOX.to_owned(), mailbox.to_owned());
+        granted.settings.extend([named()]);
+        let seen = match self.probe(&configured, &granted).await {
+            // A permission that was just given may take a while to arrive everywhere.
+            Err(error) if error.kind() == ErrorKind::SignInRequired => None,
+            seen => seen?,
+        };
+        let changed = self
             .change(account, configuration, |record| {
                 record.addresses.clear();
+                record.mailbox_seen = seen;
                 grant.clone().apply_to(record);
                 // Whoever signed in to this account before is not the application.
                 record.identity = None;
                 record.credential = grant.credential.clone();
-                let settings = &mut record.settings;
-                settings.insert(ApplicationFlow::MAILBOX.to_owned(), mailbox.to_owned());
+                record.settings.extend([named()]);
             })
             .await?;
-        Ok(Account::from(&record))
+        self.0.events.connected(&changed);
+        Ok(self.describe(&changed.record))
     }
 }

@@ -223,14 +223,14 @@ impl<S: CredentialStore> Encrypted<S> {
             return if self.plain {
                 Ok(stored.clone())
             } else {
-                Err(StoreError::new(format!(
+                Err(StoreError::unreadable(format!(
                     "the record of {account} is not encrypted; if it is older than the encryption, allow that by \
                      reading_plain_records"
                 )))
             };
         };
         if envelope.encryption != ALGORITHM {
-            return Err(StoreError::new(format!(
+            return Err(StoreError::unreadable(format!(
                 "the record of {account} is encrypted in a way that this version does not know"
             )));
         }
@@ -241,7 +241,7 @@ impl<S: CredentialStore> Encrypted<S> {
             .peekable();
         if candidates.peek().is_none() {
             let known: Vec<_> = self.keys.all().map(|(name, _)| name).collect();
-            return Err(StoreError::new(format!(
+            return Err(StoreError::unreadable(format!(
                 "the record of {account} is encrypted with the key {:?}, which is not among those given: {known:?}",
                 envelope.key
             )));
@@ -266,7 +266,7 @@ impl<S: CredentialStore> Encrypted<S> {
                 }
             })
             .ok_or_else(|| {
-                StoreError::new(format!(
+                StoreError::unreadable(format!(
                     "the record of {account} cannot be decrypted: the key {:?} is another one than it was encrypted \
                      with, or the record was changed or is another account's",
                     envelope.key

@@ -139,7 +139,7 @@ impl Directory {
         if its_own {
             Ok(Some(file))
         } else {
-            Err(StoreError::new(format!(
+            Err(StoreError::unreadable(format!(
                 "{} holds the record of another account",
                 path.display()
             )))
@@ -234,7 +234,7 @@ fn read_file(path: &Path) -> Result<Option<RecordFile>, StoreError> {
         .map(Some)
         .map_err(|error| {
             // A parser's message quotes what it found, and that may be a token: only the place is told.
-            StoreError::new(format!(
+            StoreError::unreadable(format!(
                 "{} is damaged (line {}, column {}); restore or remove it",
                 path.display(),
                 error.line(),

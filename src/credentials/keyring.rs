@@ -484,7 +484,7 @@ fn digest(record: &[u8]) -> String {
 }
 
 fn damaged() -> StoreError {
-    StoreError::new("an entry of the keyring is damaged")
+    StoreError::unreadable("an entry of the keyring is damaged")
 }
 
 /// An error of the keyring. Some of them hold the secret that they are about, so only what is certainly none is kept.

@@ -57,3 +57,4 @@ pub use store::{
     CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
 };
 pub use tokens::{AccessToken, StaticToken, StoredTokens, TokenOptions, TokenSource};
+pub(crate) use tokens::{TellToken, TokenNews};

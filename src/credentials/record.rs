@@ -52,6 +52,12 @@ pub struct AccountRecord {
     /// Whether the account can be used.
     #[serde(default)]
     pub state: AccountState,
+    /// When the host told the account to rest. Until it resumes it, no token is given out or renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_since: Option<DateTime<Utc>>,
+    /// When the mailbox itself was looked for and found, as the account was connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox_seen: Option<DateTime<Utc>>,
     /// Push subscriptions that exist at the service for this account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<SubscriptionRecord>,
@@ -95,6 +101,8 @@ impl AccountRecord {
             granted_at: None,
             credential: Credential::default(),
             state: AccountState::Active,
+            suspended_since: None,
+            mailbox_seen: None,
             subscriptions: Vec::new(),
             settings: BTreeMap::new(),
             unknown: UnknownFields::default(),
@@ -119,7 +127,7 @@ impl AccountRecord {
     pub fn from_secret(record: &Secret) -> Result<Self, StoreError> {
         // A parser's message quotes what it found, and that may be a token: only the place is told.
         serde_json::from_str(record.expose()).map_err(|error| {
-            StoreError::new(format!(
+            StoreError::unreadable(format!(
                 "the account's record is damaged or of a later version (line {}, column {})",
                 error.line(),
                 error.column()
@@ -140,7 +148,7 @@ impl AccountRecord {
         };
         let record = Self::from_secret(&stored.record)?;
         if record.account != key.account {
-            return Err(StoreError::new(
+            return Err(StoreError::unreadable(
                 "the store gave the record of another account",
             ));
         }

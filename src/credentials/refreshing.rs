@@ -66,7 +66,7 @@ impl Refreshed {
 
     /// Writes it, asked for at `obtained_at`, into the account's record, which is active with it. A refresh token is
     /// never replaced by nothing.
-    pub(super) fn apply_to(self, record: &mut AccountRecord, obtained_at: DateTime<Utc>) {
+    pub(crate) fn apply_to(self, record: &mut AccountRecord, obtained_at: DateTime<Utc>) {
         let credential = &mut record.credential;
         credential.access_token = Some(self.access_token);
         credential.expires_at = self.expires_at;

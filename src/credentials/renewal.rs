@@ -11,7 +11,7 @@ use super::lease::{Acquired, Lease};
 use super::record::{AccountRecord, AccountState, LoadedAccount};
 use super::refreshing::{Refresh, Refreshed};
 use super::store::{CredentialStore, RecordKey, Save, Saved, StoreError};
-use super::tokens::{AccessToken, Served, TokenOptions};
+use super::tokens::{AccessToken, Served, TellToken, TokenNews, TokenOptions};
 use crate::clock::Clock;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -25,6 +25,7 @@ pub(super) struct Renewal {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: TokenOptions,
     pub(super) holder: String,
+    pub(super) tell: TellToken,
 }
 
 /// What a renewal starts from and leaves behind, whether it succeeds or not.
@@ -167,7 +168,8 @@ impl Renewal {
         progress: &mut Progress,
     ) -> Result<Step> {
         loop {
-            let mut record = loaded.record;
+            let before = loaded.record;
+            let mut record = before.clone();
             unsaved
                 .refreshed
                 .clone()
@@ -175,7 +177,11 @@ impl Renewal {
             let served = self.served(&record, progress);
             let save = Save::IfRevision(loaded.revision);
             let newer = match record.save(&*self.store, &self.key, save).await {
-                Ok(Saved::Written(_)) => return served.map(Step::Done).ok_or_else(no_token),
+                Ok(Saved::Written(_)) => {
+                    let (before, after) = (&before, &record);
+                    (self.tell)(TokenNews::Renewed { before, after });
+                    return served.map(Step::Done).ok_or_else(no_token);
+                }
                 Ok(Saved::Superseded) => AccountRecord::load(&*self.store, &self.key).await,
                 Err(error) => Err(error),
             };
@@ -249,26 +255,50 @@ impl Renewal {
             if fresh || !has(&loaded.record, used) {
                 return Ok(Step::Again);
             }
-            let mut record = loaded.record;
-            record.state = AccountState::NeedsSignIn {
-                since: self.clock.now(),
-                code: error.code().map(str::to_owned),
-            };
-            let save = Save::IfRevision(loaded.revision);
-            match record.save(&*self.store, &self.key, save).await {
-                Ok(Saved::Superseded) => {}
-                Ok(Saved::Written(_)) => return Err(error),
-                Err(failure) => {
-                    tracing::warn!(account = %self.key.account, error = %failure, "the store did not take that the account needs a sign-in");
-                    return Err(error);
-                }
+            if self.ask_for_sign_in(loaded, &error).await {
+                return Err(error);
             }
         }
     }
 
+    /// Writes into the record that the user must sign in again; `false` if the record has changed meanwhile.
+    async fn ask_for_sign_in(&self, loaded: LoadedAccount, error: &Error) -> bool {
+        let mut record = loaded.record;
+        record.state = AccountState::NeedsSignIn {
+            since: self.clock.now(),
+            code: error.code().map(str::to_owned),
+        };
+        let save = Save::IfRevision(loaded.revision);
+        match record.save(&*self.store, &self.key, save).await {
+            Ok(Saved::Superseded) => return false,
+            Ok(Saved::Written(_)) => {}
+            Err(failure) => {
+                tracing::warn!(account = %self.key.account, error = %failure, "the store did not take that the account needs a sign-in");
+            }
+        }
+        (self.tell)(TokenNews::NeedsSignIn(&record));
+        true
+    }
+
     async fn read(&self, progress: &mut Progress) -> Result<Reading> {
+        loop {
+            if let Some(reading) = self.look(progress).await? {
+                return Ok(reading);
+            }
+        }
+    }
+
+    /// What the store says; nothing if that changed while we looked.
+    async fn look(&self, progress: &mut Progress) -> Result<Option<Reading>> {
         let loaded = self.load().await?;
+        if loaded.record.suspended_since.is_some() {
+            return Err(Error::new(
+                ErrorKind::Suspended,
+                "the account is suspended: its host has to resume it",
+            ));
+        }
         if let AccountState::NeedsSignIn { code, .. } = &loaded.record.state {
+            (self.tell)(TokenNews::NeedsSignIn(&loaded.record));
             let error = Error::new(
                 ErrorKind::SignInRequired,
                 "the account's grant is gone: its user must sign in again",
@@ -284,14 +314,21 @@ impl Renewal {
         let renewable = !self.refresh.needs_refresh_token()
             || refresh_token.is_some_and(|token| !token.is_empty());
         match progress.last.clone() {
-            Some(served) if served.is_fresh(now) => Ok(Reading::Token(served)),
-            Some(served) if !renewable && served.is_valid(now) => Ok(Reading::Token(served)),
-            _ if renewable => Ok(Reading::Renew(Box::new(loaded))),
-            _ => Err(Error::new(
-                ErrorKind::SignInRequired,
-                "the access token has ended and there is no refresh token: the user must sign in again",
-            )
-            .with_code("no_refresh_token")),
+            Some(served) if served.is_fresh(now) => Ok(Some(Reading::Token(served))),
+            Some(served) if !renewable && served.is_valid(now) => Ok(Some(Reading::Token(served))),
+            _ if renewable => Ok(Some(Reading::Renew(Box::new(loaded)))),
+            _ => {
+                let error = Error::new(
+                    ErrorKind::SignInRequired,
+                    "the access token has ended and there is no refresh token: the user must sign in again",
+                )
+                .with_code("no_refresh_token");
+                if self.ask_for_sign_in(loaded, &error).await {
+                    Err(error)
+                } else {
+                    Ok(None)
+                }
+            }
         }
     }
 

@@ -26,7 +26,8 @@ use crate::secret::Secret;
 ///   [`Save::IfRevision`] with the same revision exactly one is [`Saved::Written`]; likewise [`Save::IfAbsent`].
 /// * A save that came second is [`Saved::Superseded`], an answer and not an error.
 /// * Keys are compared byte for byte: any text, of any language, is a different account.
-/// * No error holds anything of a record.
+/// * No error holds anything of a record. One about a record that is there and cannot be read, should a store have such,
+///   is [`StoreError::unreadable`], so that the other accounts go on.
 #[async_trait]
 pub trait CredentialStore: fmt::Debug + Send + Sync + 'static {
     /// The record under `key`, if there is one.
@@ -227,6 +228,7 @@ pub enum Saved {
 #[derive(Debug)]
 pub struct StoreError {
     message: Cow<'static, str>,
+    unreadable: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -236,8 +238,25 @@ impl StoreError {
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             message: message.into(),
+            unreadable: false,
             source: None,
         }
+    }
+
+    /// An error about one record that is there and cannot be read, as [`new`](Self::new): damaged, or of another kind. The
+    /// store itself works, and its other records are fine.
+    #[must_use]
+    pub fn unreadable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            unreadable: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether it is about one record only, which is there and cannot be read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     /// Adds the error underneath. It must hold nothing of a record either: beware of parsers that quote.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
-use super::record::Credential;
+use super::record::{AccountRecord, Credential};
 use super::refreshing::Refresh;
 use super::renewal::{Progress, Renewal, Unsaved};
 use super::store::{CredentialStore, RecordKey, random_text};
@@ -114,6 +114,22 @@ impl Default for TokenOptions {
 /// Clones share all of this. It needs a tokio runtime.
 #[derive(Clone)]
 pub struct StoredTokens(Arc<Shared>);
+
+/// What happened to an account's tokens.
+pub(crate) enum TokenNews<'a> {
+    /// A new one is in the store.
+    Renewed {
+        /// The record before.
+        before: &'a AccountRecord,
+        /// The record as it was saved.
+        after: &'a AccountRecord,
+    },
+    /// The record says that the user must sign in again.
+    NeedsSignIn(&'a AccountRecord),
+}
+
+/// Takes what happens. It must not wait.
+pub(crate) type TellToken = Arc<dyn Fn(TokenNews<'_>) + Send + Sync>;
 
 struct Shared {
     renewal: Renewal,
@@ -224,9 +240,26 @@ impl StoredTokens {
                 clock,
                 options,
                 holder: random_text()?,
+                tell: Arc::new(|_| {}),
             },
             state: Mutex::default(),
         })))
+    }
+
+    /// Tells what happens. It is for tokens that nobody shares yet.
+    #[must_use]
+    pub(crate) fn telling(mut self, tell: TellToken) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.renewal.tell = tell;
+        }
+        self
+    }
+
+    /// Looks at the store before the next token is given out: something about the account has changed.
+    pub(crate) fn look_again(&self) {
+        let mut state = self.0.state();
+        state.current = None;
+        state.patient_until = None;
     }
 }
 
@@ -342,7 +375,7 @@ impl Shared {
             Err(error) => {
                 let gone = matches!(
                     error.kind(),
-                    ErrorKind::SignInRequired | ErrorKind::NotFound
+                    ErrorKind::SignInRequired | ErrorKind::NotFound | ErrorKind::Suspended
                 );
                 let held = progress.last.or_else(|| state.current.take());
                 let held = held.filter(|held| !gone && held.is_valid(now) && acceptable(held));

@@ -125,6 +125,13 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Takes the mailbox of this account away: its user can sign in and is told of at `/me`, and there is no mail, as with
+    /// users of an organisation who have no licence, or for whom Gmail is switched off.
+    pub fn without_mailbox(mut self, address: impl Into<String>) -> Self {
+        self.settings.without_mailbox.push(address.into());
+        self
+    }
+
     /// Whether the organisation's users need an administrator's consent before they can let an application read mail, as
     /// Microsoft's own policy wants it. The default is that they do not.
     /// <https://learn.microsoft.com/entra/identity/enterprise-apps/manage-app-consent-policies>

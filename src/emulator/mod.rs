@@ -170,6 +170,15 @@ pub(crate) struct Settings {
     pub(crate) application_roles: Vec<String>,
     pub(crate) test_users: Vec<String>,
     pub(crate) time_limited_access: Option<Duration>,
+    pub(crate) without_mailbox: Vec<String>,
+}
+
+impl Settings {
+    /// Whether this account can sign in and has no mail.
+    pub(crate) fn lacks_mailbox(&self, address: &str) -> bool {
+        let mut without = self.without_mailbox.iter();
+        without.any(|known| known.eq_ignore_ascii_case(address))
+    }
 }
 
 /// What both servers share.
@@ -270,6 +279,7 @@ impl Emulator {
                 application_roles: owned(tokens::MAIL_ROLES),
                 test_users: Vec::new(),
                 time_limited_access: None,
+                without_mailbox: Vec::new(),
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],

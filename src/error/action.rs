@@ -129,6 +129,7 @@ impl Error {
             },
             ErrorKind::NotFound
             | ErrorKind::Conflict
+            | ErrorKind::Suspended
             | ErrorKind::InvalidRequest
             | ErrorKind::CursorExpired
             | ErrorKind::Unsupported

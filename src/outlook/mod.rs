@@ -190,6 +190,11 @@ impl MailProvider for Outlook {
         convert::profile(self.api.profile().await?)
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.require(Access::READ)?;
+        reading::probe(&self.api).await
+    }
+
     async fn folders(&self) -> Result<Vec<Folder>> {
         self.require(Access::READ)?;
         reading::folders(&self.api, &self.own_folders).await

@@ -28,6 +28,21 @@ const PAGE: u32 = 50;
 pub(super) const LONGEST_FULL_PAGE: u32 = 50;
 const FULL_PAGE: u32 = 20;
 
+/// Looks for the inbox, which every mailbox has; `/me` is answered also for those who have no mailbox. That there is none is
+/// said in more ways than one (<https://github.com/microsoftgraph/msgraph-sdk-javascript/issues/1756>,
+/// <https://github.com/jasonjoh/node-outlook/issues/7>).
+pub(super) async fn probe(api: &Api) -> Result<()> {
+    let outcome = api.client.done(api.folder("inbox")?).await;
+    outcome.map_err(|error| {
+        if error.kind() == ErrorKind::NotFound || error.code() == Some("ErrorMissingEmailAddress") {
+            let message = "the account has no mailbox in Exchange Online";
+            Error::new(ErrorKind::MailboxUnavailable, message).with_source(error)
+        } else {
+            error
+        }
+    })
+}
+
 /// What is remembered of the service's own folders: their ids are needed to know what lies in them.
 #[derive(Debug, Default)]
 pub(super) struct OwnFolders {

@@ -137,6 +137,10 @@ impl<'a> Call<'a> {
         if !accepted.iter().any(|scope| grant.scopes.contains(*scope)) {
             return Err(Failure::insufficient_scope(accepted));
         }
+        // <https://github.com/FlowCrypt/flowcrypt-browser/issues/435>
+        if state.settings.lacks_mailbox(&grant.account) {
+            return Err(Failure::failed_precondition("Mail service not enabled"));
+        }
         if state.settings.quota {
             charge(state, &grant.account, route.method.units, under_way)?;
         }

@@ -61,6 +61,15 @@ impl GraphError {
         )
     }
 
+    /// The account has no mailbox that this API reaches.
+    pub(crate) fn no_mailbox() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "MailboxNotEnabledForRESTAPI",
+            "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+        )
+    }
+
     pub(crate) fn item_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

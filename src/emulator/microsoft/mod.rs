@@ -175,6 +175,10 @@ fn route(call: &Call<'_>) -> Answer {
         None => return user::me(call),
         Some((first, rest)) => (first.to_ascii_lowercase(), rest),
     };
+    // <https://github.com/microsoftgraph/msgraph-sdk-javascript/issues/1756>
+    if call.state.settings.lacks_mailbox(&call.address) {
+        return Err(GraphError::no_mailbox());
+    }
     match first.as_str() {
         "messages" => messages::route(call, None, rest),
         "mailfolders" => folders::route(call, rest),

@@ -1,0 +1,134 @@
+//! From an account's record to a [`Mailbox`]: one per account and process, whose handles share tokens and limits.
+
+use std::sync::Arc;
+
+use super::configuration::Configured;
+use super::{Account, Accounts, unknown_account};
+use crate::credentials::{AccountRecord, LoadedAccount, StoredTokens};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Connection;
+use crate::mailbox::Mailbox;
+use crate::model::{Access, AccountId};
+
+/// A mailbox, and what of its account's record it was made from.
+pub(super) struct Opened {
+    mailbox: Mailbox,
+    tokens: StoredTokens,
+    configured: Arc<Configured>,
+    configuration: String,
+    granted: Access,
+    /// Whether its account signed in again since.
+    outdated: bool,
+}
+
+impl Opened {
+    fn is_of(&self, record: &AccountRecord, configured: &Arc<Configured>) -> bool {
+        !self.outdated
+            && Arc::ptr_eq(&self.configured, configured)
+            && self.configuration == record.configuration
+            && self.granted == record.granted
+    }
+
+    /// What was granted has changed. Handles that are out already find the new tokens in the store.
+    pub(super) fn is_outdated(&mut self) {
+        self.outdated = true;
+        self.tokens.look_again();
+    }
+}
+
+impl Accounts {
+    /// The mailbox of a connected account. Opening asks nothing of the service.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such account, [`ErrorKind::Suspended`] when the host suspended it,
+    /// [`ErrorKind::Configuration`] when its configuration is gone or wrong, [`ErrorKind::CredentialStore`].
+    pub async fn open(&self, account: &AccountId) -> Result<Mailbox> {
+        let LoadedAccount { record, .. } = self
+            .load(account)
+            .await?
+            .ok_or_else(|| unknown_account(account))?;
+        if record.suspended_since.is_some() {
+            return Err(Error::new(
+                ErrorKind::Suspended,
+                format!("the account {account} is suspended"),
+            ));
+        }
+        let configured = self.configuration(&record.configuration)?;
+        if let Some(opened) = self.opened().get(account)
+            && opened.is_of(&record, &configured)
+        {
+            return Ok(opened.mailbox.clone());
+        }
+        let tokens = StoredTokens::with_options(
+            Arc::clone(&self.0.store),
+            self.key(account),
+            configured.refresh(),
+            Arc::clone(&self.0.clock),
+            self.0.token_options,
+        )?
+        .telling(self.0.events.teller(account));
+        let connection = Connection::new(Arc::clone(&self.0.transport), Arc::new(tokens.clone()))
+            .with_clock(Arc::clone(&self.0.clock))
+            .with_retry(self.0.retry);
+        let mailbox = configured
+            .mailbox(connection, &record)?
+            .with_clock(Arc::clone(&self.0.clock));
+        let mut open = self.opened();
+        let mailbox = match open.get(account) {
+            // Whoever opened it first meanwhile wins, so that there is one set of limits.
+            Some(opened) if opened.is_of(&record, &configured) => {
+                return Ok(opened.mailbox.clone());
+            }
+            // What was sent stays known.
+            Some(opened) => mailbox.continuing(&opened.mailbox),
+            None => mailbox,
+        };
+        let opened = Opened {
+            mailbox: mailbox.clone(),
+            tokens,
+            configured,
+            configuration: record.configuration,
+            granted: record.granted,
+            outdated: false,
+        };
+        open.insert(account.clone(), opened);
+        Ok(mailbox)
+    }
+
+    /// Handles that are out look at the store before they use the account again.
+    pub(super) fn look_again(&self, account: &AccountId) {
+        if let Some(opened) = self.opened().get(account) {
+            opened.tokens.look_again();
+        }
+    }
+
+    /// Forgets the account's mailbox; handles that are out find that the account is gone.
+    pub(super) fn close(&self, account: &AccountId) {
+        if let Some(opened) = self.opened().remove(account) {
+            opened.tokens.look_again();
+        }
+    }
+
+    /// Asks the service whose mailbox an account is, and keeps the answer. An adopted account has no address before it, and
+    /// an address may change.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`Mailbox::profile`].
+    pub async fn update_profile(&self, account: &AccountId) -> Result<Account> {
+        let profile = self.open(account).await?.profile().await?;
+        let (record, _) = self
+            .amend(account, |record| {
+                let before = (record.addresses.clone(), record.display_name.clone());
+                record
+                    .addresses
+                    .retain(|known| !known.eq_ignore_ascii_case(&profile.address));
+                record.addresses.insert(0, profile.address.clone());
+                if profile.display_name.is_some() {
+                    record.display_name.clone_from(&profile.display_name);
+                }
+                before != (record.addresses.clone(), record.display_name.clone())
+            })
+            .await?;
+        Ok(self.describe(&record))
+    }
+}
