@@ -16,7 +16,8 @@ use crate::secret::Secret;
 /// A place that keeps secret records, each under a [`RecordKey`].
 ///
 /// The records are opaque text: a store never reads them, and treats every one of them as a secret. A store of a
-/// host's own is a table with the columns namespace, account, kind, revision and record.
+/// host's own is a table with the columns namespace, account, kind, revision and record; or a map from
+/// [`RecordKey::text`] to revision and record, as in the example `custom_store`, which is a page of code.
 ///
 /// # Contract
 /// * A save is atomic: after a crash the key holds the whole old record or the whole new one.
@@ -109,6 +110,32 @@ impl RecordKey {
         self
     }
 
+    /// The key as one text, for stores whose keys are text. No two keys have the same, and the text of an account's own
+    /// record is [`accounts`](Self::accounts) with the account after it.
+    ///
+    /// ```
+    /// use postroom::credentials::RecordKey;
+    ///
+    /// let key = RecordKey::account("user 7").in_namespace("shop");
+    /// assert_eq!(key.text(), "account/4:shop/user 7");
+    /// assert_eq!(key.text().strip_prefix(&RecordKey::accounts(Some("shop"))), Some("user 7"));
+    /// ```
+    #[must_use]
+    pub fn text(&self) -> String {
+        let kind = self.kind.name();
+        format!(
+            "{kind}/{}/{}",
+            in_text(self.namespace.as_deref()),
+            self.account
+        )
+    }
+
+    /// How the texts of all accounts' own records in this namespace begin, and no others: what a store lists by.
+    #[must_use]
+    pub fn accounts(namespace: Option<&str>) -> String {
+        format!("{}/{}/", RecordKind::Account.name(), in_text(namespace))
+    }
+
     /// The key of the account's lease for `purpose`.
     #[must_use]
     pub fn lease(&self, purpose: &'static str) -> Self {
@@ -117,6 +144,11 @@ impl RecordKey {
             ..self.clone()
         }
     }
+}
+
+/// A namespace within a key's text. With its length it ends where it ends, whatever is in it.
+fn in_text(namespace: Option<&str>) -> String {
+    namespace.map_or_else(String::new, |name| format!("{}:{name}", name.len()))
 }
 
 impl From<AccountId> for RecordKey {
@@ -278,6 +310,13 @@ impl StdError for StoreError {
         self.source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Only the kind is kept: what else an error says may quote what was read.
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(format!("the store's storage failed: {}", error.kind()))
     }
 }
 
