@@ -121,10 +121,11 @@ pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads, merged};
 pub use model::{
     Access, AccountId, Address, AddressError, Attachment, AttachmentId, AttachmentKind,
-    AuthenticationServer, Body, ByteStream, Change, Confirmation, Content, Detail, Flowed, Folder,
-    FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId, Outgoing,
-    OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query, QueryError, Scope, SendKey,
-    SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    AuthenticationServer, Body, ByteStream, Change, Confirmation, Content, Detail, Exactness,
+    Flowed, Folder, FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId,
+    NativeQuery, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query,
+    QueryError, QueryPlan, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase,
+    SyncProgress, ThreadId,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -3,6 +3,7 @@
 
 mod merged;
 mod reading;
+mod searching;
 
 use std::pin::Pin;
 use std::sync::Arc;

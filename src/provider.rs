@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 use crate::model::{
     AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder, FolderId,
-    KnownMessage, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, Scope, SendKey,
-    SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    KnownMessage, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
+    Scope, SendKey, SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
 };
 
 /// A mail service, seen through one mailbox.
@@ -52,6 +52,19 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         detail: Detail,
         page: PageRequest,
     ) -> Result<Page<Result<Message>>>;
+
+    /// What [`list`](Self::list) does to find what `query` means: whether the service finds just that, what is filtered
+    /// here, and what it costs. It asks nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for a query that is none. One that cannot be found
+    /// out is no error: the plan says so.
+    fn plan(&self, query: &Query) -> Result<QueryPlan> {
+        let _ = query;
+        Err(Error::unsupported(
+            "this provider does not tell how it searches",
+        ))
+    }
 
     /// The messages with these ids, read as far as `detail` asks: one answer per id, in order.
     async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>>;
@@ -184,6 +197,8 @@ pub struct Capabilities {
     pub authentication_server: Option<AuthenticationServer>,
     /// Whether conversations can be read, listed and (with [`change`](Self::change)) changed as wholes.
     pub threads: bool,
+    /// Whether `plan` tells what a query takes.
+    pub plan_queries: bool,
 }
 
 impl Capabilities {
@@ -199,6 +214,7 @@ impl Capabilities {
             custom_keywords: false,
             sync: false,
             authentication_server: None,
+            plan_queries: false,
             threads: false,
         }
     }

@@ -263,10 +263,7 @@ async fn refused_mail(google: bool, fault: FaultKind) -> Error {
         .unwrap();
     let adoption = Adoption::access_token(emulator.access_token(address));
     let id = AccountId::new("reader");
-    accounts
-        .adopt(&id, "default", adoption)
-        .await
-        .unwrap();
+    accounts.adopt(&id, "default", adoption).await.unwrap();
     emulator.fault(Fault::new(fault));
     let mailbox = accounts.open(&id).await.unwrap();
     mailbox.profile().await.unwrap_err()

@@ -14,7 +14,7 @@ mod scripted;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use outlook::{batched, calls, connect, parts};
+use outlook::{asked_for, batched, calls, connect, parts, with_own_folders};
 use postroom::{
     Access, AttachmentId, AttachmentKind, Change, Delivery, Detail, ErrorKind, FolderId,
     FolderRole, Keyword, MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
@@ -42,29 +42,6 @@ fn message(id: &str) -> Value {
 
 fn error(code: &str) -> Value {
     json!({"error": {"code": code, "message": "planted content", "innerError": {"request-id": "r-1"}}})
-}
-
-/// The last segment of a path but for what is done with it: a message's or folder's id.
-fn asked_for(request: &Request) -> String {
-    let path = request.path().strip_prefix("/v1.0/me/").unwrap();
-    path.split('/').nth(1).unwrap_or_default().to_owned()
-}
-
-/// Answers for junk and trash, which every listing without a folder asks about, else by the script.
-fn with_own_folders(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
-    batched(move |request| match request.path() {
-        "/v1.0/me/mailFolders/junkemail" => Reply::json(json!({"id": "f-junk"})),
-        "/v1.0/me/mailFolders/deleteditems" => {
-            Reply::json(json!({"id": "f-trash", "childFolderCount": 1}))
-        }
-        "/v1.0/me/mailFolders/f-trash/childFolders" => {
-            Reply::json(json!({"value": [{"id": "f-thrown-away", "childFolderCount": 0}]}))
-        }
-        path if path.starts_with("/v1.0/me/mailFolders/") && path.split('/').count() == 5 => {
-            Reply::json(json!({"id": format!("f-{}", asked_for(request))}))
-        }
-        _ => script(request),
-    })
 }
 
 #[tokio::test]
@@ -659,166 +636,6 @@ async fn the_whole_folder_tree_is_read_with_roles_by_id() {
         ]
     );
     assert_eq!(folders[0].name, "Ordner i");
-}
-
-#[tokio::test]
-async fn junk_and_trash_are_left_out_unless_they_are_named() {
-    let service = with_own_folders(|_| {
-        let places = ["f-inbox", "f-junk", "f-trash", "f-thrown-away"];
-        let items: Vec<_> = places
-            .iter()
-            .map(|place| json!({"id": place, "parentFolderId": place}))
-            .collect();
-        Reply::json(json!({"value": items}))
-    });
-    let outlook = connect(&service);
-    let role = Query::InRole;
-    let either = Query::or(role(FolderRole::Junk), role(FolderRole::Inbox));
-    let cases = [
-        (Query::All, vec!["f-inbox"]),
-        (Query::Word("plan".into()), vec!["f-inbox"]),
-        (Query::unread(), vec!["f-inbox"]),
-    ];
-    for (query, expected) in cases {
-        let page = outlook
-            .list(&query, Detail::Ids, PageRequest::first())
-            .await
-            .unwrap();
-        let listed: Vec<_> = page.items.iter().flatten().map(|m| m.id.as_str()).collect();
-        assert_eq!(listed, expected, "{query}");
-    }
-    let page = outlook
-        .list(&role(FolderRole::Trash), Detail::Ids, PageRequest::first())
-        .await
-        .unwrap();
-    assert_eq!(
-        page.items.len(),
-        4,
-        "a folder's own path needs no looking through"
-    );
-    let service = with_own_folders(|request| {
-        assert!(
-            request.query("$filter")[0]
-                .contains("(parentFolderId eq 'f-junk' or parentFolderId eq 'f-inbox')")
-        );
-        Reply::json(json!({"value": [
-            {"id": "junk", "parentFolderId": "f-junk"}, {"id": "trash", "parentFolderId": "f-trash"},
-        ]}))
-    });
-    // The scripted folders are named after their well-known names; junk's is short here.
-    let page = connect(&service)
-        .list(&either, Detail::Ids, PageRequest::first())
-        .await
-        .unwrap();
-    let listed: Vec<_> = page.items.iter().flatten().map(|m| m.id.as_str()).collect();
-    assert_eq!(listed, ["junk"]);
-}
-
-#[tokio::test]
-async fn a_query_is_said_exactly_in_the_words_of_the_service() {
-    let all = "receivedDateTime ge 1970-01-01T00:00:00Z";
-    let cases = [
-        ("", "messages", "$filter", String::new()),
-        ("in:inbox", "mailFolders/inbox/messages", "$filter", String::new()),
-        ("in:sent is:unread", "mailFolders/sentitems/messages", "$filter", format!("{all} and isRead eq false")),
-        ("in:AAk= in:inbox", "mailFolders/AAk%3D/messages", "$filter", format!("{all} and parentFolderId eq 'f-inbox'")),
-        ("-in:archive", "messages", "$filter", format!("{all} and parentFolderId ne 'f-archive'")),
-        ("from:o'brien@shop.example", "messages", "$filter", format!("{all} and from/emailAddress/address eq 'o''brien@shop.example'")),
-        ("is:starred OR is:important", "messages", "$filter", format!("{all} and (flag/flagStatus eq 'flagged' or importance eq 'high')")),
-        ("-(is:starred OR -is:draft)", "messages", "$filter", format!("{all} and (flag/flagStatus ne 'flagged' and isDraft eq true)")),
-        ("has:attachment before:2026-11-22T08:00:00.5Z after:2026-11-01", "messages", "$filter",
-         "receivedDateTime lt 2026-11-22T08:00:01Z and receivedDateTime ge 2026-11-01T00:00:00Z and hasAttachments eq true".to_owned()),
-        ("-after:2026-11-01", "messages", "$filter", "receivedDateTime lt 2026-11-01T00:00:00Z".to_owned()),
-        ("plan", "messages", "$search", "\"plan\"".to_owned()),
-        ("in:inbox plan -draft", "mailFolders/inbox/messages", "$search", "\"plan AND NOT draft\"".to_owned()),
-        ("from:shop subject:\"weekly plan\" has:attachment", "messages", "$search",
-         "\"from:shop AND subject:\\\"weekly plan\\\" AND hasAttachments:true\"".to_owned()),
-        ("to:a@shop.example OR (cc:b@shop.example is:important)", "messages", "$search",
-         "\"(to:a@shop.example OR (cc:b@shop.example AND importance:high))\"".to_owned()),
-        // What people type is never an operator.
-        ("\"not\" c++ pre*", "messages", "$search", "\"\\\"not\\\" AND \\\"c++\\\" AND pre\"".to_owned()),
-    ];
-    for (text, path, parameter, value) in cases {
-        let service = with_own_folders(|_| Reply::json(json!({"value": []})));
-        let query: Query = text.parse().unwrap();
-        connect(&service)
-            .list(&query, Detail::Headers, PageRequest::first())
-            .await
-            .unwrap();
-        let requests = service.requests();
-        let asked = requests
-            .iter()
-            .find(|request| request.path().ends_with("/messages"))
-            .unwrap();
-        assert_eq!(asked.path(), format!("/v1.0/me/{path}"), "{text}");
-        let given: Vec<_> = ["$filter", "$search"]
-            .into_iter()
-            .flat_map(|name| asked.query(name))
-            .collect();
-        let expected: Vec<_> = Some(value)
-            .filter(|value| !value.is_empty())
-            .into_iter()
-            .collect();
-        assert_eq!(
-            (&given, asked.query(parameter)),
-            (&expected, expected.clone()),
-            "{text}"
-        );
-        let order = asked.query("$orderby");
-        assert_eq!(order.is_empty(), parameter == "$search", "{text}");
-        assert!(
-            !asked.url.query().unwrap().contains('+'),
-            "a plus is no space in OData"
-        );
-    }
-    let category = Query::Has(Keyword::Custom("O'Neil".into())).negated();
-    let service = with_own_folders(|_| Reply::json(json!({"value": []})));
-    connect(&service)
-        .list(&category, Detail::Ids, PageRequest::first())
-        .await
-        .unwrap();
-    let filter = calls(&service)
-        .iter()
-        .flat_map(|call| call.query("$filter"))
-        .next();
-    assert_eq!(
-        filter.unwrap(),
-        format!("{all} and not (categories/any(c:c eq 'O''Neil'))")
-    );
-}
-
-#[tokio::test]
-async fn a_query_that_cannot_be_said_exactly_is_refused_before_anything_is_asked() {
-    let service = Scripted::new(|_| Reply::status(500));
-    let outlook = connect(&service);
-    let unsupported = [
-        "plan is:unread",
-        "subject:plan after:2026-11-01",
-        "(in:inbox plan) OR (in:sent plan)",
-        "plan is:starred",
-    ];
-    let answered = Query::Has(Keyword::Answered);
-    let queries = unsupported.iter().map(|text| text.parse().unwrap());
-    for query in queries.chain([answered]) {
-        let page = outlook
-            .list(&query, Detail::Ids, PageRequest::first())
-            .await;
-        assert_eq!(page.unwrap_err().kind(), ErrorKind::Unsupported, "{query}");
-    }
-    let nothing = outlook
-        .list(&Query::All.negated(), Detail::Ids, PageRequest::first())
-        .await
-        .unwrap();
-    assert!(nothing.items.is_empty() && nothing.next.is_none());
-    let no_words = outlook
-        .list(
-            &Query::Word("\"*".into()),
-            Detail::Ids,
-            PageRequest::first(),
-        )
-        .await;
-    assert_eq!(no_words.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    assert!(service.requests().is_empty());
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub(crate) struct Parsed {
     pub(crate) text: Option<String>,
     /// The HTML body, if the message has one.
     pub(crate) html: Option<String>,
+    /// The same as plain text.
+    pub(crate) html_text: Option<String>,
 }
 
 /// A person or list in an address field.
@@ -114,10 +116,11 @@ impl Parsed {
         let html = root
             .find(&|part| part.content_type == "text/html" && !part.is_attachment())
             .and_then(|part| part.text.clone());
+        let html_text = html.as_deref().map(html_to_text);
         let text = root
             .find(&|part| part.content_type == "text/plain" && !part.is_attachment())
             .and_then(|part| part.text.clone())
-            .or_else(|| html.as_deref().map(html_to_text));
+            .or_else(|| html_text.clone());
         Self {
             subject: message.subject().map(str::to_owned),
             date: message
@@ -133,6 +136,7 @@ impl Parsed {
             bcc: addresses(message.bcc()),
             text,
             html,
+            html_text,
             root,
         }
     }

@@ -25,8 +25,8 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
-    ThreadId,
+    Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
+    SendKey, SendTicket, Sent, ThreadId,
 };
 use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 
@@ -61,11 +61,13 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 ///   one request, in which an id that is not there may go unnoticed.
 /// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
-/// * A query can name labels of the user's own only where everything else must hold too, not within `Or` and `Not`.
-///   Instants count as whole seconds. `InRole(Archive)` is received mail that is not in the inbox.
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
 /// * A conversation is read in one request of 40 units, and changed in one of 10, all of its messages but drafts; a list of
 ///   conversations costs 10, and 40 more for each whose messages are wanted.
+/// * Most queries are exact. Filtered here, from headers, are whole addresses (Gmail finds their words, in longer addresses
+///   and in names too), `To` (Gmail finds other recipients too), and labels of the user's own within `Or` and `Not`:
+///   [`plan`](MailProvider::plan) tells. `Answered` and custom keywords are refused, as Gmail has neither.
+///   `InRole(Archive)` is received mail that is not in the inbox; an attachment is what Gmail's `has:attachment` finds.
 /// * An attachment's id is its place in the message. [`attachment`](MailProvider::attachment) takes two requests: Gmail's own
 ///   name for its bytes does not last.
 /// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent; with [`Access::READ`] too, what became
@@ -137,6 +139,13 @@ impl Gmail {
         self.api.client.limiter.spent()
     }
 
+    /// A query in Gmail's own search language (<https://support.google.com/mail/answer/7190>), for what [`Query`] has no
+    /// word for. It is sent as it is: an operator that Gmail does not know finds nothing, without an error.
+    #[must_use]
+    pub fn native_query(text: impl Into<String>) -> Query {
+        Query::Native(NativeQuery::new(query::LANGUAGE, text))
+    }
+
     fn require(&self, access: Access) -> Result<()> {
         if self.access.contains(access) {
             return Ok(());
@@ -161,6 +170,7 @@ fn capabilities(access: Access) -> Capabilities {
         // As in the examples of <https://support.google.com/a/answer/13198639>.
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         threads: access.contains(Access::READ),
+        plan_queries: true,
         ..Capabilities::new("gmail")
     }
 }
@@ -191,6 +201,10 @@ impl MailProvider for Gmail {
     ) -> Result<Page<Result<Message>>> {
         self.require(Access::READ)?;
         reading::list(&self.api, query, detail, &page).await
+    }
+
+    fn plan(&self, query: &Query) -> Result<QueryPlan> {
+        query::plan(query)
     }
 
     async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>> {

@@ -35,7 +35,8 @@ pub(super) async fn list(
         .map(PageToken::new);
     let listed = list.messages.into_iter().flatten().flatten();
     let listed: Vec<Result<Message>> = listed.map(convert::listed).collect();
-    if detail == Detail::Ids {
+    let read = search.residue.detail(detail);
+    if read == Detail::Ids {
         return Ok(Page::new(listed, next));
     }
     let ids: Vec<MessageId> = listed
@@ -44,7 +45,7 @@ pub(super) async fn list(
         .map(|message| message.id.clone())
         .collect();
     let unnamed = listed.into_iter().filter(Result::is_err);
-    let mut items = get(api, &ids, detail).await?;
+    let mut items = get(api, &ids, read).await?;
     if items
         .iter()
         .all(|item| item.as_ref().is_err_and(concerns_all))
@@ -60,6 +61,7 @@ pub(super) async fn list(
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
+    let mut items = search.residue.filtered(items, detail);
     items.extend(unnamed);
     Ok(Page::new(items, next))
 }

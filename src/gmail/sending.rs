@@ -379,6 +379,7 @@ async fn among_newest(api: &Api, key: &str, prepared_at: i64) -> Result<Option<w
         text: Some(format!("after:{}", prepared_at.saturating_sub(CLOCK_ERROR))),
         labels: vec!["SENT".to_owned()],
         junk_and_trash: true,
+        ..Search::default()
     };
     let list = api.messages(&search, NEWEST, None).await?;
     let listed = list.messages.into_iter().flatten().flatten();

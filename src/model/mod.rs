@@ -27,6 +27,8 @@ pub use ids::{AccountId, AttachmentId, FolderId, MessageId, SubscriptionId, Thre
 pub use message::{Attachment, AttachmentKind, Body, Detail, Flowed, Header, Message, Profile};
 pub use outgoing::{Outgoing, OutgoingAttachment};
 pub use page::{Page, PageRequest, PageToken};
-pub use query::{Query, QueryError};
+pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+pub(crate) use query::{Language, Residue, Told, approximate, is_address, normal, words};
 pub use sending::{Confirmation, SendKey, SendTicket, Sent};
 pub use sync::{KnownMessage, Scope, SyncCursor, SyncPhase, SyncProgress};

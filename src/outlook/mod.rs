@@ -28,8 +28,8 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, SendKey, SendTicket, Sent,
-    ThreadId,
+    Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
+    SendKey, SendTicket, Sent, ThreadId,
 };
 use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 
@@ -74,10 +74,14 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 ///   of conversations is made of pages of messages, and takes one more request for each whose messages are wanted.
 ///   Archived or moved as a whole, its sent messages stay where they are, and of an archived one only what is in the inbox
 ///   leaves its folder.
-/// * A query for words (`From` with a name, `To`, `Cc`, `Subject`, `Word`, `Phrase`) is a search of at most 1,000 results.
-///   It can be combined with one folder, attachments and importance, and not with other keywords or instants: those are
-///   [`Unsupported`](ErrorKind::Unsupported) together. `HasAttachment` does not see attachments that are only shown
-///   within the text.
+/// * A query goes out either as comparisons or as a search for words: Graph takes not both at once. Comparisons (`From` with
+///   a whole address, folders, keywords, instants, `HasAttachment`) are exact. A search for words (every other value,
+///   names of attachments, sizes) finds words by their beginnings, so that what it finds is read and filtered here, with
+///   whatever else the query asks; for `Word` and `Phrase` that reads whole messages.
+///   [`plan`](MailProvider::plan) tells. It finds what was sent last first, and 1,000 messages at a time; it is then
+///   asked again. Refused are words without anything that narrows them down (`Or` with a keyword, say), and sizes beside
+///   what only comparisons can say, in an `Or`. `HasAttachment` does not see attachments that are only shown within the
+///   text.
 /// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent: files of up to 150 MB, an id
 ///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
 ///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
@@ -152,6 +156,20 @@ impl Outlook {
         self.api.client.limiter.spent()
     }
 
+    /// A query as Graph's `$filter` on messages (<https://learn.microsoft.com/graph/filter-query-parameter>), for what
+    /// [`Query`] has no word for. It is sent as it is.
+    #[must_use]
+    pub fn native_filter(text: impl Into<String>) -> Query {
+        Query::Native(NativeQuery::new(query::FILTER, text))
+    }
+
+    /// A query in the language of Graph's `$search` on messages, without the quotes around it
+    /// (<https://learn.microsoft.com/graph/search-query-parameter>). It is sent as it is.
+    #[must_use]
+    pub fn native_search(text: impl Into<String>) -> Query {
+        Query::Native(NativeQuery::new(query::SEARCH, text))
+    }
+
     fn require(&self, access: Access) -> Result<()> {
         if self.access.contains(access) {
             return Ok(());
@@ -173,6 +191,7 @@ fn capabilities(access: Access) -> Capabilities {
         change: access.contains(Access::READ_WRITE),
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
+        plan_queries: true,
         custom_keywords: access.contains(Access::READ_WRITE),
         authentication_server: Some(AuthenticationServer::Unnamed),
         threads: access.contains(Access::READ),
@@ -208,6 +227,10 @@ impl MailProvider for Outlook {
     ) -> Result<Page<Result<Message>>> {
         self.require(Access::READ)?;
         reading::list(&self.api, &self.own_folders, query, detail, &page).await
+    }
+
+    fn plan(&self, query: &Query) -> Result<QueryPlan> {
+        query::plan(query)
     }
 
     async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>> {

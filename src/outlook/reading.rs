@@ -195,22 +195,31 @@ pub(super) async fn list(
     let Some(search) = query::compile(query, &roles)? else {
         return Ok(Page::new(Vec::new(), None));
     };
-    let (usual, longest) = match detail {
+    let read = search.detail(detail);
+    let (usual, longest) = match read {
         Detail::Full => (FULL_PAGE, LONGEST_FULL_PAGE),
         _ => (PAGE, LONGEST_PAGE),
     };
     let size = page.size.unwrap_or(usual).clamp(1, longest);
-    let token = page.token.as_ref().map(PageToken::as_str);
+    let is_first = page.token.is_none();
+    let (search, window, link) = if search.is_limited() {
+        let window = query::Window::read(page.token.as_ref())?;
+        let link = window.link.clone();
+        (window.narrowed(search), Some(window), link)
+    } else {
+        let link = page.token.as_ref().map(|token| token.as_str().to_owned());
+        (search, None, link)
+    };
     let listed = async {
-        match token {
+        match &link {
             Some(link) => api.next_page(MESSAGES, link).await,
-            None => api.messages(&search, detail, size).await,
+            None => api.messages(&search, read, size).await,
         }
     };
     let hidden = async {
         match search.folder {
             Some(_) => Ok(Arc::default()),
-            None => own.hidden(api, token.is_none()).await,
+            None => own.hidden(api, is_first).await,
         }
     };
     let (listed, hidden) = future::try_join(listed, hidden).await?;
@@ -218,16 +227,19 @@ pub(super) async fn list(
         let mut folders = message.folders.iter().flatten();
         folders.any(|folder| hidden.contains(folder) && !search.named.contains(folder))
     };
-    let mut items: Vec<Result<Message>> = listed
-        .value
-        .ok_or_else(|| no_list(MESSAGES))?
+    let listed_items = listed.value.ok_or_else(|| no_list(MESSAGES))?;
+    let mut items: Vec<Result<Message>> = listed_items
         .iter()
-        .map(|item| message(item.get().as_bytes(), detail))
-        .filter(|item| !item.as_ref().is_ok_and(is_hidden))
+        .map(|item| message(item.get().as_bytes(), read))
         .collect();
     attachments::name_items(api, &mut items).await;
     let next = listed.next_link.filter(|link| !link.is_empty());
-    Ok(Page::new(items, next.map(PageToken::new)))
+    let next = match window {
+        Some(window) => window.advance(&mut items, next)?,
+        None => next.map(PageToken::new),
+    };
+    items.retain(|item| !item.as_ref().is_ok_and(is_hidden));
+    Ok(Page::new(search.residue.filtered(items, detail), next))
 }
 
 /// Messages by id.

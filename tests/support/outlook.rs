@@ -74,3 +74,28 @@ pub(crate) fn calls(service: &Scripted) -> Vec<Request> {
     };
     service.requests().into_iter().flat_map(single).collect()
 }
+
+/// The last segment of a path but for what is done with it: a message's or folder's id.
+pub(crate) fn asked_for(request: &Request) -> String {
+    let path = request.path().strip_prefix("/v1.0/me/").unwrap();
+    path.split('/').nth(1).unwrap_or_default().to_owned()
+}
+
+/// Answers for junk and trash, which every listing without a folder asks about, else by the script.
+pub(crate) fn with_own_folders(
+    script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> Scripted {
+    batched(move |request| match request.path() {
+        "/v1.0/me/mailFolders/junkemail" => Reply::json(json!({"id": "f-junk"})),
+        "/v1.0/me/mailFolders/deleteditems" => {
+            Reply::json(json!({"id": "f-trash", "childFolderCount": 1}))
+        }
+        "/v1.0/me/mailFolders/f-trash/childFolders" => {
+            Reply::json(json!({"value": [{"id": "f-thrown-away", "childFolderCount": 0}]}))
+        }
+        path if path.starts_with("/v1.0/me/mailFolders/") && path.split('/').count() == 5 => {
+            Reply::json(json!({"id": format!("f-{}", asked_for(request))}))
+        }
+        _ => script(request),
+    })
+}

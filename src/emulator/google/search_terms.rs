@@ -154,7 +154,10 @@ impl Term {
         match self {
             Self::Words(wanted) => mentions(parsed, wanted),
             Self::From(wanted) => names(&parsed.from, wanted, account),
-            Self::To(wanted) => names(&parsed.to, wanted, account),
+            // Other recipients are found too: <https://webapps.stackexchange.com/q/18713>.
+            Self::To(wanted) => [&parsed.to, &parsed.cc, &parsed.bcc]
+                .iter()
+                .any(|people| names(people, wanted, account)),
             Self::Cc(wanted) => names(&parsed.cc, wanted, account),
             Self::Bcc(wanted) => names(&parsed.bcc, wanted, account),
             Self::Subject(wanted) => {
@@ -281,13 +284,41 @@ fn size(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(factor)
 }
 
-/// The words of a text, lower case.
+/// The words of a text, lower case. Where writing has no spaces, every character is one.
 fn words(text: &str) -> Vec<String> {
-    text.to_lowercase()
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let mut words: Vec<String> = Vec::new();
+    let mut continues = false;
+    for character in text.to_lowercase().chars() {
+        let alone = has_no_spaces(character);
+        match words.last_mut() {
+            _ if !character.is_alphanumeric() => {}
+            Some(word) if continues && !alone => word.push(character),
+            _ => words.push(character.to_string()),
+        }
+        continues = character.is_alphanumeric() && !alone;
+    }
+    words
+}
+
+/// Writing without spaces: Thai and Lao, Burmese, Khmer, Japanese, Chinese.
+fn has_no_spaces(character: char) -> bool {
+    const BLOCKS: [(u32, u32); 11] = [
+        (0xe00, 0xeff),
+        (0x1000, 0x109f),
+        (0x1780, 0x17ff),
+        (0x3005, 0x3007),
+        (0x3040, 0x30ff),
+        (0x31f0, 0x31ff),
+        (0x3400, 0x4dbf),
+        (0x4e00, 0x9fff),
+        (0xf900, 0xfaff),
+        (0xff66, 0xff9f),
+        (0x20000, 0x3ffff),
+    ];
+    let code = character as u32;
+    BLOCKS
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&code))
 }
 
 /// Whether the words stand in a row in the text. Gmail finds whole words only.

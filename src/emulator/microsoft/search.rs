@@ -24,7 +24,7 @@ enum Node {
     Term(Option<String>, &'static str, String),
 }
 
-const PROPERTIES: [&str; 15] = [
+const PROPERTIES: [&str; 16] = [
     "attachment",
     "bcc",
     "body",
@@ -40,6 +40,7 @@ const PROPERTIES: [&str; 15] = [
     "sent",
     "size",
     "subject",
+    "to",
 ];
 
 impl Search {
@@ -71,6 +72,9 @@ fn syntax(value: &str) -> GraphError {
     )
 }
 
+/// What stands before a phrase that is quoted as a whole: nothing in it is an operator or a property.
+const PHRASE: char = '"';
+
 /// Brackets, operators and terms; a quoted phrase stays one word, with its property before it.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -78,7 +82,12 @@ fn words(text: &str) -> Vec<String> {
     let mut quoted = false;
     for character in text.chars() {
         match character {
-            '"' => quoted = !quoted,
+            '"' => {
+                if !quoted && word.is_empty() {
+                    word.push(PHRASE);
+                }
+                quoted = !quoted;
+            }
             '(' | ')' if !quoted => {
                 words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
                 words.push(character.to_string());
@@ -133,6 +142,9 @@ fn unary(words: &mut Vec<String>, whole: &str) -> Result<Node, GraphError> {
 }
 
 fn term(word: &str) -> Node {
+    if let Some(phrase) = word.strip_prefix(PHRASE) {
+        return Node::Term(None, ":", phrase.to_lowercase());
+    }
     if let Some(rest) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
         return Node::Not(Box::new(term(rest)));
     }
@@ -166,7 +178,9 @@ fn holds(node: &Node, message: &OutlookMessage, today: NaiveDate) -> bool {
 fn term_holds(property: Option<&str>, sign: &str, value: &str, message: &OutlookMessage) -> bool {
     let mail = message.mail.parsed();
     let subject = || has_words(mail.subject.as_deref().unwrap_or_default(), value);
-    let body = || has_words(mail.text.as_deref().unwrap_or_default(), value);
+    // Of a message with two forms Exchange keeps the HTML.
+    let kept = mail.html_text.as_ref().or(mail.text.as_ref());
+    let body = || has_words(kept.map_or("", String::as_str), value);
     let to = || has_address(&mail.to, value);
     let cc = || has_address(&mail.cc, value);
     let bcc = || has_address(&mail.bcc, value);
@@ -176,6 +190,7 @@ fn term_holds(property: Option<&str>, sign: &str, value: &str, message: &Outlook
         Some("subject") => subject(),
         Some("body") => body(),
         Some("from") => from(),
+        Some("to") => to(),
         Some("cc") => cc(),
         Some("bcc") => bcc(),
         Some("recipients") => to() || cc() || bcc(),
@@ -208,13 +223,6 @@ fn names(mail: &Mail) -> Vec<&str> {
 
 /// Whether the words of `wanted` stand in `text` one after the other; the last may be the beginning of one.
 fn has_words(text: &str, wanted: &str) -> bool {
-    let split = |text: &str| -> Vec<String> {
-        text.to_lowercase()
-            .split(|character: char| !character.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
     let (text, wanted) = (split(text), split(wanted));
     let Some((last, before)) = wanted.split_last() else {
         return false;
@@ -224,6 +232,33 @@ fn has_words(text: &str, wanted: &str) -> bool {
             .split_last()
             .is_some_and(|(end, start)| start == before && end.starts_with(last.as_str()))
     })
+}
+
+/// The words of a text. Characters of writing without spaces (Thai to Burmese, Khmer, Japanese, Chinese) are words each.
+fn split(text: &str) -> Vec<String> {
+    let spaced: String = text
+        .to_lowercase()
+        .chars()
+        .map(|character| match character {
+            '\u{e00}'..='\u{eff}'
+            | '\u{1000}'..='\u{109f}'
+            | '\u{1780}'..='\u{17ff}'
+            | '\u{3005}'..='\u{3007}'
+            | '\u{3040}'..='\u{30ff}'
+            | '\u{31f0}'..='\u{31ff}'
+            | '\u{3400}'..='\u{4dbf}'
+            | '\u{4e00}'..='\u{9fff}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{ff66}'..='\u{ff9f}'
+            | '\u{20000}'..='\u{3ffff}' => format!(" {character} "),
+            other => other.to_string(),
+        })
+        .collect();
+    spaced
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn has_address(addresses: &[Address], value: &str) -> bool {
