@@ -37,7 +37,7 @@ pub(crate) fn exists(mailbox: &GmailMailbox, id: &str) -> bool {
     is_system(id) || mailbox.labels.iter().any(|label| label.id == id)
 }
 
-fn is_system(id: &str) -> bool {
+pub(crate) fn is_system(id: &str) -> bool {
     SYSTEM.iter().any(|(known, _)| *known == id)
 }
 
@@ -177,6 +177,7 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Option<Value>, Failure> {
             mailbox.change(message, &[], &[id.to_owned()], random);
         }
         mailbox.labels.retain(|label| label.id != id);
+        mailbox.settings.forget_label(id);
         Ok(None)
     })
 }

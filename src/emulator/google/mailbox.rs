@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::super::EmulatedMessage;
 use super::super::message::{Mail, Part};
 use super::super::world::{Arrival, Place};
+use super::settings::Settings;
 
 /// One mailbox.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct GmailMailbox {
     pub(crate) history: Vec<HistoryRecord>,
     pub(crate) history_id: u64,
     pub(crate) attachments: AttachmentTokens,
+    pub(crate) settings: Settings,
     next_label: u64,
 }
 
@@ -132,6 +134,7 @@ impl GmailMailbox {
             history: Vec::new(),
             history_id: random.u64(1_000_000..9_000_000),
             attachments: AttachmentTokens::default(),
+            settings: Settings::default(),
             next_label: 1,
         }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::Failure;
 use super::schema::{self, Schema};
-use super::{drafts, insertion, labels, messages, profile, sending, threads};
+use super::{drafts, insertion, labels, messages, profile, sending, settings, threads};
 
 /// One method of the API.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ const COMPOSE: &str = "https://www.googleapis.com/auth/gmail.compose";
 const SEND: &str = "https://www.googleapis.com/auth/gmail.send";
 const INSERT: &str = "https://www.googleapis.com/auth/gmail.insert";
 const LABELS: &str = "https://www.googleapis.com/auth/gmail.labels";
+const SETTINGS: &str = "https://www.googleapis.com/auth/gmail.settings.basic";
 
 const PROFILE: &[&str] = &[FULL, COMPOSE, METADATA, MODIFY, READ];
 const READING: &[&str] = &[FULL, METADATA, MODIFY, READ];
@@ -77,6 +78,9 @@ const SENDING: &[&str] = &[FULL, COMPOSE, MODIFY, SEND];
 const INSERTING: &[&str] = &[FULL, INSERT, MODIFY];
 const LABEL_READING: &[&str] = &[FULL, LABELS, METADATA, MODIFY, READ];
 const LABELLING: &[&str] = &[FULL, LABELS, MODIFY];
+const SETTINGS_READING: &[&str] = &[FULL, MODIFY, READ, SETTINGS];
+/// Full access to mail is no access to settings.
+const SETTINGS_CHANGING: &[&str] = &[SETTINGS];
 
 const FORMATS: &[&str] = &["minimal", "full", "raw", "metadata"];
 const THREAD_FORMATS: &[&str] = &["minimal", "full", "metadata"];
@@ -442,6 +446,64 @@ pub(crate) static METHODS: &[Method] = &[
         scopes: DRAFTING,
         units: 10,
         answer: drafts::delete,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.filters.list",
+        path: "/settings/filters",
+        scopes: SETTINGS_READING,
+        units: 1,
+        response: Some(&schema::LIST_FILTERS),
+        answer: settings::list_filters,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.filters.get",
+        path: "/settings/filters/{id}",
+        scopes: SETTINGS_READING,
+        units: 1,
+        response: Some(&schema::FILTER),
+        answer: settings::get_filter,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.filters.create",
+        verb: "POST",
+        path: "/settings/filters",
+        scopes: SETTINGS_CHANGING,
+        units: 5,
+        request: Some(&schema::FILTER),
+        response: Some(&schema::FILTER),
+        answer: settings::create_filter,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.filters.delete",
+        verb: "DELETE",
+        path: "/settings/filters/{id}",
+        scopes: SETTINGS_CHANGING,
+        units: 5,
+        answer: settings::delete_filter,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.getVacation",
+        path: "/settings/vacation",
+        scopes: SETTINGS_READING,
+        units: 1,
+        response: Some(&schema::VACATION),
+        answer: settings::get_vacation,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.updateVacation",
+        verb: "PUT",
+        path: "/settings/vacation",
+        scopes: SETTINGS_CHANGING,
+        units: 5,
+        request: Some(&schema::VACATION),
+        response: Some(&schema::VACATION),
+        answer: settings::update_vacation,
         ..PLAIN
     },
 ];

@@ -20,6 +20,7 @@ mod schema;
 mod search;
 mod search_terms;
 mod sending;
+mod settings;
 mod threads;
 mod upload;
 

@@ -20,6 +20,7 @@ pub(crate) struct Schema {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Text,
+    Boolean,
     /// An integer, on the wire a string if it has 64 bits.
     Integer,
     /// Base64 in the URL-safe alphabet.
@@ -198,6 +199,56 @@ pub(crate) static BATCH_DELETE: Schema = Schema {
     fields: &[("ids", Kind::Texts)],
 };
 
+pub(crate) static FILTER: Schema = Schema {
+    fields: &[
+        ("id", Kind::Text),
+        ("criteria", Kind::Object(&FILTER_CRITERIA)),
+        ("action", Kind::Object(&FILTER_ACTION)),
+    ],
+};
+
+static FILTER_CRITERIA: Schema = Schema {
+    fields: &[
+        ("from", Kind::Text),
+        ("to", Kind::Text),
+        ("subject", Kind::Text),
+        ("query", Kind::Text),
+        ("negatedQuery", Kind::Text),
+        ("hasAttachment", Kind::Boolean),
+        ("excludeChats", Kind::Boolean),
+        ("size", Kind::Integer),
+        (
+            "sizeComparison",
+            Kind::OneOf(&["unspecified", "smaller", "larger"]),
+        ),
+    ],
+};
+
+static FILTER_ACTION: Schema = Schema {
+    fields: &[
+        ("addLabelIds", Kind::Texts),
+        ("removeLabelIds", Kind::Texts),
+        ("forward", Kind::Text),
+    ],
+};
+
+pub(crate) static LIST_FILTERS: Schema = Schema {
+    fields: &[("filter", Kind::Objects(&FILTER))],
+};
+
+pub(crate) static VACATION: Schema = Schema {
+    fields: &[
+        ("enableAutoReply", Kind::Boolean),
+        ("responseSubject", Kind::Text),
+        ("responseBodyPlainText", Kind::Text),
+        ("responseBodyHtml", Kind::Text),
+        ("restrictToContacts", Kind::Boolean),
+        ("restrictToDomain", Kind::Boolean),
+        ("startTime", Kind::Integer),
+        ("endTime", Kind::Integer),
+    ],
+};
+
 impl Schema {
     pub(crate) fn field(&self, name: &str) -> Option<&'static Kind> {
         self.fields
@@ -240,7 +291,9 @@ impl Schema {
 impl Kind {
     fn check(&self, value: &Value, at: &str) -> Result<(), Failure> {
         match (self, value) {
-            (Self::Text, Value::String(_)) | (Self::Integer, Value::Number(_)) => Ok(()),
+            (Self::Text, Value::String(_))
+            | (Self::Boolean, Value::Bool(_))
+            | (Self::Integer, Value::Number(_)) => Ok(()),
             (Self::Integer, Value::String(text)) if text.parse::<i64>().is_ok() => Ok(()),
             (Self::Bytes, Value::String(text)) => match BASE64.decode(text) {
                 Ok(_) => Ok(()),
@@ -264,6 +317,7 @@ impl Kind {
     fn type_name(&self) -> &'static str {
         match self {
             Self::Text | Self::Texts => "TYPE_STRING",
+            Self::Boolean => "TYPE_BOOL",
             Self::Integer => "TYPE_INT64",
             Self::Bytes => "TYPE_BYTES",
             Self::OneOf(_) => "TYPE_ENUM",

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call, Reply, field, only_fields, text_field, wrong_type};
 use super::error::GraphError;
 use super::mailbox::{Folder, OutlookMailbox, new_id};
-use super::messages;
 use super::query::{self, Listing};
+use super::{messages, rules};
 
 const PROPERTIES: [&str; 7] = [
     "id",
@@ -44,6 +44,7 @@ pub(crate) fn route(call: &Call<'_>, rest: &[String]) -> Answer {
     let word = word.to_ascii_lowercase();
     match (word.as_str(), below, method.as_str()) {
         ("messages", _, _) => messages::route(call, Some(id), below),
+        ("messagerules", _, _) => rules::route(call, id, below),
         ("childfolders", [], "GET") => list(call, id, &format!("mailFolders('{id}')/childFolders")),
         ("childfolders", [], "POST") => create(call, id),
         ("childfolders", [last], "GET") if last == "$count" => count(call, id),

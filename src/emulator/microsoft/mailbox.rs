@@ -1,7 +1,7 @@
 //! An Outlook mailbox: folders in a tree, each message in exactly one of them, with two ids: one that
 //! changes with every move and one that never does. Requests are read in the files beside this one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use super::super::EmulatedMessage;
 use super::super::message::Mail;
 use super::super::world::{Arrival, Place};
+use super::rules::Rule;
+use super::settings::AutomaticReplies;
 
 /// One mailbox.
 #[derive(Debug)]
@@ -20,8 +22,15 @@ pub(crate) struct OutlookMailbox {
     pub(crate) messages: BTreeMap<u64, OutlookMessage>,
     pub(crate) folders: Vec<Folder>,
     pub(crate) categories: Vec<Category>,
+    /// The rules of the inbox.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) automatic_replies: AutomaticReplies,
     /// Attachments on their way up, by the secret in their URL.
     pub(crate) uploads: BTreeMap<String, Upload>,
+    /// Which message has or had an id, of either kind.
+    keys: BTreeMap<String, u64>,
+    /// The messages on their way out.
+    leaving: BTreeSet<u64>,
 }
 
 /// A folder.
@@ -150,7 +159,11 @@ impl OutlookMailbox {
             messages: BTreeMap::new(),
             folders,
             categories,
+            rules: Vec::new(),
+            automatic_replies: AutomaticReplies::default(),
             uploads: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            leaving: BTreeSet::new(),
         }
     }
 
@@ -202,9 +215,8 @@ impl OutlookMailbox {
 
     /// The message with this id, of either kind.
     pub(crate) fn find(&self, id: &str) -> Option<&OutlookMessage> {
-        self.messages
-            .values()
-            .find(|message| message.id == id || message.immutable_id == id)
+        let message = self.messages.get(self.keys.get(id)?)?;
+        (message.id == id || message.immutable_id == id).then_some(message)
     }
 
     /// Puts an arriving message into its folder and returns its key.
@@ -275,7 +287,24 @@ impl OutlookMailbox {
             },
         );
         self.replace(key, mail, random);
+        self.index(key);
         key
+    }
+
+    /// Makes a message be found by its ids.
+    fn index(&mut self, key: u64) {
+        if let Some(message) = self.messages.get(&key) {
+            self.keys.insert(message.id.clone(), key);
+            self.keys.insert(message.immutable_id.clone(), key);
+        }
+    }
+
+    /// Sends a message on its way.
+    pub(crate) fn leave(&mut self, key: u64, leaving: Leaving) {
+        if let Some(message) = self.messages.get_mut(&key) {
+            message.leaving = Some(leaving);
+            self.leaving.insert(key);
+        }
     }
 
     /// Gives a message other content. Attachments keep their ids by position.
@@ -310,6 +339,7 @@ impl OutlookMailbox {
             message.folder = folder;
             message.id = new_id("AQMk", random);
         }
+        self.index(key);
         self.touch(key, now);
     }
 
@@ -327,11 +357,13 @@ impl OutlookMailbox {
         copy.immutable_id = new_id("AAkA", random);
         copy.folder = folder;
         copy.created = now;
+        copy.leaving = None;
         for id in &mut copy.attachment_ids {
             *id = new_id("AAMkAttach", random);
         }
         let key = copy.key;
         self.messages.insert(key, copy);
+        self.index(key);
         self.touch(key, now);
         Some(key)
     }
@@ -341,13 +373,14 @@ impl OutlookMailbox {
     /// <https://learn.microsoft.com/en-us/graph/outlook-things-to-know-about-send-mail>
     pub(crate) fn advance(&mut self, now: DateTime<Utc>, random: &mut fastrand::Rng) {
         let mut gone = Vec::new();
-        for message in self.messages.values_mut() {
-            if let Some(leaving) = &mut message.leaving {
-                if leaving.requests == 0 {
-                    gone.push(message.key);
-                } else {
-                    leaving.requests -= 1;
-                }
+        for key in &self.leaving {
+            match self
+                .messages
+                .get_mut(key)
+                .map(|message| &mut message.leaving)
+            {
+                Some(Some(leaving)) if leaving.requests > 0 => leaving.requests -= 1,
+                _ => gone.push(*key),
             }
         }
         for key in gone {
@@ -357,12 +390,7 @@ impl OutlookMailbox {
 
     /// Everything in the outbox goes on its way now.
     pub(crate) fn release(&mut self, now: DateTime<Utc>, random: &mut fastrand::Rng) {
-        let leaving: Vec<u64> = self
-            .messages
-            .values()
-            .filter(|message| message.leaving.is_some())
-            .map(|message| message.key)
-            .collect();
+        let leaving: Vec<u64> = self.leaving.iter().copied().collect();
         for key in leaving {
             self.finish_sending(key, now, random);
         }
@@ -370,10 +398,15 @@ impl OutlookMailbox {
 
     fn finish_sending(&mut self, key: u64, now: DateTime<Utc>, random: &mut fastrand::Rng) {
         let sent = self.well_known_id("sentitems");
-        let Some(message) = self.messages.get_mut(&key) else {
+        self.leaving.remove(&key);
+        // It may have been moved or deleted on its way.
+        let message = self.messages.get_mut(&key);
+        let Some((message, leaving)) =
+            message.and_then(|message| message.leaving.take().map(|leaving| (message, leaving)))
+        else {
             return;
         };
-        let save = message.leaving.take().is_some_and(|leaving| leaving.save);
+        let save = leaving.save;
         message.is_draft = false;
         if save {
             self.move_to(key, sent, now, random);
@@ -385,6 +418,9 @@ impl OutlookMailbox {
     /// The conversation of a message that this one answers.
     fn conversation(&self, mail: &Mail) -> Option<String> {
         let references = &mail.parsed().references;
+        if references.is_empty() {
+            return None;
+        }
         self.messages
             .values()
             .find(|known| {

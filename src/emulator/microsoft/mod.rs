@@ -18,8 +18,10 @@ mod prefer;
 mod query;
 mod reply;
 mod represent;
+mod rules;
 mod search;
 mod send;
+mod settings;
 mod upload;
 mod user;
 
@@ -184,6 +186,7 @@ fn route(call: &Call<'_>) -> Answer {
         "mailfolders" => folders::route(call, rest),
         "sendmail" if rest.is_empty() => send::send_mail(call),
         "outlook" => categories::route(call, rest),
+        "mailboxsettings" => settings::route(call, rest),
         _ => Err(GraphError::no_such_segment(&first)),
     }
 }

@@ -180,8 +180,8 @@ pub(crate) fn submit(
         mailbox.move_to(key, outbox, now, random);
         if let Some(message) = mailbox.messages.get_mut(&key) {
             message.received = now;
-            message.leaving = Some(Leaving { requests, save });
         }
+        mailbox.leave(key, Leaving { requests, save });
         if requests == 0 {
             mailbox.release(now, random);
         }
