@@ -59,6 +59,7 @@ pub(crate) async fn send<B: Batch>(
     let mut attempt = 1;
     while !open.is_empty() {
         let mut failed = Vec::new();
+        let done = results.len();
         while !open.is_empty() {
             let size = client.limiter.part_of(B::LARGEST, client.clock.as_ref());
             let mut chunks = Vec::with_capacity(open.len().div_ceil(size.max(SMALLEST)));
@@ -87,7 +88,15 @@ pub(crate) async fn send<B: Batch>(
             break;
         };
         client.clock.sleep(wait).await;
-        attempt += 1;
+        // As long as some get through, none fails because others were in its way.
+        let only_limits = failed
+            .iter()
+            .all(|(_, error)| error.kind() == ErrorKind::RateLimited);
+        attempt = if only_limits && results.len() > done {
+            1
+        } else {
+            attempt + 1
+        };
         open.extend(failed.into_iter().map(|(part, _)| part));
     }
     (0..count)
