@@ -121,16 +121,19 @@ pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads, merged};
 pub use model::{
     Access, AccountId, Address, AddressError, Attachment, AttachmentId, AttachmentKind,
-    AuthenticationServer, Body, ByteStream, Change, Confirmation, Content, Detail, Exactness,
-    Flowed, Folder, FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId,
-    NativeQuery, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile, Query,
-    QueryError, QueryPlan, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase,
-    SyncProgress, ThreadId,
+    AuthenticationServer, AutomaticReply, Body, ByteStream, Category, CategoryColor, CategoryId,
+    Change, Confirmation, Content, Detail, Exactness, Flowed, Folder, FolderColor, FolderCounts,
+    FolderEdit, FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId,
+    NativeQuery, NewRule, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile,
+    Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule, ReplyText, Rule, RuleActions,
+    RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor,
+    SyncPhase, SyncProgress, ThreadId, UnknownColor,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;
 pub use provider::{
-    Capabilities, FoldersPerMessage, Known, MailProvider, SyncChange, SyncPage, Thread,
+    AutomaticReplies, Capabilities, Categories, FoldersPerMessage, Known, MailProvider, Rules,
+    SyncChange, SyncPage, Thread,
 };
 pub use secret::Secret;
 

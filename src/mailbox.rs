@@ -2,6 +2,7 @@
 //! sends that know whether they happened, handles that may do less. What a service understands is the provider's.
 
 mod merged;
+mod organising;
 mod reading;
 mod searching;
 
@@ -20,9 +21,9 @@ use crate::error::{Action, Delivery, Error, ErrorKind, Result};
 use crate::facts::Facts;
 use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
-    Access, AttachmentId, ByteStream, Change, Confirmation, Detail, Folder, FolderId, FolderRole,
-    Keyword, Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, Scope,
-    SendKey, SendTicket, Sent, SyncCursor,
+    Access, AttachmentId, ByteStream, Confirmation, Detail, Folder, FolderRole, Message, MessageId,
+    Outgoing, Page, PageRequest, PageToken, Profile, Query, Scope, SendKey, SendTicket, Sent,
+    SyncCursor,
 };
 use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
 
@@ -267,78 +268,6 @@ impl Mailbox {
     ) -> Result<ByteStream> {
         self.require(Access::READ)?;
         self.provider.attachment(message, attachment).await
-    }
-
-    /// Applies one change to these messages: one answer per id, in order.
-    ///
-    /// # Errors
-    /// When the change cannot be asked for at all; what went wrong with one message is in its place.
-    pub async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
-        self.require(Access::READ_WRITE)?;
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.provider.apply(ids, change).await
-    }
-
-    /// Marks messages as read. This and the calls below answer as [`apply`](Self::apply) does.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn mark_read(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Set(Keyword::Seen)).await
-    }
-
-    /// Marks messages as unread.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn mark_unread(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Clear(Keyword::Seen)).await
-    }
-
-    /// Stars or flags messages.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn star(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Set(Keyword::Flagged)).await
-    }
-
-    /// Takes the star or flag away.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn unstar(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Clear(Keyword::Flagged)).await
-    }
-
-    /// Moves messages from where they lie into a folder; see [`Change::MoveTo`].
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn move_to(&self, ids: &[MessageId], folder: &FolderId) -> Result<Vec<Result<()>>> {
-        let change = Change::MoveTo {
-            to: folder.clone(),
-            from: None,
-        };
-        self.apply(ids, &change).await
-    }
-
-    /// Takes messages out of the inbox and keeps them.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn archive(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Archive).await
-    }
-
-    /// Puts messages into the trash.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn trash(&self, ids: &[MessageId]) -> Result<Vec<Result<()>>> {
-        self.apply(ids, &Change::Trash).await
     }
 
     /// Sends a message once. To be able to repeat a send whose outcome is unknown, use

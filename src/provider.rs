@@ -1,16 +1,21 @@
 //! What a mail service must be able to do: [`MailProvider`], the contract behind every mailbox, and
 //! [`Capabilities`], what each implementation says of itself. Conveniences are `Mailbox`'s.
 
+mod facets;
+
 use std::fmt;
 
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder, FolderId,
-    KnownMessage, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
-    Scope, SendKey, SendTicket, Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
+    FolderCounts, FolderEdit, FolderId, KnownMessage, Message, MessageId, Outgoing, Page,
+    PageRequest, Profile, Query, QueryPlan, Scope, SendKey, SendTicket, Sent, SyncCursor,
+    SyncPhase, SyncProgress, ThreadId,
 };
+
+pub use facets::{AutomaticReplies, Categories, Rules};
 
 /// A mail service, seen through one mailbox.
 ///
@@ -79,8 +84,43 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         attachment: &AttachmentId,
     ) -> Result<ByteStream>;
 
-    /// Applies one change to these messages: one answer per id, in order.
+    /// Applies one change to these messages: one answer per id, in order. `Ok` says that the message has the change,
+    /// or, beyond [`missing_told_up_to`](Capabilities::missing_told_up_to), that it has it if it is still there.
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>>;
+
+    /// Copies these messages into a folder: the id of each copy, in order. A copy whose answer is lost is not made
+    /// again; its error's [`delivery`](Error::delivery) says that it may be there.
+    async fn copy(&self, ids: &[MessageId], to: &FolderId) -> Result<Vec<Result<MessageId>>> {
+        let _ = (ids, to);
+        Err(Error::unsupported("this provider makes no copies"))
+    }
+
+    /// Changes the folders. What was made or changed is given back; what was deleted is not.
+    async fn edit_folder(&self, edit: &FolderEdit) -> Result<Option<Folder>> {
+        let _ = edit;
+        Err(Error::unsupported("this provider does not change folders"))
+    }
+
+    /// How many messages are in each of these folders: one answer per folder, in order.
+    async fn counts(&self, folders: &[FolderId]) -> Result<Vec<Result<FolderCounts>>> {
+        let _ = folders;
+        Err(Error::unsupported("this provider does not count messages"))
+    }
+
+    /// The rules that the service applies to arriving mail, if it has any.
+    fn rules(&self) -> Option<&dyn Rules> {
+        None
+    }
+
+    /// What the mailbox answers by itself, if it can.
+    fn automatic_replies(&self) -> Option<&dyn AutomaticReplies> {
+        None
+    }
+
+    /// The list of categories, if there is one.
+    fn categories(&self) -> Option<&dyn Categories> {
+        None
+    }
 
     /// The first step of a send. It checks and uploads, has no effect that anyone receives, and gives a ticket that
     /// the host can store. `key` marks the send at the service where that can be done.
@@ -184,6 +224,25 @@ pub struct Capabilities {
     pub folders_per_message: FoldersPerMessage,
     /// Whether messages can be changed.
     pub change: bool,
+    /// Up to how many messages in one call `apply` tells of each whether it is there. Of more at once, some services say
+    /// nothing about single ones, and what became of a message that is gone is told as if it were there.
+    pub missing_told_up_to: usize,
+    /// Whether messages can be deleted for good.
+    pub delete: bool,
+    /// Whether messages can be copied.
+    pub copy: bool,
+    /// Whether folders can be made, renamed, moved and deleted.
+    pub edit_folders: bool,
+    /// Whether folders can have colours.
+    pub folder_colors: bool,
+    /// Whether `counts` works.
+    pub counts: bool,
+    /// Whether there are rules, and access to them.
+    pub rules: bool,
+    /// Whether there are automatic replies, and access to them.
+    pub automatic_replies: bool,
+    /// Whether there is a list of categories, and access to it.
+    pub categories: bool,
     /// Whether messages can be sent.
     pub send: bool,
     /// Whether a lost send can be settled with `confirm`.
@@ -209,6 +268,15 @@ impl Capabilities {
             provider,
             folders_per_message: FoldersPerMessage::One,
             change: false,
+            missing_told_up_to: usize::MAX,
+            delete: false,
+            copy: false,
+            edit_folders: false,
+            folder_colors: false,
+            counts: false,
+            rules: false,
+            automatic_replies: false,
+            categories: false,
             send: false,
             confirm_send: false,
             custom_keywords: false,

@@ -1,7 +1,12 @@
 //! Gmail's endpoints, one function each: path, verb, cost in quota units and whether it may be repeated. What to ask
 //! for, and what an answer means, is known by the callers.
 //!
-//! What can go into a batch is made as a request; the rest is sent here.
+//! What can go into a batch is made as a request; the rest is sent here. Changes of messages are in `api/changing.rs`,
+//! folders in `api/folders.rs`, settings in `api/settings.rs`.
+
+mod changing;
+mod folders;
+mod settings;
 
 mod threads;
 
@@ -39,11 +44,15 @@ pub(super) const LONGEST_PAGE: u32 = 500;
 mod units {
     pub(super) const PROFILE: u32 = 1;
     pub(super) const LABELS_LIST: u32 = 1;
+    pub(super) const LABELS_GET: u32 = 1;
+    pub(super) const LABELS_CHANGE: u32 = 5;
     pub(super) const MESSAGES_LIST: u32 = 5;
     pub(super) const MESSAGES_GET: u32 = 20;
     pub(super) const ATTACHMENTS_GET: u32 = 20;
     pub(super) const MESSAGES_MODIFY: u32 = 5;
     pub(super) const MESSAGES_BATCH_MODIFY: u32 = 50;
+    pub(super) const MESSAGES_DELETE: u32 = 10;
+    pub(super) const MESSAGES_BATCH_DELETE: u32 = 50;
     pub(super) const MESSAGES_SEND: u32 = 100;
     pub(super) const DRAFTS_CREATE: u32 = 10;
     pub(super) const DRAFTS_GET: u32 = 20;
@@ -51,6 +60,8 @@ mod units {
     pub(super) const THREADS_LIST: u32 = 10;
     pub(super) const THREADS_GET: u32 = 40;
     pub(super) const THREADS_MODIFY: u32 = 10;
+    pub(super) const SETTINGS_READ: u32 = 1;
+    pub(super) const SETTINGS_CHANGE: u32 = 5;
 }
 
 /// How much of a message to ask for
@@ -176,16 +187,6 @@ impl Api {
         self.client.json(request).await
     }
 
-    /// `GET users/{user}/labels`, all in one answer
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.labels/list>).
-    pub(super) async fn labels(&self) -> Result<wire::LabelList> {
-        let mut url = self.url("", &["labels"])?;
-        fields(&mut url, "labels(id,name,type)");
-        let cost = Cost::units(units::LABELS_LIST);
-        let request = ApiRequest::read("gmail.labels.list", url, cost);
-        self.client.json(request).await
-    }
-
     /// `GET users/{user}/messages`: ids only
     /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list>).
     pub(super) async fn messages(
@@ -234,36 +235,6 @@ impl Api {
             url,
             cost,
         ))
-    }
-
-    /// `POST users/{user}/messages/{id}/modify`
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/modify>).
-    pub(super) fn modify(&self, id: &str, change: &wire::Modification) -> Result<ApiRequest> {
-        let mut url = self.url("", &["messages", id, "modify"])?;
-        fields(&mut url, "id");
-        let cost = Cost::units(units::MESSAGES_MODIFY);
-        // Labels are a set: setting one twice is setting it once.
-        let replay = Replay::Idempotent;
-        Ok(
-            ApiRequest::new("gmail.messages.modify", Method::POST, url, cost, replay)
-                .with_json(change),
-        )
-    }
-
-    /// `POST users/{user}/messages/batchModify`: 204, without a word about single messages
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/batchModify>).
-    pub(super) async fn batch_modify(&self, change: &wire::BatchModification<'_>) -> Result<()> {
-        let url = self.url("", &["messages", "batchModify"])?;
-        let cost = Cost::units(units::MESSAGES_BATCH_MODIFY);
-        let replay = Replay::Idempotent;
-        let request = ApiRequest::new(
-            "gmail.messages.batchModify",
-            Method::POST,
-            url,
-            cost,
-            replay,
-        );
-        self.client.done(request.with_json(change)).await
     }
 
     /// `POST upload/users/{user}/drafts?uploadType=multipart`

@@ -1,6 +1,9 @@
 //! Between Gmail's JSON and the model: the only place that knows both. Which bodies are text and which parts are
 //! attachments is decided here; fetching what is missing is `reading.rs`'s.
 
+mod organising;
+mod settings;
+
 use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
@@ -9,14 +12,20 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::DateTime;
 
 use super::wire;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::http::protocol;
 use crate::mime;
 use crate::model::{
-    Attachment, AttachmentId, AttachmentKind, Change, Detail, Folder, FolderId, FolderRole, Header,
-    Keyword, Message, MessageId, Profile, ThreadId,
+    Attachment, AttachmentId, AttachmentKind, Detail, FolderId, FolderRole, Header, Keyword,
+    Message, MessageId, Profile, ThreadId,
 };
 use crate::provider::Thread;
+
+pub(super) use organising::{
+    Label, color, counts, folder, folders, labels, modification, moved, new_path, placed,
+    with_inside,
+};
+pub(super) use settings::{automatic_reply, filter, rule, vacation};
 
 /// Gmail's own labels that are for something
 /// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>), in the order that folders are
@@ -33,9 +42,6 @@ const ROLES: [(&str, FolderRole); 7] = [
 
 /// Unread mail has this label, and read mail does not: it is a keyword and no folder.
 const UNREAD: &str = "UNREAD";
-
-/// Labels that only Gmail itself sets and clears.
-const FIXED: [&str; 3] = ["SENT", "DRAFT", "CHAT"];
 
 /// Gmail pads sometimes and sometimes not.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -65,59 +71,6 @@ pub(super) fn profile(profile: wire::Profile) -> Result<Profile> {
             .and_then(|total| u64::try_from(total).ok()),
         ..Profile::new(address)
     })
-}
-
-/// The labels as folders: Gmail's own first, then the user's by name. A slash in a name makes a child of the label that
-/// is called as what stands before it; where there is none the slash is only a character.
-pub(super) fn folders(list: wire::LabelList) -> Vec<Folder> {
-    let labels: Vec<(String, String, bool)> = list
-        .labels
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|label| {
-            let id = label.id.filter(|id| !id.is_empty() && id != UNREAD)?;
-            let own = match label.kind.as_deref() {
-                Some(kind) => kind.eq_ignore_ascii_case("system"),
-                None => ROLES.iter().any(|(known, _)| *known == id),
-            };
-            let name = label.name.unwrap_or_else(|| id.clone());
-            Some((id, name, own))
-        })
-        .collect();
-    let parents: HashMap<&str, &str> = labels
-        .iter()
-        .filter(|(.., own)| !own)
-        .map(|(id, name, _)| (name.as_str(), id.as_str()))
-        .collect();
-    let mut folders: Vec<(bool, usize, Folder)> = labels
-        .iter()
-        .map(|(id, name, own)| {
-            let parent = name
-                .rmatch_indices('/')
-                .filter(|_| !own)
-                .find_map(|(at, _)| {
-                    let (parent, child) = name.split_at_checked(at)?;
-                    let parent = parents.get(parent)?;
-                    let child = child.strip_prefix('/').filter(|child| !child.is_empty())?;
-                    Some((*parent, child))
-                });
-            let mut folder = Folder::new(
-                FolderId::from(id.as_str()),
-                parent.map_or(name.as_str(), |(_, child)| child),
-            );
-            folder.parent = parent.map(|(parent, _)| FolderId::from(parent));
-            let place = ROLES.iter().position(|(known, _)| known == id);
-            folder.role = place
-                .and_then(|place| ROLES.get(place))
-                .map(|(_, role)| *role);
-            (!own, place.unwrap_or(ROLES.len()), folder)
-        })
-        .collect();
-    folders.sort_by(|(user, place, folder), (other_user, other_place, other)| {
-        (user, place, &folder.name).cmp(&(other_user, other_place, &other.name))
-    });
-    folders.into_iter().map(|(.., folder)| folder).collect()
 }
 
 /// What a listing says of a message: that there is one.
@@ -399,62 +352,6 @@ fn attachment(leaf: &Leaf<'_>) -> Attachment {
         .filter(|id| !id.is_empty())
         .map(str::to_owned);
     attachment
-}
-
-/// The labels that a change sets and clears.
-pub(super) fn modification(change: &Change) -> Result<wire::Modification> {
-    let labels = |add: &[&str], remove: &[&str]| wire::Modification {
-        add_label_ids: add.iter().map(|label| (*label).to_owned()).collect(),
-        remove_label_ids: remove.iter().map(|label| (*label).to_owned()).collect(),
-    };
-    Ok(match change {
-        Change::Set(Keyword::Seen) => labels(&[], &[UNREAD]),
-        Change::Clear(Keyword::Seen) => labels(&[UNREAD], &[]),
-        Change::Set(keyword) => labels(&[keyword_label(keyword)?], &[]),
-        Change::Clear(keyword) => labels(&[], &[keyword_label(keyword)?]),
-        Change::MoveTo { to, from } => {
-            let to = settable(to)?;
-            let from = match from {
-                Some(from) => vec![settable(from)?],
-                None => vec!["INBOX", "SPAM", "TRASH"],
-            };
-            let from: Vec<&str> = from.into_iter().filter(|from| *from != to).collect();
-            labels(&[to], &from)
-        }
-        Change::AddTo(folder) => labels(&[settable(folder)?], &[]),
-        Change::RemoveFrom(folder) => labels(&[], &[settable(folder)?]),
-        Change::Archive => labels(&[], &["INBOX"]),
-        Change::Trash => labels(&["TRASH"], &["INBOX"]),
-    })
-}
-
-fn keyword_label(keyword: &Keyword) -> Result<&'static str> {
-    match keyword {
-        Keyword::Flagged => Ok("STARRED"),
-        Keyword::Important => Ok("IMPORTANT"),
-        Keyword::Answered => Err(Error::unsupported("Gmail does not mark what was answered")),
-        Keyword::Custom(_) => Err(Error::unsupported(
-            "Gmail has labels, which are folders here, and no other tags",
-        )),
-        _ => Err(Error::unsupported(
-            "Gmail itself decides what is a draft: this cannot be changed",
-        )),
-    }
-}
-
-/// A label that can be set and cleared
-/// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>).
-fn settable(folder: &FolderId) -> Result<&str> {
-    match folder.as_str() {
-        UNREAD => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            "unread is a keyword, not a folder: clear `Keyword::Seen`",
-        )),
-        label if FIXED.contains(&label) => Err(Error::unsupported(
-            "Gmail itself decides what is in sent, drafts and chats: nothing can be moved there or away",
-        )),
-        label => Ok(label),
-    }
 }
 
 /// Whether a message that a send may have made carries its mark.

@@ -15,6 +15,11 @@ use crate::http::Answer;
 /// Stands for a `failedPrecondition` whose text says that the account has no mailbox: no code of Google's says so.
 const MAIL_NOT_ENABLED: &str = "mailServiceNotEnabled";
 
+/// The same for a filter that is there already.
+const FILTER_EXISTS: &str = "filterExists";
+
+const OWN_CODES: [&str; 2] = [MAIL_NOT_ENABLED, FILTER_EXISTS];
+
 /// What a code means, whatever the status beside it: rate limits come as 403 and as 429. The first that is given
 /// holds.
 const BY_CODE: &[(&str, ErrorKind, &str)] = &[
@@ -72,6 +77,27 @@ const BY_CODE: &[(&str, ErrorKind, &str)] = &[
         "SERVICE_DISABLED",
         ErrorKind::Configuration,
         "the Gmail API is not enabled for the application's project",
+    ),
+    // The service gives a name that is taken the reason of what was overtaken; only its status tells them apart.
+    (
+        "ALREADY_EXISTS",
+        ErrorKind::Conflict,
+        "there is one of that name already",
+    ),
+    (
+        "alreadyExists",
+        ErrorKind::Conflict,
+        "there is one of that name already",
+    ),
+    (
+        "duplicate",
+        ErrorKind::Conflict,
+        "there is one of that name already",
+    ),
+    (
+        FILTER_EXISTS,
+        ErrorKind::Conflict,
+        "there is the same filter already",
     ),
     (
         "aborted",
@@ -138,7 +164,7 @@ pub(super) fn classify(answer: &Answer) -> Error {
     let (kind, message) =
         known.map_or_else(|| by_status(status), |(_, kind, message)| (*kind, *message));
     let mut error = Error::new(kind, message).with_delivery(delivery(status, kind));
-    if let Some(code) = codes.iter().find(|code| **code != MAIL_NOT_ENABLED) {
+    if let Some(code) = codes.iter().find(|code| !OWN_CODES.contains(code)) {
         error = error.with_code(*code);
     }
     let mut details = object.details.iter().flatten().flatten();
@@ -168,10 +194,12 @@ fn delivery(status: u16, kind: ErrorKind) -> Delivery {
 fn codes(object: &ErrorObject) -> Vec<&str> {
     let errors = object.errors.iter().flatten().flatten();
     let details = object.details.iter().flatten().flatten();
-    let no_mailbox = text(object.message.as_ref()) == Some("Mail service not enabled");
-    no_mailbox
-        .then_some(MAIL_NOT_ENABLED)
-        .into_iter()
+    let told = match text(object.message.as_ref()) {
+        Some("Mail service not enabled") => Some(MAIL_NOT_ENABLED),
+        Some("Filter already exists") => Some(FILTER_EXISTS),
+        _ => None,
+    };
+    told.into_iter()
         .chain(errors.filter_map(|item| code(item.reason.as_ref())))
         .chain(details.filter_map(|detail| code(detail.reason.as_ref())))
         .chain(code(object.status.as_ref()))

@@ -1,8 +1,7 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
-//! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
-//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
-//! `attachments.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs` and `sending.rs` what takes several
+//! calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
@@ -10,10 +9,12 @@ mod batch;
 mod changing;
 mod convert;
 mod error;
+mod folders;
 mod query;
 mod quota;
 mod reading;
 mod sending;
+mod settings;
 mod threads;
 mod wire;
 
@@ -25,10 +26,12 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
-    SendKey, SendTicket, Sent, ThreadId,
+    FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing, Page,
+    PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent, ThreadId,
 };
-use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
+use crate::provider::{
+    AutomaticReplies, Capabilities, FoldersPerMessage, MailProvider, Rules, Thread,
+};
 
 /// A Gmail mailbox, personal or of a Workspace, over its REST API.
 ///
@@ -57,8 +60,16 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 ///   there are no others, and drafts are made and unmade by Gmail alone. A label whose name has slashes is a child of
 ///   the label that is called as what stands before one, if there is such a label.
 /// * [`Change::Archive`] takes a message out of the inbox; its labels stay. [`Change::MoveTo`] without `from` takes it out of
-///   inbox, spam and trash. Nothing can be moved into or out of sent mail and drafts. More than ten messages are changed in
-///   one request, in which an id that is not there may go unnoticed.
+///   inbox, spam and trash. Nothing can be moved into or out of sent mail and drafts. [`Change::Restore`] and
+///   [`Change::NotJunk`] put a message into the inbox, wherever it had been before.
+/// * More than ten messages are changed in one request for each thousand, which costs 50 units and says nothing about
+///   single messages: one that is gone is told as changed. [`with_every_outcome`](Self::with_every_outcome) asks for each.
+///   A few are deleted one by one, more in one request for each thousand.
+/// * A label that is renamed or moved takes those below it along, one request for each 25; Gmail itself does not. If some of
+///   them cannot be renamed, the others have their new names. A label that is deleted goes with those below it, and its
+///   messages stay. Colours are Gmail's own 113. [`counts`](MailProvider::counts) costs one unit for each label.
+/// * Rules are filters: without names, at most 1,000, and none is the same twice. What they ask for beyond the model (a
+///   search, say) or do (a star, forwarding) is shown and not made.
 /// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
@@ -79,6 +90,8 @@ pub struct Gmail {
     connection: Connection,
     api: Api,
     access: Access,
+    /// Up to how many messages are changed one by one.
+    one_by_one: usize,
     capabilities: Capabilities,
 }
 
@@ -96,7 +109,8 @@ impl Gmail {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
             connection,
             access,
-            capabilities: capabilities(access),
+            one_by_one: changing::ONE_BY_ONE,
+            capabilities: capabilities(access, changing::ONE_BY_ONE),
         })
     }
 
@@ -114,7 +128,16 @@ impl Gmail {
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
-        self.capabilities = capabilities(access);
+        self.capabilities = capabilities(access, self.one_by_one);
+        self
+    }
+
+    /// Tells of every message that is changed whether it was there, however many there are. Many messages are then changed
+    /// in 25 times as many requests, at up to 100 times the quota units: 5 for each.
+    #[must_use]
+    pub fn with_every_outcome(mut self) -> Self {
+        self.one_by_one = usize::MAX;
+        self.capabilities = capabilities(self.access, self.one_by_one);
         self
     }
 
@@ -161,10 +184,18 @@ impl Gmail {
     }
 }
 
-fn capabilities(access: Access) -> Capabilities {
+fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
+    let change = access.contains(Access::READ_WRITE);
     Capabilities {
         folders_per_message: FoldersPerMessage::Many,
-        change: access.contains(Access::READ_WRITE),
+        change,
+        missing_told_up_to: one_by_one,
+        delete: access.contains(Access::DELETE),
+        edit_folders: change,
+        folder_colors: change,
+        counts: access.contains(Access::READ),
+        rules: access.contains(Access::SETTINGS),
+        automatic_replies: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND),
         // As in the examples of <https://support.google.com/a/answer/13198639>.
@@ -190,7 +221,7 @@ impl MailProvider for Gmail {
 
     async fn folders(&self) -> Result<Vec<Folder>> {
         self.require(Access::READ)?;
-        Ok(convert::folders(self.api.labels().await?))
+        folders::list(&self.api).await
     }
 
     async fn list(
@@ -227,8 +258,26 @@ impl MailProvider for Gmail {
     }
 
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(change.access())?;
+        changing::apply(&self.api, ids, change, self.one_by_one).await
+    }
+
+    async fn edit_folder(&self, edit: &FolderEdit) -> Result<Option<Folder>> {
         self.require(Access::READ_WRITE)?;
-        changing::apply(&self.api, ids, change).await
+        folders::edit(&self.api, edit).await
+    }
+
+    async fn counts(&self, folders: &[FolderId]) -> Result<Vec<Result<FolderCounts>>> {
+        self.require(Access::READ)?;
+        folders::counts(&self.api, folders).await
+    }
+
+    fn rules(&self) -> Option<&dyn Rules> {
+        Some(self)
+    }
+
+    fn automatic_replies(&self) -> Option<&dyn AutomaticReplies> {
+        Some(self)
     }
 
     async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
@@ -262,7 +311,7 @@ impl MailProvider for Gmail {
     }
 
     async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
-        self.require(Access::READ_WRITE)?;
+        self.require(change.access())?;
         threads::apply(&self.api, ids, change).await
     }
 }

@@ -3,8 +3,12 @@
 //!
 //! No type here is `Debug`: they hold mail.
 
+mod settings;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+pub(super) use settings::{Filter, FilterAction, FilterCriteria, FilterList, NewFilter, Vacation};
 
 /// `users.getProfile`.
 #[derive(Default, Deserialize)]
@@ -22,15 +26,46 @@ pub(super) struct LabelList {
     pub(super) labels: Option<Vec<Option<Label>>>,
 }
 
-/// A label as the list tells of it: without counts.
+/// A label. Lists tell of it without counts.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Label {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     /// `system` or `user`.
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    /// `show` or `hide`.
+    pub(super) message_list_visibility: Option<String>,
+    /// `labelShow`, `labelShowIfUnread` or `labelHide`.
+    pub(super) label_list_visibility: Option<String>,
+    pub(super) color: Option<LabelColor>,
+    #[serde(deserialize_with = "number")]
+    pub(super) messages_total: Option<i64>,
+    #[serde(deserialize_with = "number")]
+    pub(super) messages_unread: Option<i64>,
+}
+
+/// The two colours of a label.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LabelColor {
+    pub(super) background_color: Option<String>,
+    pub(super) text_color: Option<String>,
+}
+
+/// What `labels.create`, `labels.patch` and `labels.update` take.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LabelChange<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message_list_visibility: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) label_list_visibility: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) color: Option<LabelColor>,
 }
 
 /// `users.messages.list`.
@@ -146,6 +181,12 @@ pub(super) struct BatchModification<'a> {
     pub(super) ids: Vec<&'a str>,
     #[serde(flatten)]
     pub(super) modification: &'a Modification,
+}
+
+/// What `messages.batchDelete` takes.
+#[derive(Serialize)]
+pub(super) struct BatchDeletion<'a> {
+    pub(super) ids: Vec<&'a str>,
 }
 
 /// What an upload of a message says beside it.

@@ -131,7 +131,7 @@ impl Mailbox {
         ids: &[ThreadId],
         change: &Change,
     ) -> Result<Vec<Result<()>>> {
-        self.require(Access::READ_WRITE)?;
+        self.require(change.access())?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -30,9 +30,11 @@ impl Access {
     pub const SEND: Self = Self(4);
     /// Write drafts. On Microsoft this cannot be had without [`READ_WRITE`](Self::READ_WRITE).
     pub const DRAFT: Self = Self(8);
-    /// Delete mail for good. On Google this is full access to the mailbox.
+    /// Delete mail for good, which is never part of [`READ_WRITE`](Self::READ_WRITE). On Google this is full access to
+    /// the mailbox. Microsoft has no permission of its own for it: whoever may change mail there may delete it, so
+    /// [restrict](crate::Mailbox::restrict) the handles of code that should not.
     pub const DELETE: Self = Self(1 | 2 | 16);
-    /// Read and change settings such as automatic replies and rules.
+    /// Read and change settings: automatic replies, rules, and on Microsoft the list of categories.
     pub const SETTINGS: Self = Self(32);
 
     /// A level comes after those that it builds on.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FolderId;
+use super::{Access, FolderId};
 
 /// A state or tag of a message, in the sense of RFC 8621 §4.1.1.
 ///
@@ -42,12 +42,42 @@ pub enum Change {
         /// Where it comes from.
         from: Option<FolderId>,
     },
-    /// Puts the message into one more folder. Unsupported where a message has exactly one folder.
+    /// Puts the message into one more folder. Unsupported where a message has exactly one folder: move it, or
+    /// [copy](crate::Mailbox::copy_to) it.
     AddTo(FolderId),
     /// Takes the message out of a folder. Unsupported where a message has exactly one folder.
     RemoveFrom(FolderId),
+    /// Puts the message into some folders and takes it out of others, in one step. Unsupported where a message has
+    /// exactly one folder.
+    Refile {
+        /// Where it goes.
+        into: Vec<FolderId>,
+        /// Where it comes from.
+        out_of: Vec<FolderId>,
+    },
     /// Takes the message out of the inbox and keeps it.
     Archive,
     /// Puts the message into the trash, from where the service deletes it some day.
     Trash,
+    /// Takes the message out of the trash and puts it into the inbox. Neither service tells where it had been; on
+    /// Gmail it still has the labels that it had.
+    Restore,
+    /// Puts the message among the unwanted ones.
+    Junk,
+    /// Takes the message out from among the unwanted ones and puts it into the inbox.
+    NotJunk,
+    /// Deletes the message for good: nobody can bring it back. A message that is not there, or no longer, counts as
+    /// deleted. It needs [`Access::DELETE`].
+    Delete,
+}
+
+impl Change {
+    /// What a grant or a handle must allow for this change.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        match self {
+            Self::Delete => Access::DELETE,
+            _ => Access::READ_WRITE,
+        }
+    }
 }

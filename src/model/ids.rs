@@ -58,6 +58,10 @@ identifier! {
     FolderId;
     /// One attachment of one message. Use it only together with its message's id.
     AttachmentId;
+    /// A rule that the service applies to arriving mail.
+    RuleId;
+    /// An entry of the list of categories.
+    CategoryId;
     /// A push subscription at the service.
     SubscriptionId;
 }

@@ -5,6 +5,8 @@
 mod access;
 mod address;
 mod authentication;
+mod automatic_reply;
+mod category;
 mod change;
 mod content;
 mod folder;
@@ -13,6 +15,7 @@ mod message;
 mod outgoing;
 mod page;
 mod query;
+mod rule;
 mod sending;
 mod sync;
 
@@ -20,15 +23,20 @@ pub use access::Access;
 pub(crate) use address::addresses_of;
 pub use address::{Address, AddressError};
 pub use authentication::AuthenticationServer;
+pub use automatic_reply::{AutomaticReply, ReplyAudience, ReplySchedule, ReplyText};
+pub use category::{Category, CategoryColor, UnknownColor};
 pub use change::{Change, Keyword};
 pub use content::{ByteStream, Content};
-pub use folder::{Folder, FolderRole};
-pub use ids::{AccountId, AttachmentId, FolderId, MessageId, SubscriptionId, ThreadId};
+pub use folder::{Folder, FolderColor, FolderCounts, FolderEdit, FolderRole};
+pub use ids::{
+    AccountId, AttachmentId, CategoryId, FolderId, MessageId, RuleId, SubscriptionId, ThreadId,
+};
 pub use message::{Attachment, AttachmentKind, Body, Detail, Flowed, Header, Message, Profile};
 pub use outgoing::{Outgoing, OutgoingAttachment};
 pub use page::{Page, PageRequest, PageToken};
 pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
 #[cfg(any(feature = "gmail", feature = "outlook"))]
 pub(crate) use query::{Language, Residue, Told, approximate, is_address, normal, words};
+pub use rule::{NewRule, Rule, RuleActions, RuleConditions, RulePart};
 pub use sending::{Confirmation, SendKey, SendTicket, Sent};
 pub use sync::{KnownMessage, Scope, SyncCursor, SyncPhase, SyncProgress};

@@ -1,11 +1,15 @@
 //! Graph's mail endpoints, one function each: path, verb, cost in requests and whether it may be repeated. What to ask
 //! for, and what an answer means, is known by the callers.
 //!
-//! What can go into a batch is made as a request; the rest is sent here.
+//! What can go into a batch is made as a request; the rest is sent here. Changes of messages are in `api/changing.rs`,
+//! folders in `api/folders.rs`, settings in `api/settings.rs`.
 
+mod changing;
+mod folders;
+mod settings;
 mod threads;
 
-use http::header::{CONTENT_RANGE, HeaderName, IF_MATCH};
+use http::header::{CONTENT_RANGE, HeaderName};
 use http::{HeaderValue, Method};
 use url::Url;
 
@@ -30,10 +34,6 @@ const BATCH_CONCURRENCY: u32 = 4;
 /// The longest page that can be asked for (<https://learn.microsoft.com/graph/api/user-list-messages>).
 pub(super) const LONGEST_PAGE: u32 = 1_000;
 
-/// Folders are few and small; without a size only ten come
-/// (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/9037>).
-const FOLDER_PAGE: &str = "250";
-
 /// The most bytes that one request may have (<https://learn.microsoft.com/graph/api/resources/mail-api-overview>).
 pub(super) const LARGEST_REQUEST: u64 = 4 * 1024 * 1024;
 
@@ -43,9 +43,6 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IMMUTABLE_ID: HeaderValue = HeaderValue::from_static("IdType=\"ImmutableId\"");
 
 const MIME: HeaderValue = HeaderValue::from_static("text/plain");
-
-const FOLDER_FIELDS: &str =
-    "id,displayName,parentFolderId,childFolderCount,totalItemCount,unreadItemCount";
 
 const IDS: &str = "id,conversationId,parentFolderId";
 
@@ -117,32 +114,6 @@ impl Api {
         self.client.json(read("outlook.users.get", url)).await
     }
 
-    /// `GET {user}/mailFolders`: those at the top
-    /// (<https://learn.microsoft.com/graph/api/user-list-mailfolders>).
-    pub(super) async fn folders(&self) -> Result<wire::Collection> {
-        let query = [("$top", FOLDER_PAGE), ("$select", FOLDER_FIELDS)];
-        let url = self.url(&["mailFolders"], &query)?;
-        self.client
-            .json(read("outlook.mailFolders.list", url))
-            .await
-    }
-
-    /// `GET {user}/mailFolders/{folder}/childFolders`
-    /// (<https://learn.microsoft.com/graph/api/mailfolder-list-childfolders>).
-    pub(super) fn child_folders(&self, folder: &str) -> Result<ApiRequest> {
-        let query = [("$top", FOLDER_PAGE), ("$select", FOLDER_FIELDS)];
-        let url = self.url(&["mailFolders", folder, "childFolders"], &query)?;
-        Ok(read("outlook.mailFolders.listChildFolders", url))
-    }
-
-    /// `GET {user}/mailFolders/{folder}`; a well-known name is an id too
-    /// (<https://learn.microsoft.com/graph/api/mailfolder-get>).
-    pub(super) fn folder(&self, folder: &str) -> Result<ApiRequest> {
-        let query = [("$select", FOLDER_FIELDS)];
-        let url = self.url(&["mailFolders", folder], &query)?;
-        Ok(read("outlook.mailFolders.get", url))
-    }
-
     /// `GET {user}/messages` or `GET {user}/mailFolders/{folder}/messages`
     /// (<https://learn.microsoft.com/graph/api/user-list-messages>).
     pub(super) async fn messages(
@@ -169,7 +140,13 @@ impl Api {
         operation: &'static str,
         link: &str,
     ) -> Result<wire::Collection> {
-        let listed = ["messages", "mailFolders", "childFolders"];
+        let listed = [
+            "messages",
+            "mailFolders",
+            "childFolders",
+            "messageRules",
+            "masterCategories",
+        ];
         let leads_to_list = |url: &Url| {
             let last = url
                 .path_segments()
@@ -233,39 +210,6 @@ impl Api {
         let query = [("$expand", "microsoft.graph.itemattachment/item")];
         let url = self.url(&["messages", message, "attachments", id], &query)?;
         Ok(read("outlook.attachments.get", url))
-    }
-
-    /// `PATCH {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-update>). With a version it is
-    /// changed only if that is still the current one.
-    pub(super) fn update(
-        &self,
-        id: &str,
-        patch: &wire::MessagePatch,
-        version: Option<&str>,
-    ) -> Result<ApiRequest> {
-        let url = self.url(&["messages", id], &[])?;
-        let replay = Replay::Idempotent;
-        let request = request("outlook.messages.update", Method::PATCH, url, replay);
-        let request = request.with_json(patch);
-        match version.map(HeaderValue::from_str) {
-            Some(Ok(version)) => Ok(request.with_header(IF_MATCH, version)),
-            _ => Ok(request),
-        }
-    }
-
-    /// `POST {user}/messages/{id}/move` (<https://learn.microsoft.com/graph/api/message-move>). The id stays, so that
-    /// moving twice to the same place is moving once.
-    pub(super) fn move_to(&self, id: &str, destination: &str) -> Result<ApiRequest> {
-        let url = self.url(&["messages", id, "move"], &[])?;
-        let request = request(
-            "outlook.messages.move",
-            Method::POST,
-            url,
-            Replay::Idempotent,
-        );
-        Ok(request.with_json(&wire::Destination {
-            destination_id: destination,
-        }))
     }
 
     /// `POST {user}/messages` with a whole message as base64: a draft

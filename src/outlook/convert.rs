@@ -1,17 +1,27 @@
 //! Between Graph's JSON and the model: the only place that knows both.
 
+mod organising;
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, Utc};
 
 use super::wire;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::protocol;
 use crate::mime;
 use crate::model::{
-    Address, Attachment, AttachmentId, AttachmentKind, Body, Change, Detail, Folder, FolderId,
-    FolderRole, Header, Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile,
-    SendKey, ThreadId,
+    Address, Attachment, AttachmentId, AttachmentKind, Body, Detail, FolderId, FolderRole, Header,
+    Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile, SendKey, ThreadId,
+};
+
+pub(super) use organising::{
+    Action, ROOT, action, categories, counts, folder, folder_name, folders,
+};
+pub(super) use settings::{
+    automatic_replies_setting, automatic_reply, category, category_color, free_color, new_rule,
+    rule,
 };
 
 /// The service's own folders by the names that are the same in every language
@@ -94,35 +104,6 @@ pub(super) fn profile(user: wire::User) -> Result<Profile> {
     let mut profile = Profile::new(address);
     profile.display_name = user.display_name.filter(|name| !name.is_empty());
     Ok(profile)
-}
-
-/// All folders: those with a role first, then as they came. The root itself is never listed, so what lies in it has no
-/// parent here.
-pub(super) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) -> Vec<Folder> {
-    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
-    let mut known = BTreeSet::new();
-    let mut folders: Vec<Folder> = listed
-        .into_iter()
-        .filter_map(|listed| {
-            let id = FolderId::new(listed.id?);
-            // Pages shift while they are read, so that a folder may come twice.
-            if !known.insert(id.clone()) {
-                return None;
-            }
-            let role = roles.of(&id);
-            let mut folder = Folder::new(id, listed.display_name.unwrap_or_default());
-            folder.parent = listed.parent_folder_id.map(FolderId::new);
-            folder.role = role;
-            folder.total = count(listed.total_item_count);
-            folder.unread = count(listed.unread_item_count);
-            Some(folder)
-        })
-        .collect();
-    for folder in &mut folders {
-        folder.parent = folder.parent.take().filter(|parent| known.contains(parent));
-    }
-    folders.sort_by_key(|folder| (folder.role.is_none(), folder.role));
-    folders
 }
 
 /// A message, as far as it was asked for.
@@ -299,89 +280,6 @@ pub(super) fn name_item(attachment: &mut Attachment, item: &wire::Item) {
     };
     attachment.kind = AttachmentKind::File;
     attachment.media_type = media_type.to_owned();
-}
-
-/// What a change is at Graph.
-pub(super) enum Action {
-    /// Properties are set.
-    Update(wire::MessagePatch),
-    /// The message goes to a folder, given by id or well-known name.
-    Move(String),
-    /// A category is added or taken away, which needs to know the others.
-    Category(String, bool),
-}
-
-/// What a change is at Graph, or why it cannot be made.
-pub(super) fn action(change: &Change) -> Result<Action> {
-    let (keyword, set) = match change {
-        Change::Set(keyword) => (keyword, true),
-        Change::Clear(keyword) => (keyword, false),
-        Change::MoveTo { to, from: _ } => return Ok(Action::Move(to.as_str().to_owned())),
-        Change::Archive => return Ok(Action::Move(well_known(FolderRole::Archive))),
-        // A move, because DELETE ends in a place that is not documented
-        // (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/285>).
-        Change::Trash => return Ok(Action::Move(well_known(FolderRole::Trash))),
-        Change::AddTo(_) | Change::RemoveFrom(_) => {
-            return Err(Error::unsupported(
-                "a message in Outlook is in exactly one folder: move it",
-            ));
-        }
-    };
-    let patch = wire::MessagePatch::default();
-    Ok(match keyword {
-        Keyword::Seen => Action::Update(wire::MessagePatch {
-            is_read: Some(set),
-            ..patch
-        }),
-        Keyword::Flagged => {
-            let status = if set { "flagged" } else { "notFlagged" };
-            Action::Update(wire::MessagePatch {
-                flag: Some(wire::Flag {
-                    flag_status: Some(status.to_owned()),
-                }),
-                ..patch
-            })
-        }
-        Keyword::Important => Action::Update(wire::MessagePatch {
-            importance: Some(if set { "high" } else { "normal" }),
-            ..patch
-        }),
-        Keyword::Custom(name) => Action::Category(name.clone(), set),
-        Keyword::Draft => {
-            return Err(Error::unsupported(
-                "whether a message in Outlook is a draft cannot be changed",
-            ));
-        }
-        Keyword::Answered => {
-            return Err(Error::unsupported("Graph does not set what was answered"));
-        }
-    })
-}
-
-fn well_known(role: FolderRole) -> String {
-    role_folder(role).unwrap_or_default().to_owned()
-}
-
-/// The categories that a message is to have; `None` if it has them already. Exchange knows one category by its name in
-/// any case.
-pub(super) fn categories(message: &wire::Message, name: &str, set: bool) -> Option<Vec<String>> {
-    let mut categories: Vec<String> = message
-        .categories
-        .iter()
-        .flatten()
-        .flatten()
-        .cloned()
-        .collect();
-    let same = |category: &String| category.to_lowercase() == name.to_lowercase();
-    if categories.iter().any(same) == set {
-        return None;
-    }
-    if set {
-        categories.push(name.to_owned());
-    } else {
-        categories.retain(|category| !same(category));
-    }
-    Some(categories)
 }
 
 /// A draft that attachments are added to. Graph takes one body: the HTML if there is one.

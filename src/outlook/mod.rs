@@ -1,8 +1,7 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
-//! `reading.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
-//! JSON, `convert.rs` what it means in the model, `query.rs` searches, `batch.rs` many calls in one, `reading.rs`,
-//! `attachments.rs`, `threads.rs`, `changing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs` and `sending.rs` what takes several
+//! calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
@@ -10,10 +9,12 @@ mod batch;
 mod changing;
 mod convert;
 mod error;
+mod folders;
 mod query;
 mod quota;
 mod reading;
 mod sending;
+mod settings;
 mod threads;
 mod wire;
 
@@ -28,10 +29,12 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
     Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
-    SendKey, SendTicket, Sent, ThreadId,
+    FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing, Page,
+    PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent, ThreadId,
 };
-use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
+use crate::provider::{
+    AutomaticReplies, Capabilities, Categories, FoldersPerMessage, MailProvider, Rules, Thread,
+};
 
 /// An Outlook mailbox, at work, at school or personal, over Microsoft Graph.
 ///
@@ -60,7 +63,15 @@ use crate::provider::{Capabilities, FoldersPerMessage, MailProvider, Thread};
 ///   (<https://learn.microsoft.com/graph/outlook-immutable-id>).
 /// * [`Keyword::Custom`](crate::Keyword::Custom) is a category. What was answered is not told.
 /// * [`Change::Archive`] moves to the archive folder from wherever the message lies, [`Change::Trash`] to the deleted
-///   items, and [`Change::MoveTo`] from whichever folder it is in.
+///   items, and [`Change::MoveTo`] from whichever folder it is in. [`Change::Restore`] and [`Change::NotJunk`] put it
+///   into the inbox: where it had been before is not told.
+/// * Changes go in batches of 20, and what became of each message is told. A category takes two requests for each, since a
+///   message's categories are one list; with [`Access::SETTINGS`] one that is not in the mailbox's list yet is put there, with
+///   a colour.
+/// * A folder is deleted by moving it to the deleted items, messages and all; from there it is not deleted by this crate.
+///   Hidden folders are listed as [`hidden`](Folder::hidden). Folders have no colours.
+/// * Rules are those of the inbox. What they ask for beyond the model (exceptions, say) or do (forwarding) is shown and not
+///   made. A condition with exact addresses is read as one that looks for them.
 /// * A body is either HTML or text: what Outlook keeps of a message that had both is the HTML, made safe by the service.
 ///   Bytes of [`raw`](MailProvider::raw) are written anew and are not those that were received.
 /// * An invitation comes apart: that a message is one is known by its header, and only the raw message, which
@@ -186,9 +197,17 @@ impl Outlook {
 }
 
 fn capabilities(access: Access) -> Capabilities {
+    let change = access.contains(Access::READ_WRITE);
     Capabilities {
         folders_per_message: FoldersPerMessage::One,
-        change: access.contains(Access::READ_WRITE),
+        change,
+        delete: access.contains(Access::DELETE),
+        copy: change,
+        edit_folders: change,
+        counts: access.contains(Access::READ),
+        rules: access.contains(Access::SETTINGS),
+        automatic_replies: access.contains(Access::SETTINGS),
+        categories: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
         plan_queries: true,
@@ -253,8 +272,36 @@ impl MailProvider for Outlook {
     }
 
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
+        self.require(change.access())?;
+        let lists_categories = self.access.contains(Access::SETTINGS);
+        changing::apply(&self.api, ids, change, lists_categories).await
+    }
+
+    async fn copy(&self, ids: &[MessageId], to: &FolderId) -> Result<Vec<Result<MessageId>>> {
         self.require(Access::READ_WRITE)?;
-        changing::apply(&self.api, ids, change).await
+        Ok(changing::copy(&self.api, ids, to).await)
+    }
+
+    async fn edit_folder(&self, edit: &FolderEdit) -> Result<Option<Folder>> {
+        self.require(Access::READ_WRITE)?;
+        folders::edit(&self.api, &self.own_folders, edit).await
+    }
+
+    async fn counts(&self, folders: &[FolderId]) -> Result<Vec<Result<FolderCounts>>> {
+        self.require(Access::READ)?;
+        folders::counts(&self.api, folders).await
+    }
+
+    fn rules(&self) -> Option<&dyn Rules> {
+        Some(self)
+    }
+
+    fn automatic_replies(&self) -> Option<&dyn AutomaticReplies> {
+        Some(self)
+    }
+
+    fn categories(&self) -> Option<&dyn Categories> {
+        Some(self)
     }
 
     async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
@@ -288,7 +335,8 @@ impl MailProvider for Outlook {
     }
 
     async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
-        self.require(Access::READ_WRITE)?;
-        threads::apply(&self.api, &self.own_folders, ids, change).await
+        self.require(change.access())?;
+        let lists_categories = self.access.contains(Access::SETTINGS);
+        threads::apply(&self.api, &self.own_folders, ids, change, lists_categories).await
     }
 }

@@ -131,6 +131,7 @@ pub(super) async fn apply(
     own: &OwnFolders,
     ids: &[ThreadId],
     change: &Change,
+    lists_categories: bool,
 ) -> Result<Vec<Result<()>>> {
     let places = Places::read(api, own, change).await?;
     let mut outcomes = Vec::with_capacity(ids.len());
@@ -157,7 +158,7 @@ pub(super) async fn apply(
             Err(error) => outcomes.push(Err(error)),
         }
     }
-    let changed = changing::apply(api, &messages, change).await?;
+    let changed = changing::apply(api, &messages, change, lists_categories).await?;
     for (place, changed) in threads.into_iter().zip(changed) {
         if let (Err(error), Some(outcome @ Ok(()))) = (changed, outcomes.get_mut(place)) {
             // Deleted meanwhile, which leaves nothing to change.

@@ -3,6 +3,8 @@
 //!
 //! No type here is `Debug`: they hold mail.
 
+mod settings;
+
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
@@ -11,6 +13,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
+
+pub(super) use settings::{
+    AutomaticRepliesSetting, CategoryColor, DateTimeTimeZone, MailboxSettings, MessageRule,
+    NewCategory, NewMessageRule, OutlookCategory, RuleActions, RulePredicates, SizeRange,
+};
 
 /// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
 #[derive(Deserialize)]
@@ -39,6 +46,14 @@ pub(super) struct MailFolder {
     pub(super) child_folder_count: Option<i64>,
     pub(super) total_item_count: Option<i64>,
     pub(super) unread_item_count: Option<i64>,
+    pub(super) is_hidden: Option<bool>,
+}
+
+/// What a folder is to be called.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FolderName<'a> {
+    pub(super) display_name: &'a str,
 }
 
 /// <https://learn.microsoft.com/graph/api/resources/message>
