@@ -14,7 +14,7 @@ use postroom::credentials::StaticToken;
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use postroom::http::{Connection, ReqwestTransport, Transport, TransportError};
 use postroom::testing::provider_suite::ProviderFixture;
-use postroom::{ByteStream, Content, Gmail, Mailbox, Outlook};
+use postroom::{Access, ByteStream, Content, Gmail, Mailbox, Outlook};
 use url::Url;
 
 /// An emulator with empty mailboxes whose traffic is recorded where the environment says so, for what is sent right.
@@ -47,16 +47,28 @@ pub(crate) fn mailbox_over(
     address: &str,
 ) -> Mailbox {
     let token = StaticToken::new(emulator.access_token(address));
-    let connection = Connection::new(transport, Arc::new(token));
+    mailbox_on(
+        emulator,
+        Connection::new(transport, Arc::new(token)),
+        address,
+    )
+}
+
+/// What the emulator's ready-made tokens allow.
+pub(crate) fn everything() -> Access {
+    Access::DELETE | Access::SEND | Access::DRAFT | Access::SETTINGS
+}
+
+pub(crate) fn mailbox_on(emulator: &Emulator, connection: Connection, address: &str) -> Mailbox {
     if address.ends_with("gmail.example") {
-        let gmail = Gmail::new(connection).unwrap();
+        let gmail = Gmail::new(connection).unwrap().with_access(everything());
         Mailbox::new(
             gmail
                 .with_api_endpoint(emulator.google().base_url.clone())
                 .unwrap(),
         )
     } else {
-        let outlook = Outlook::new(connection).unwrap();
+        let outlook = Outlook::new(connection).unwrap().with_access(everything());
         Mailbox::new(
             outlook
                 .with_api_endpoint(emulator.microsoft().base_url.clone())
