@@ -10,6 +10,8 @@ mod events;
 mod leaving;
 mod opening;
 mod probing;
+#[cfg(feature = "outlook")]
+mod shared;
 mod signing_in;
 mod ways;
 

@@ -162,6 +162,17 @@ impl ProviderConfiguration {
         )
     }
 
+    /// Microsoft: asks users for the same access to the mailboxes that are shared with them, which
+    /// [`Accounts::open_shared`](crate::Accounts::open_shared) opens.
+    #[must_use]
+    pub fn with_shared_mailboxes(self) -> Self {
+        self.map(
+            |flow| flow.shared_mailboxes(true),
+            #[cfg(feature = "app-only")]
+            |flow| flow,
+        )
+    }
+
     fn map(
         mut self,
         users: impl FnOnce(OAuthFlowBuilder) -> OAuthFlowBuilder,
@@ -392,10 +403,11 @@ impl Configured {
             }
             #[cfg(feature = "outlook")]
             Service::Microsoft => {
-                let mut outlook = crate::outlook::Outlook::new(connection)?.with_access(granted);
-                if let Some(endpoint) = &self.api_endpoint {
-                    outlook = outlook.with_api_endpoint(endpoint.clone())?;
-                }
+                #[cfg_attr(
+                    not(feature = "app-only"),
+                    expect(unused_mut, reason = "there is nobody else")
+                )]
+                let mut outlook = self.outlook(connection)?.with_access(granted);
                 // An application is nobody, so that it has to say whose mailbox it means.
                 #[cfg(feature = "app-only")]
                 if let Way::Application(_) = self.way
@@ -413,6 +425,27 @@ impl Configured {
                     format!("this build of postroom has no provider for {service}"),
                 ))
             }
+        }
+    }
+
+    /// A mailbox that is shared with the user of an account.
+    #[cfg(feature = "outlook")]
+    pub(super) fn shared_mailbox(
+        &self,
+        connection: Connection,
+        access: Access,
+        mailbox: &str,
+    ) -> Result<Mailbox> {
+        let outlook = self.outlook(connection)?.with_access(access);
+        Ok(Mailbox::new(outlook.with_user(mailbox)))
+    }
+
+    #[cfg(feature = "outlook")]
+    fn outlook(&self, connection: Connection) -> Result<crate::outlook::Outlook> {
+        let outlook = crate::outlook::Outlook::new(connection)?;
+        match &self.api_endpoint {
+            Some(endpoint) => outlook.with_api_endpoint(endpoint.clone()),
+            None => Ok(outlook),
         }
     }
 }

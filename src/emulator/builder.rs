@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::world::World;
+use super::world::{Sharing, World};
 use super::{
     Consent, Emulator, EmulatorBuilder, Rotation, Service, State, Vendor, fault, google, import,
     microsoft, quota, record, seed, server, sign_in,
@@ -119,6 +119,24 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Adds a shared mailbox to Microsoft's organisation, with which nobody signs in. `with` have Full Access to it, and
+    /// `senders` may Send As it.
+    /// <https://learn.microsoft.com/exchange/recipients-in-exchange-online/manage-permissions-for-recipients>
+    pub fn shared_mailbox(
+        mut self,
+        address: impl Into<String>,
+        with: &[&str],
+        senders: &[&str],
+    ) -> Self {
+        let sharing = Sharing {
+            with: owned(with),
+            senders: owned(senders),
+        };
+        let shared = (address.into(), sharing);
+        self.settings.shared_mailboxes.push(shared);
+        self
+    }
+
     /// Google's users grant access for this long only, and token answers say so.
     pub fn time_limited_access(mut self, duration: Duration) -> Self {
         self.settings.time_limited_access = Some(duration);
@@ -180,6 +198,9 @@ impl EmulatorBuilder {
             None
         };
         let mut world = World::new(Arc::clone(&self.clock), self.settings.seed);
+        for (address, sharing) in &self.settings.shared_mailboxes {
+            world.share(address.clone(), sharing.clone());
+        }
         if self.corpus {
             seed::corpus(&mut world);
         }

@@ -171,6 +171,7 @@ pub(crate) struct Settings {
     pub(crate) test_users: Vec<String>,
     pub(crate) time_limited_access: Option<Duration>,
     pub(crate) without_mailbox: Vec<String>,
+    pub(crate) shared_mailboxes: Vec<(String, world::Sharing)>,
 }
 
 impl Settings {
@@ -280,6 +281,7 @@ impl Emulator {
                 test_users: Vec::new(),
                 time_limited_access: None,
                 without_mailbox: Vec::new(),
+                shared_mailboxes: Vec::new(),
             },
             clock: Arc::new(SystemClock::new()),
             ports: [0, 0],

@@ -37,7 +37,18 @@ pub(crate) struct Account {
     pub(crate) subject: String,
     /// Microsoft's `tid`: the organisation, or the one tenant of all personal accounts. Empty for Google.
     pub(crate) tenant: &'static str,
+    /// What there is of it if nobody signs in with it.
+    pub(crate) shared: Option<Sharing>,
     pub(crate) mailbox: Mailbox,
+}
+
+/// Who may do what in a mailbox that is nobody's own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sharing {
+    /// Those with Full Access.
+    pub(crate) with: Vec<String>,
+    /// Those with Send As.
+    pub(crate) senders: Vec<String>,
 }
 
 /// A mailbox, as its vendor keeps it.
@@ -111,6 +122,7 @@ impl World {
                 display_name: (*display_name).to_owned(),
                 subject: (*subject).to_owned(),
                 tenant,
+                shared: None,
                 mailbox: match vendor {
                     Vendor::Google => Mailbox::Gmail(GmailMailbox::new(&mut random)),
                     Vendor::Microsoft => Mailbox::Outlook(OutlookMailbox::new(&mut random)),
@@ -125,6 +137,20 @@ impl World {
         }
     }
 
+    /// Adds a shared mailbox to the organisation.
+    pub(crate) fn share(&mut self, address: String, sharing: Sharing) {
+        let (name, _) = address.split_once('@').unwrap_or_default();
+        let subject = self.guid();
+        self.accounts.push(Account {
+            display_name: name.to_owned(),
+            subject,
+            tenant: ORGANISATION,
+            shared: Some(sharing),
+            mailbox: Mailbox::Outlook(OutlookMailbox::new(&mut self.random)),
+            address,
+        });
+    }
+
     pub(crate) fn account(&self, address: &str) -> Option<&Account> {
         self.accounts
             .iter()
@@ -135,7 +161,7 @@ impl World {
     pub(crate) fn people(&self, vendor: Vendor) -> Vec<(String, String)> {
         self.accounts
             .iter()
-            .filter(|account| account.vendor() == vendor)
+            .filter(|account| account.vendor() == vendor && account.shared.is_none())
             .map(|account| (account.address.clone(), account.display_name.clone()))
             .collect()
     }

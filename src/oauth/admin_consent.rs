@@ -9,7 +9,7 @@ use url::Url;
 use super::callback::{came_back_to, invalid, same};
 use super::error::{Place, callback_refusal, explain};
 use super::flow::{Flow, OAuthFlow, require_redirect};
-use super::scope::{graph, scopes_for};
+use super::scope::graph;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Access;
 use crate::secret::{Secret, exposed};
@@ -163,10 +163,11 @@ impl Flow {
         let mut url = self.endpoints.admin_consent()?;
         let graph = graph(&url);
         let says_who = ["openid", "email", "profile", "offline_access"];
-        let scopes: Vec<String> = scopes_for(&self.service, access)
+        let scopes: Vec<String> = self
+            .scopes(access, Vec::new())
             .into_iter()
-            .map(|scope| match says_who.contains(&scope) {
-                true => scope.to_owned(),
+            .map(|scope| match says_who.contains(&scope.as_str()) {
+                true => scope,
                 false => format!("{graph}{scope}"),
             })
             .collect();

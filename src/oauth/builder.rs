@@ -12,7 +12,7 @@ use super::proof::Proofs;
 use super::server::Endpoints;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Service;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{ApiClient, Lane, Limiter, Limits, Origins, RetryPolicy, Transport};
 use crate::model::Access;
 use crate::secret::Secret;
@@ -26,6 +26,7 @@ pub struct OAuthFlowBuilder {
     redirect_uri: Option<String>,
     tenant: Option<String>,
     access: Access,
+    shared_mailboxes: bool,
     login_hint: Option<String>,
     prompt: Option<String>,
     domain_hint: Option<String>,
@@ -44,6 +45,7 @@ impl OAuthFlowBuilder {
             redirect_uri: None,
             tenant: None,
             access: Access::default(),
+            shared_mailboxes: false,
             login_hint: None,
             prompt: None,
             domain_hint: None,
@@ -82,6 +84,14 @@ impl OAuthFlowBuilder {
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Microsoft: asks users for the same access to mailboxes that are shared with them, or whose delegates they are, too.
+    /// Only accounts of organisations have any; personal ones are refused with these scopes.
+    #[must_use]
+    pub fn shared_mailboxes(mut self, ask: bool) -> Self {
+        self.shared_mailboxes = ask;
         self
     }
 
@@ -163,7 +173,8 @@ impl OAuthFlowBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when the client id is missing, the redirect address or the tenant is none, an
-    /// endpoint is not confidential, or there is no HTTP client.
+    /// endpoint is not confidential, a certificate is given for Google, or there is no HTTP client;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for shared mailboxes at Google.
     pub fn build(self) -> Result<OAuthFlow> {
         if self.client_id.trim().is_empty() {
             return Err(configuration("the client id is missing").with_code("client_id_missing"));
@@ -173,6 +184,12 @@ impl OAuthFlowBuilder {
                 "Google takes a client secret of applications that users sign in to, and no certificate",
             )
             .with_code("certificate_at_google"));
+        }
+        if self.service == Service::Google && self.shared_mailboxes {
+            return Err(Error::unsupported(
+                "Google lets users open no mailbox of somebody else's: an administrator delegates the domain to a service \
+                 account instead",
+            ));
         }
         if let Some(redirect_uri) = &self.redirect_uri {
             require_redirect(redirect_uri.clone())?;
@@ -199,6 +216,7 @@ impl OAuthFlowBuilder {
             redirect_uri: self.redirect_uri,
             tenant,
             access: self.access,
+            shared_mailboxes: self.shared_mailboxes,
             login_hint: self.login_hint,
             prompt: self.prompt,
             domain_hint: self.domain_hint,

@@ -14,7 +14,6 @@ use super::flow::{Flow, OAuthFlow};
 use super::grant::Grant;
 use super::options::SignInOptions;
 use super::proof::Attempts;
-use super::scope::scopes_for;
 use crate::credentials::Service;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{protocol, require_confidential};
@@ -98,7 +97,8 @@ impl OAuthFlow {
         self.start_device_with(SignInOptions::new()).await
     }
 
-    /// Begins such a sign-in for other access than the flow's usual one. What else the options say is for browsers.
+    /// Begins such a sign-in for other access or scopes than the flow's usual ones. What else the options say is for
+    /// browsers.
     ///
     /// # Errors
     /// As [`start_device`](Self::start_device).
@@ -107,7 +107,7 @@ impl OAuthFlow {
         let flow = &self.0;
         let endpoint = flow.device_endpoint()?;
         let access = options.access.unwrap_or(flow.access);
-        let scopes = scopes_for(&flow.service, access).join(" ");
+        let scopes = flow.scopes(access, options.scopes).join(" ");
         let form = [
             ("client_id", flow.client_id.as_str()),
             ("scope", scopes.as_str()),

@@ -18,7 +18,7 @@ use super::identity::{self, Expected};
 use super::key_set::KeySet;
 use super::options::SignInOptions;
 use super::proof::{Attempts, Proofs};
-use super::scope::{access_of, beyond_levels, missing, scopes_for};
+use super::scope::{access_of, beyond_levels, missing, scopes_for, shared_scopes_for};
 use super::server::Endpoints;
 use crate::clock::Clock;
 use crate::credentials::{AccountRecord, Identity, Refresh, Refreshed, Service};
@@ -56,6 +56,7 @@ pub(super) struct Flow {
     pub(super) redirect_uri: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) access: Access,
+    pub(super) shared_mailboxes: bool,
     pub(super) login_hint: Option<String>,
     pub(super) prompt: Option<String>,
     pub(super) domain_hint: Option<String>,
@@ -145,15 +146,7 @@ impl OAuthFlow {
         // As many bits as the verifier has.
         let nonce = CsrfToken::new_random_len(32);
         let client = flow.client(&flow.endpoints.token);
-        let mut scopes: Vec<String> = scopes_for(&flow.service, access)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        for scope in options.scopes {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
+        let scopes = flow.scopes(access, options.scopes);
         let mut request = client
             .authorize_url(|| CsrfToken::new_random_len(32))
             .set_redirect_uri(std::borrow::Cow::Borrowed(&redirect_uri))
@@ -301,6 +294,21 @@ impl OAuthFlow {
 impl Flow {
     fn client(&self, token: &Url) -> OAuthClient {
         endpoint::client(&self.client_id, &self.endpoints.authorize, token)
+    }
+
+    /// What to ask for: what the access takes, and `more` in the service's own words.
+    pub(super) fn scopes(&self, access: Access, more: Vec<String>) -> Vec<String> {
+        let mut scopes = scopes_for(&self.service, access);
+        if self.shared_mailboxes {
+            scopes.extend(shared_scopes_for(access));
+        }
+        let mut scopes: Vec<String> = scopes.into_iter().map(str::to_owned).collect();
+        for scope in more {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        scopes
     }
 
     /// What to make the service ask. Google repeats the refresh token only to those who consent again

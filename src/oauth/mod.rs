@@ -56,4 +56,6 @@ pub use identity::VerifiedUser;
 pub use loopback::LoopbackReceiver;
 pub use options::SignInOptions;
 pub use proof::ClientProof;
+#[cfg(feature = "outlook")]
+pub(crate) use scope::shared_access_of;
 pub use server::Endpoints;

@@ -66,6 +66,37 @@ fn microsoft_scopes(access: Access) -> Vec<&'static str> {
     scopes
 }
 
+/// What opens mailboxes that others share with the user, beside what opens the user's own
+/// (<https://learn.microsoft.com/graph/outlook-share-messages-folders>). Whose they are says `User.ReadBasic.All`, which
+/// users may consent to (<https://learn.microsoft.com/graph/permissions-reference#userreadbasicall>).
+pub(super) fn shared_scopes_for(access: Access) -> Vec<&'static str> {
+    let mut scopes = vec!["User.ReadBasic.All"];
+    if access.contains(Access::READ_WRITE) || access.contains(Access::DRAFT) {
+        scopes.push("Mail.ReadWrite.Shared");
+    } else if access.contains(Access::READ) {
+        scopes.push("Mail.Read.Shared");
+    }
+    if access.contains(Access::SEND) {
+        scopes.push("Mail.Send.Shared");
+    }
+    scopes
+}
+
+/// What these scopes allow in mailboxes that others share with the user. Of settings there is no such scope.
+#[cfg(feature = "outlook")]
+pub(crate) fn shared_access_of(scopes: &[String]) -> Access {
+    let levels = scopes.iter().map(|scope| {
+        let name = scope.rsplit('/').next().unwrap_or(scope);
+        match name.to_ascii_lowercase().as_str() {
+            "mail.readwrite.shared" => Access::DELETE | Access::DRAFT,
+            "mail.read.shared" => Access::READ,
+            "mail.send.shared" => Access::SEND,
+            _ => Access::NONE,
+        }
+    });
+    levels.fold(Access::NONE, |access, level| access | level)
+}
+
 /// The address of Graph, as what scopes are of, in the cloud with this sign-in server
 /// (<https://learn.microsoft.com/graph/deployments>).
 pub(super) fn graph(sign_in: &Url) -> &'static str {

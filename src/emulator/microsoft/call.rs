@@ -110,11 +110,24 @@ pub(crate) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Grant, 
 }
 
 impl Call<'_> {
+    /// Whether a user asks for another's mailbox.
+    pub(crate) fn is_anothers(&self) -> bool {
+        self.grant.account != APPLICATION && self.grant.account != self.address
+    }
+
     /// Refuses a token that holds none of these permissions.
     pub(crate) fn need(&self, permissions: &[&str]) -> Result<(), GraphError> {
-        let held = permissions
-            .iter()
-            .any(|permission| self.grant.scopes.contains(*permission));
+        // The user's own scopes open the user's own mailbox only.
+        // <https://learn.microsoft.com/en-us/graph/outlook-share-messages-folders>
+        let anothers = self.is_anothers();
+        let held = permissions.iter().any(|permission| {
+            if anothers && !permission.starts_with("User.") {
+                let shared = format!("{permission}.Shared");
+                self.grant.scopes.contains(&shared)
+            } else {
+                self.grant.scopes.contains(*permission)
+            }
+        });
         if held {
             Ok(())
         } else {

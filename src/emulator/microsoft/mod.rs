@@ -144,7 +144,7 @@ fn inner(
         Some("users") if segments.len() > 1 => {
             let id = segments.remove(1);
             segments.remove(0);
-            user::resolve(state, grant, &id)?
+            user::resolve(state, grant, &id, segments.is_empty())?
         }
         _ => {
             let segment = segments.first().map_or("", String::as_str);

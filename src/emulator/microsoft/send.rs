@@ -123,7 +123,12 @@ pub(crate) fn ready(
         .iter()
         .chain(&parsed.sender)
         .any(|person| !person.address.eq_ignore_ascii_case(&call.address));
-    if as_other {
+    let may_send_as = !call.is_anothers()
+        || world.account(&call.address).is_some_and(|account| {
+            let sharing = account.shared.as_ref();
+            sharing.is_some_and(|sharing| sharing.senders.contains(&call.grant.account))
+        });
+    if as_other || !may_send_as {
         return Err(GraphError::new(
             StatusCode::FORBIDDEN,
             "ErrorSendAsDenied",

@@ -30,6 +30,10 @@ const LIFETIME: Duration = Duration::from_secs(3 * 3600);
 /// `POST /messages/{id}/attachments/createUploadSession`
 pub(crate) fn create(call: &Call<'_>, message: &str) -> Answer {
     call.need_write()?;
+    // <https://learn.microsoft.com/en-us/graph/known-issues>
+    if call.is_anothers() {
+        return Err(GraphError::forbidden());
+    }
     call.no_query()?;
     let body = call.json()?;
     only_fields(

@@ -34,8 +34,13 @@ const SELECTABLE: [&str; 5] = [
     "mailNickname",
 ];
 
-/// The address of the user with this id or address, if the token may see that mailbox.
-pub(super) fn resolve(state: &State, grant: &Grant, id: &str) -> Result<String, GraphError> {
+/// The address of the user with this id or address, if the token may see that mailbox, or for a `profile` that user.
+pub(super) fn resolve(
+    state: &State,
+    grant: &Grant,
+    id: &str,
+    profile: bool,
+) -> Result<String, GraphError> {
     let world = state.world();
     let found = world
         .accounts
@@ -61,8 +66,23 @@ pub(super) fn resolve(state: &State, grant: &Grant, id: &str) -> Result<String, 
             "ErrorInvalidUser",
             format!("The requested user '{id}' is invalid."),
         )),
-        // Nobody here has shared a mailbox with anybody.
-        Some(_) => Err(GraphError::forbidden()),
+        // Who else there is may be asked; what that takes is the profile's.
+        Some(address) if profile => Ok(address),
+        // <https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3786>
+        Some(_) if !grant.scopes.iter().any(|name| name.ends_with(".Shared")) => {
+            Err(GraphError::forbidden())
+        }
+        Some(address) => {
+            let account = world.account(&address);
+            let sharing = account.and_then(|account| account.shared.as_ref());
+            let shared = sharing.is_some_and(|sharing| sharing.with.contains(&grant.account));
+            // Without a right to it the store is said to be empty. <https://github.com/O365/python-o365/issues/170>
+            if shared {
+                Ok(address)
+            } else {
+                Err(GraphError::item_not_found())
+            }
+        }
         None => Err(GraphError::new(
             StatusCode::NOT_FOUND,
             "ErrorInvalidUser",
@@ -76,7 +96,11 @@ pub(super) fn me(call: &Call<'_>) -> Answer {
     if call.method != Method::GET {
         return Err(GraphError::method_not_allowed());
     }
-    call.need(&["User.Read", "User.Read.All"])?;
+    if call.is_anothers() {
+        call.need(&["User.ReadBasic.All"])?;
+    } else {
+        call.need(&["User.Read", "User.Read.All"])?;
+    }
     let known = [&DEFAULT[..], &SELECTABLE[..]].concat();
     let selected = query::select(call, &known, "microsoft.graph.user")?;
     let world = call.state.world();

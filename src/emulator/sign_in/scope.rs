@@ -66,6 +66,7 @@ const MICROSOFT: &[(&str, &str)] = &[
         "Maintain access to data you have given it access to",
     ),
     ("User.Read", "Sign you in and read your profile"),
+    ("User.ReadBasic.All", "Read all users' basic profiles"),
     ("Mail.ReadBasic", "Read your basic mail"),
     ("Mail.Read", "Read your mail"),
     ("Mail.ReadWrite", "Read and write access to your mail"),

@@ -373,6 +373,16 @@ pub(super) fn allow(
                            account must be added to the directory.";
             Refusal::Shown(AadError::new("invalid_grant", 50_034, message))
         })?;
+    if account.shared.is_some() {
+        // <https://learn.microsoft.com/en-us/microsoft-365/admin/email/create-a-shared-mailbox#block-sign-in-for-the-shared-mailbox-account>
+        let message =
+            "The user account is disabled. The account has been disabled by an administrator.";
+        return Err(Refusal::Shown(AadError::new(
+            "invalid_grant",
+            50_057,
+            message,
+        )));
+    }
     if !door.lets_in(account) {
         // <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
         return Err(Refusal::Shown(match door {

@@ -1,0 +1,70 @@
+//! Mailboxes that an organisation's users open with their own sign-in although they are not theirs: shared ones, and those
+//! of people whose delegates they are. Whom they are shared with is the organisation's to say.
+
+use std::sync::Arc;
+
+use super::{Accounts, unknown_account};
+use crate::credentials::{LoadedAccount, Service, StoredTokens};
+use crate::error::{Action, Error, ErrorKind, Result};
+use crate::http::Connection;
+use crate::mailbox::Mailbox;
+use crate::model::AccountId;
+use crate::oauth::shared_access_of;
+
+impl Accounts {
+    /// A mailbox that is shared with the user of an account, by its address or id: Microsoft only, and only with a
+    /// configuration that asks for it
+    /// ([`with_shared_mailboxes`](crate::ProviderConfiguration::with_shared_mailboxes)). Opening asks nothing of the
+    /// service, which cannot tell beforehand what is shared with whom: without the right to a mailbox its calls are
+    /// [`NotFound`](crate::ErrorKind::NotFound) or [`PermissionDenied`](crate::ErrorKind::PermissionDenied). To send from it
+    /// takes the right to *send as* it as well. Files of more than 3 MB cannot be attached there
+    /// (<https://learn.microsoft.com/graph/known-issues>).
+    ///
+    /// Each call gives a handle with limits and a memory of its own: keep it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] when the user was never asked for shared mailboxes;
+    /// [`ErrorKind::Unsupported`] at Google, where an administrator delegates the domain to a
+    /// service account instead; otherwise as [`open`](Self::open).
+    pub async fn open_shared(&self, account: &AccountId, mailbox: &str) -> Result<Mailbox> {
+        let LoadedAccount { record, .. } = self
+            .load(account)
+            .await?
+            .ok_or_else(|| unknown_account(account))?;
+        if record.suspended_since.is_some() {
+            return Err(Error::new(
+                ErrorKind::Suspended,
+                format!("the account {account} is suspended"),
+            ));
+        }
+        if record.service != Service::Microsoft {
+            return Err(Error::unsupported(
+                "only Microsoft lets users open a mailbox of somebody else's",
+            ));
+        }
+        let access = shared_access_of(&record.scopes);
+        if access.is_empty() {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "the user was not asked for shared mailboxes: have the configuration ask, and the user sign in again",
+            )
+            .with_code("shared_scopes_missing")
+            .with_action(Action::GrantMore(record.granted)));
+        }
+        let configured = self.configuration(&record.configuration)?;
+        let inner = &self.0;
+        let tokens = StoredTokens::with_options(
+            Arc::clone(&inner.store),
+            self.key(account),
+            configured.refresh(),
+            Arc::clone(&inner.clock),
+            inner.token_options,
+        )?
+        .telling(inner.events.teller(account));
+        let connection = Connection::new(Arc::clone(&inner.transport), Arc::new(tokens))
+            .with_clock(Arc::clone(&inner.clock))
+            .with_retry(inner.retry);
+        let mailbox = configured.shared_mailbox(connection, access, mailbox)?;
+        Ok(mailbox.with_clock(Arc::clone(&inner.clock)))
+    }
+}
