@@ -18,11 +18,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postroom::clock::Clock as _;
-use postroom::credentials::Service;
+use postroom::credentials::{AccountRecord, CredentialStore, MemoryStore, RecordKey, Service};
 use postroom::emulator::Emulator;
 use postroom::oauth::{Endpoints, OAuthFlow};
 use postroom::testing::VirtualClock;
-use postroom::{Error, ErrorKind, Secret};
+use postroom::{AccountId, Accounts, Adoption, Error, ErrorKind, ProviderConfiguration, Secret};
 use raw_sign_in::{PERSONAL, READER, SignIn, WORK, text};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
@@ -468,4 +468,50 @@ async fn the_keys_are_the_services_own() {
         let asked: Vec<Url> = transport.requests().into_iter().map(|r| r.url).collect();
         assert_eq!(asked, [Url::parse(address).unwrap()]);
     }
+}
+
+#[tokio::test]
+async fn a_signed_id_token_says_whose_an_adopted_grant_is_that_does_not_tell() {
+    let emulator = Emulator::builder().empty().start().await.unwrap();
+    let sign_in = SignIn::google(emulator);
+    let service = sign_in.emulator.google();
+    let configuration = ProviderConfiguration::google(&service.client_id)
+        .with_client_secret(Secret::new(&*service.client_secret))
+        .with_auth_endpoint(service.base_url.clone())
+        .with_api_endpoint(service.base_url.clone());
+    let store = Arc::new(MemoryStore::new());
+    let accounts = Accounts::builder(Arc::clone(&store) as Arc<dyn CredentialStore>)
+        .configuration("google", configuration)
+        .build()
+        .unwrap();
+    let id = AccountId::new("reader");
+    // Mail and nothing else: renewing it says nothing of its user.
+    let offline = [raw_sign_in::OFFLINE];
+    let code = sign_in.code(READER, raw_sign_in::MODIFY, &offline).await;
+    let body = sign_in.redeem(&code, &[]).await.json();
+    let adoption = || Adoption::refresh_token(text(&body, "refresh_token"));
+    let subject = async || {
+        let key = RecordKey::account("reader");
+        let loaded = AccountRecord::load(&*store, &key).await.unwrap();
+        loaded.map(|loaded| loaded.record.identity)
+    };
+
+    let forged = Signer::new().sign(&header(), &json!({}));
+    let outcome = accounts.adopt(&id, "google", adoption().id_token(forged));
+    assert_eq!(
+        outcome.await.unwrap_err().kind(),
+        ErrorKind::InvalidCallback
+    );
+    let kept = id_token(&sign_in, READER).await;
+    assert!(!format!("{:?}", adoption().id_token(kept.clone())).contains("eyJ"));
+    assert_eq!(subject().await, None, "nothing was kept");
+
+    let adopted = accounts.adopt(&id, "google", adoption().id_token(kept));
+    assert_eq!(adopted.await.unwrap().address.as_deref(), Some(READER));
+    let identity = subject().await.unwrap().unwrap();
+    assert_eq!(identity.service, Service::Google);
+    // With it the account keeps its mailbox.
+    let other = id_token(&sign_in, "team@gmail.example").await;
+    let outcome = accounts.adopt(&id, "google", adoption().id_token(other));
+    assert_eq!(outcome.await.unwrap_err().kind(), ErrorKind::Conflict);
 }

@@ -307,3 +307,87 @@ async fn requests_go_through_the_proxy_that_the_host_names() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(!format!("{error:?}").contains("planted"));
 }
+
+#[tokio::test]
+async fn the_next_sign_in_answers_what_a_policy_asked_for() {
+    let emulator = emulator().start().await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let accounts = accounts(&emulator, &store);
+    let id = AccountId::new("account");
+    let connect = async |options: SignInOptions| {
+        let connecting = accounts.connect(&id, "microsoft", options).await.unwrap();
+        let claims = parameter(&connecting.url, "claims");
+        let callback = emulator.sign_in(&connecting.url, TEAM).await.unwrap();
+        accounts
+            .complete(connecting.pending, &callback)
+            .await
+            .unwrap();
+        claims
+    };
+    assert_eq!(connect(SignInOptions::new()).await, None);
+    emulator.require_interaction(TEAM);
+    emulator.expire_access_tokens(TEAM);
+    let mailbox = accounts.open(&id).await.unwrap();
+    let error = mailbox.folders().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SignInRequired);
+    assert!(!format!("{error:?}").contains("capolids"));
+
+    let claims = connect(SignInOptions::new().answering(&error)).await;
+    let claims: serde_json::Value = serde_json::from_str(&claims.unwrap()).unwrap();
+    assert!(claims["access_token"]["capolids"].is_object());
+    accounts.open(&id).await.unwrap().folders().await.unwrap();
+
+    // Most errors ask for nothing of the kind, and Google knows nothing of it.
+    let other = postroom::Error::new(ErrorKind::SignInRequired, "the grant is gone");
+    assert_eq!(SignInOptions::new().answering(&other).claims, None);
+    let google = google(&emulator).build().unwrap();
+    let options = SignInOptions::new().answering(&error);
+    let url = google.authorize_with(options).unwrap().url;
+    assert_eq!(parameter(&url, "claims"), None);
+}
+
+#[test]
+fn national_clouds_are_asked_at_their_own_addresses() {
+    for base in [
+        "https://login.microsoftonline.us",
+        "https://login.partner.microsoftonline.cn",
+        "https://sign-in.customer.example/proxy",
+    ] {
+        let base: Url = base.parse().unwrap();
+        let endpoints = Endpoints::microsoft_at(&base, "organizations").unwrap();
+        let below = |url: &Url| {
+            let base = base.as_str().trim_end_matches('/');
+            url.as_str().strip_prefix(base).unwrap().to_owned()
+        };
+        assert_eq!(below(&endpoints.token), "/organizations/oauth2/v2.0/token");
+        assert_eq!(
+            below(endpoints.keys.as_ref().unwrap()),
+            "/organizations/discovery/v2.0/keys"
+        );
+        let flow = OAuthFlow::microsoft("2d4f6a8c-1b3d-4e5f-9a7b-8c6d4e2f0a1b")
+            .endpoints(endpoints)
+            .redirect_uri(REDIRECT)
+            .build()
+            .unwrap();
+        let url = flow.authorize().unwrap().url;
+        assert_eq!(
+            below(&url).split('?').next(),
+            Some("/organizations/oauth2/v2.0/authorize")
+        );
+        let page = flow.admin_consent_url(REDIRECT).unwrap().url;
+        assert_eq!(
+            below(&page).split('?').next(),
+            Some("/organizations/v2.0/adminconsent")
+        );
+        // What is consented to is of the cloud's own Graph.
+        let graph = match base.host_str() {
+            Some("login.microsoftonline.us") => "https://graph.microsoft.us/Mail.ReadWrite",
+            Some("login.partner.microsoftonline.cn") => {
+                "https://microsoftgraph.chinacloudapi.cn/Mail.ReadWrite"
+            }
+            _ => "https://graph.microsoft.com/Mail.ReadWrite",
+        };
+        let scopes = parameter(&page, "scope").unwrap();
+        assert!(scopes.split(' ').any(|scope| scope == graph), "{scopes}");
+    }
+}

@@ -28,6 +28,7 @@ pub struct Adoption {
     granted: Access,
     scopes: Vec<String>,
     tenant: Option<String>,
+    id_token: Option<Secret>,
 }
 
 impl Adoption {
@@ -50,6 +51,7 @@ impl Adoption {
             granted: Access::default(),
             scopes: Vec::new(),
             tenant: None,
+            id_token: None,
         }
     }
 
@@ -63,6 +65,13 @@ impl Adoption {
     /// What the user granted, in the service's own words.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// An id_token of the same user for the same client, which says whose tokens they are where the grant itself does not. It
+    /// is believed only if [the service signed it](OAuthFlow::verify_id_token) and it holds still: leave an old one out.
+    pub fn id_token(mut self, token: impl Into<Secret>) -> Self {
+        self.id_token = Some(token.into());
         self
     }
 
@@ -85,8 +94,8 @@ impl Accounts {
     /// A new account whose tokens the service refuses is kept and [needs a sign-in](super::AccountStatus::NeedsSignIn).
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when there is no such configuration; [`ErrorKind::AlreadyConnected`],
-    /// [`ErrorKind::Conflict`] and [`ErrorKind::MailboxUnavailable`] as [`complete`](Self::complete);
+    /// [`ErrorKind::Configuration`] when there is no such configuration; [`ErrorKind::InvalidCallback`] when an id_token came
+    /// along that proves nothing; [`ErrorKind::AlreadyConnected`], [`ErrorKind::Conflict`] and [`ErrorKind::MailboxUnavailable`] as [`complete`](Self::complete);
     /// [`ErrorKind::SignInRequired`] when the account exists and the tokens are refused: it is left as it was. What kept the
     /// service from answering: try again.
     pub async fn adopt(
@@ -126,6 +135,12 @@ impl Accounts {
         adopted.scopes = adoption.scopes;
         adopted.tenant = adoption.tenant.or_else(|| flow.tenant().map(str::to_owned));
 
+        // Before the refresh token is spent on what may be refused anyway.
+        let vouched = match &adoption.id_token {
+            Some(token) => Some(flow.verify_id_token(token, None).await?),
+            None => None,
+        };
+
         match self.try_tokens(flow, &configured, &mut adopted).await {
             Err(error) if error.kind() == ErrorKind::SignInRequired && existing.is_none() => {
                 adopted.state = AccountState::NeedsSignIn {
@@ -134,6 +149,21 @@ impl Accounts {
                 };
             }
             outcome => outcome?,
+        }
+        if let Some(user) = vouched {
+            let same = adopted.identity.as_ref() == Some(&user.identity);
+            if adopted.identity.is_some() && !same {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "the id_token is of another user than the tokens",
+                )
+                .with_code("other_mailbox"));
+            }
+            adopted.identity = Some(user.identity);
+            if adopted.addresses.is_empty() {
+                adopted.addresses = user.addresses;
+            }
+            adopted.display_name = adopted.display_name.take().or(user.display_name);
         }
         self.refuse_other_mailbox(account, adopted.identity.as_ref())
             .await?;

@@ -160,6 +160,12 @@ impl OAuthFlow {
         } else {
             request = request.add_extra_param("response_mode", "query");
         }
+        if let Some(claims) = options
+            .claims
+            .filter(|_| flow.service == Service::Microsoft)
+        {
+            request = request.add_extra_param("claims", claims);
+        }
         if let Some(prompt) = prompt {
             request = request.add_extra_param("prompt", prompt);
         }

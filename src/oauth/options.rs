@@ -1,5 +1,7 @@
 //! What may be different about one sign-in: [`SignInOptions`]. What becomes of them is `flow`'s.
 
+use super::error::Refusal;
+use crate::error::Error;
 use crate::model::Access;
 
 /// What is different about one sign-in.
@@ -20,6 +22,9 @@ pub struct SignInOptions {
     pub domain_hint: Option<String>,
     /// What to ask for beside the scopes that the access takes, in the service's own words.
     pub scopes: Vec<String>,
+    /// Microsoft: what an organisation's policy wants to see of this sign-in, as a refused renewal named it; see
+    /// [`answering`](Self::answering).
+    pub claims: Option<String>,
 }
 
 impl SignInOptions {
@@ -61,6 +66,23 @@ impl SignInOptions {
     #[must_use]
     pub fn domain_hint(mut self, domain: impl Into<String>) -> Self {
         self.domain_hint = Some(domain.into());
+        self
+    }
+
+    /// Asks the user for what an organisation's policy wanted when it refused a renewal with this error: a second factor, a
+    /// known device. Without it the user may sign in and be refused for the same reason again. An error that names nothing
+    /// of the kind changes nothing.
+    /// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>)
+    #[must_use]
+    pub fn answering(mut self, error: &Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(level) = cause {
+            if let Some(refusal) = level.downcast_ref::<Refusal>() {
+                self.claims = refusal.claims.clone().or(self.claims);
+                break;
+            }
+            cause = level.source();
+        }
         self
     }
 

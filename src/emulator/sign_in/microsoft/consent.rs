@@ -253,6 +253,14 @@ fn check_rest(
     }
     asked.scopes = read_scopes(query, door, state)?;
     asked.challenge = challenge(query)?;
+    // <https://learn.microsoft.com/en-us/entra/identity-platform/claims-challenge>
+    let claims = query.value("claims");
+    let is_object =
+        |text| serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(text).is_ok();
+    if !claims.is_none_or(is_object) {
+        let message = "The claims parameter is empty or not valid.";
+        return Err(AadError::new("invalid_request", 90_100, message));
+    }
     Ok(())
 }
 
