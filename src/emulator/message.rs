@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeZone, Utc};
-use mail_parser::decoders::{
-    base64::base64_decode, html::html_to_text, quoted_printable::quoted_printable_decode,
-};
+use mail_parser::decoders::{base64::base64_decode, html::html_to_text};
 use mail_parser::{Encoding, HeaderName, MessageParser, MimeHeaders, PartType};
 
 /// One message as some server keeps it.
@@ -196,6 +194,10 @@ impl Part {
                 Bytes::new()
             }
             PartType::Message(nested) => {
+                // The parts of a digest are messages without saying so (RFC 2046 section 5.1.5).
+                if content_type.is_empty() {
+                    content_type.push_str("message/rfc822");
+                }
                 children.push(Self::read(nested, 0, child_id(&id, 0)));
                 Bytes::copy_from_slice(nested.raw_message())
             }
@@ -206,11 +208,12 @@ impl Part {
                 text = Some(decoded.to_string());
                 let encoded = slice(source, part.raw_body_offset(), part.raw_end_offset());
                 let bytes = match part.encoding {
-                    Encoding::None => Some(encoded.to_vec()),
-                    Encoding::QuotedPrintable => quoted_printable_decode(encoded),
+                    Encoding::None => None,
+                    Encoding::QuotedPrintable => Some(quoted_printable(encoded)),
                     Encoding::Base64 => base64_decode(encoded),
                 };
-                bytes.map_or_else(|| Bytes::copy_from_slice(part.contents()), Bytes::from)
+                // What cannot be decoded is handed out as it came.
+                bytes.map_or_else(|| Bytes::copy_from_slice(encoded), Bytes::from)
             }
             PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                 Bytes::copy_from_slice(bytes)
@@ -296,6 +299,31 @@ fn child_id(parent: &str, position: usize) -> String {
     } else {
         format!("{parent}.{position}")
     }
+}
+
+/// Quoted-printable as mail programs read it: a sign that begins no code stands for itself.
+fn quoted_printable(encoded: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let code = after.get(..2).and_then(|code| {
+            let code = std::str::from_utf8(code).ok()?;
+            u8::from_str_radix(code, 16).ok()
+        });
+        match code {
+            _ if *first != b'=' => decoded.push(*first),
+            Some(byte) => {
+                decoded.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => match after {
+                [b'\r', b'\n', line @ ..] | [b'\n', line @ ..] => rest = line,
+                _ => decoded.push(b'='),
+            },
+        }
+    }
+    decoded
 }
 
 fn slice(source: &[u8], from: u32, to: u32) -> &[u8] {

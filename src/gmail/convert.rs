@@ -337,7 +337,10 @@ fn attachment(leaf: &Leaf<'_>) -> Attachment {
         leaf.media_type.clone(),
     );
     attachment.name = file_name(leaf.part);
-    if attachment.media_type == "message/rfc822" {
+    if matches!(
+        attachment.media_type.as_str(),
+        "message/rfc822" | "message/global"
+    ) {
         attachment.kind = AttachmentKind::Message;
     }
     attachment.size = leaf

@@ -16,8 +16,12 @@ pub(crate) fn read_headers(message: &mut Message, headers: &[Header]) {
         .filter(|header| is_field_name(&header.name))
         .map(|header| format!("{}: {}\r\n", header.name, unfolded(&header.value)))
         .collect();
-    let block = format!("{block}\r\n");
-    let Some(parsed) = MessageParser::new().parse_headers(block.as_bytes()) else {
+    read_header_block(message, format!("{block}\r\n").as_bytes());
+}
+
+/// The same, from the lines as they came.
+pub(super) fn read_header_block(message: &mut Message, block: &[u8]) {
+    let Some(parsed) = MessageParser::new().parse_headers(block) else {
         return;
     };
     let list = |list: Option<&mail_parser::Address<'_>>| list.map(addresses_of).unwrap_or_default();

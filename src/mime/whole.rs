@@ -8,7 +8,7 @@ use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
 
-use super::read::{read_headers, text};
+use super::read::{read_header_block, text};
 use super::structure::{Bodies, Shape, Use, mark_inline, uses};
 use crate::model::{Attachment, AttachmentId, AttachmentKind, Detail, Header, Message, MessageId};
 
@@ -35,10 +35,9 @@ pub(crate) fn read_whole(id: MessageId, raw: &[u8]) -> WholeMessage {
         raw: &parsed.raw_message,
         parts: &parsed.parts,
     };
+    let head = parsed.parts.first().map(|root| root.raw_body_offset());
+    read_header_block(&mut message, source.slice(0, head.unwrap_or_default()));
     message.headers = source.headers(0);
-    let headers = std::mem::take(&mut message.headers);
-    read_headers(&mut message, &headers);
-    message.headers = headers;
     let mut leaves = Vec::new();
     let shape = source.collect(0, String::new(), &mut leaves);
     let mut bodies = Bodies::default();
@@ -59,7 +58,25 @@ struct Leaf<'a> {
     media_type: String,
     content_type: Option<String>,
     part: &'a MessagePart<'a>,
-    bytes: Cow<'a, [u8]>,
+    /// After the transfer encoding, in the part's own charset; `None` for text whose transfer encoding is broken.
+    bytes: Option<Cow<'a, [u8]>>,
+}
+
+impl Leaf<'_> {
+    fn text(&self) -> String {
+        match (&self.bytes, &self.part.body) {
+            (Some(bytes), _) => text(bytes, self.content_type.as_deref()),
+            (None, PartType::Text(decoded) | PartType::Html(decoded)) => decoded.to_string(),
+            (None, _) => String::new(),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self.bytes {
+            Some(bytes) => Bytes::from(bytes.into_owned()),
+            None => Bytes::copy_from_slice(self.part.contents()),
+        }
+    }
 }
 
 fn read_leaf(
@@ -72,28 +89,27 @@ fn read_leaf(
     if purpose.is_body() {
         let content_type = leaf.content_type.as_deref();
         let is_html = leaf.media_type == "text/html";
-        bodies.add(
-            purpose,
-            is_html,
-            text(&leaf.bytes, content_type),
-            content_type,
-        );
+        bodies.add(purpose, is_html, leaf.text(), content_type);
         return;
     }
-    let id = AttachmentId::new(leaf.id);
-    let mut attachment = Attachment::new(id.clone(), leaf.media_type);
+    let id = AttachmentId::new(leaf.id.as_str());
+    let mut attachment = Attachment::new(id.clone(), leaf.media_type.as_str());
     attachment.name = leaf.part.attachment_name().map(str::to_owned);
-    if attachment.media_type == "message/rfc822" {
+    if matches!(
+        attachment.media_type.as_str(),
+        "message/rfc822" | "message/global"
+    ) {
         attachment.kind = AttachmentKind::Message;
     }
-    attachment.size = u64::try_from(leaf.bytes.len()).ok();
     attachment.content_id = leaf
         .part
         .content_id()
         .map(|id| id.trim().trim_matches(['<', '>']).to_owned())
         .filter(|id| !id.is_empty());
+    let bytes = leaf.into_bytes();
+    attachment.size = u64::try_from(bytes.len()).ok();
     message.attachments.push(attachment);
-    attachments.push((id, Bytes::from(leaf.bytes.into_owned())));
+    attachments.push((id, bytes));
 }
 
 /// The parsed parts, with the bytes that they were parsed from.
@@ -155,7 +171,7 @@ impl<'a> Source<'a> {
         shape.media_type = match &part.body {
             // A multipart whose boundary nobody found is all text; a digest's parts are messages without saying so.
             PartType::Text(_) if media_type.starts_with("multipart/") => "text/plain".to_owned(),
-            PartType::Message(_) => "message/rfc822".to_owned(),
+            PartType::Message(_) if part.content_type().is_none() => "message/rfc822".to_owned(),
             _ => media_type,
         };
         shape.attached = part
@@ -177,19 +193,17 @@ impl<'a> Source<'a> {
         shape
     }
 
-    /// A part's bytes after its transfer encoding, in its own charset.
-    fn bytes(&self, part: &'a MessagePart<'a>) -> Cow<'a, [u8]> {
+    /// A part's bytes after its transfer encoding, in its own charset, if that can be undone.
+    fn bytes(&self, part: &'a MessagePart<'a>) -> Option<Cow<'a, [u8]>> {
         let encoded = || self.slice(part.raw_body_offset(), part.raw_end_offset());
         match &part.body {
-            PartType::Text(decoded) | PartType::Html(decoded) => match part.encoding {
-                Encoding::None => Cow::Borrowed(encoded()),
-                Encoding::QuotedPrintable => quoted_printable_decode(encoded())
-                    .map_or_else(|| Cow::Borrowed(decoded.as_bytes()), Cow::Owned),
-                Encoding::Base64 => base64_decode(encoded())
-                    .map_or_else(|| Cow::Borrowed(decoded.as_bytes()), Cow::Owned),
+            PartType::Text(_) | PartType::Html(_) => match part.encoding {
+                Encoding::None => Some(Cow::Borrowed(encoded())),
+                Encoding::QuotedPrintable => quoted_printable_decode(encoded()).map(Cow::Owned),
+                Encoding::Base64 => base64_decode(encoded()).map(Cow::Owned),
             },
-            PartType::Message(inner) => Cow::Borrowed(inner.raw_message()),
-            _ => Cow::Borrowed(part.contents()),
+            PartType::Message(inner) => Some(Cow::Borrowed(inner.raw_message())),
+            _ => Some(Cow::Borrowed(part.contents())),
         }
     }
 }

@@ -44,15 +44,42 @@ const FILE_PROPERTIES: [&str; 3] = ["contentId", "contentLocation", "contentByte
 
 const TYPE: &str = "microsoft.graph.attachment";
 
-/// The parts of a message that Exchange lists as attachments. An invitation's calendar is none.
+/// The parts of a message that Exchange lists as attachments, in document order. An invitation's calendar is none; a text
+/// that is neither the body nor another form of it is one, which Exchange calls `ATT00001.txt` or the like.
 pub(crate) fn parts(mail: &Mail) -> Vec<&Part> {
     let parsed = mail.parsed();
     let invitation = represent::is_invitation(parsed);
-    parsed
-        .attachments()
-        .into_iter()
-        .filter(|part| !(invitation && part.content_type == "text/calendar"))
-        .collect()
+    let shown = |kind: &str| {
+        let is_it = |part: &Part| part.content_type == kind && !part.is_attachment();
+        parsed.root.find(&is_it)
+    };
+    let body = shown("text/html").or_else(|| shown("text/plain"));
+    let mut found = Vec::new();
+    collect(&parsed.root, body, &mut found);
+    found.retain(|part| !(invitation && part.content_type == "text/calendar"));
+    found
+}
+
+fn collect<'a>(part: &'a Part, body: Option<&Part>, found: &mut Vec<&'a Part>) {
+    let is_body = |part: &Part| body.is_some_and(|body| body.id == part.id);
+    if part.is_attachment() {
+        found.push(part);
+    } else if part.children.is_empty() {
+        if !is_body(part) && !part.body.is_empty() {
+            found.push(part);
+        }
+    } else {
+        let alternatives =
+            part.content_type == "multipart/alternative" && part.find(&is_body).is_some();
+        for child in &part.children {
+            // The body in another form is not listed.
+            let other_form = body.is_some_and(|body| body.content_type != child.content_type);
+            if alternatives && other_form && child.text.is_some() && !child.is_attachment() {
+                continue;
+            }
+            collect(child, body, found);
+        }
+    }
 }
 
 /// Below `/messages/{id}/attachments`.

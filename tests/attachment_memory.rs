@@ -1,0 +1,213 @@
+//! The largest attachments that the services keep come down in constant memory, byte for byte. The client is a process of
+//! its own, whose memory nobody else uses; so is the emulator, which is not as frugal.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failure in a test is a panic"
+)]
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt;
+use postroom::credentials::StaticToken;
+use postroom::http::{Connection, ReqwestTransport};
+use postroom::{Gmail, Mailbox, Outlook, Query};
+use serde_json::Value;
+
+const LARGEST_AT_OUTLOOK: usize = 140_000_000;
+const LARGEST_AT_GMAIL: usize = 24_000_000;
+
+/// What may be held beyond what the program holds anyway, in KiB.
+const ALLOWED: u64 = 32 * 1024;
+
+/// Bytes that do not compress and are the same each time.
+struct Noise(u64);
+
+impl Noise {
+    fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for eight in bytes.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            eight.copy_from_slice(&self.0.to_le_bytes()[..eight.len()]);
+        }
+    }
+}
+
+/// Writes a message with an attachment of so many bytes.
+fn write_message(folder: &Path, name: &str, length: usize) {
+    let file = std::fs::File::create(folder.join(format!("{name}.eml"))).unwrap();
+    let mut file = BufWriter::new(file);
+    write!(
+        file,
+        "From: archive@files.example\r\nSubject: {name}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nAttached.\r\n\
+         --b\r\nContent-Type: application/octet-stream; name=noise.bin\r\n\
+         Content-Disposition: attachment; filename=noise.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    )
+    .unwrap();
+    let mut noise = Noise::new();
+    let mut left = length;
+    // Whole lines, and a multiple of the generator's eight bytes.
+    let mut block = vec![0; 57 * 8 * 64];
+    while left > 0 {
+        let size = left.min(block.len());
+        noise.fill(&mut block[..size]);
+        for line in block[..size].chunks(57) {
+            writeln!(file, "{}\r", STANDARD.encode(line)).unwrap();
+        }
+        left -= size;
+    }
+    write!(file, "--b--\r\n").unwrap();
+    file.flush().unwrap();
+}
+
+/// The most memory that this process ever had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.unwrap().split_whitespace().nth(1).unwrap();
+    number.parse().unwrap()
+}
+
+/// Where `cargo test` puts the examples that it builds with the tests.
+fn emulator() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let directory = this.parent().unwrap().parent().unwrap();
+    directory.join("examples").join("emulator")
+}
+
+/// A process that ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_largest_attachments_come_down_in_constant_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    write_message(folder.path(), "gmail", LARGEST_AT_GMAIL);
+    write_message(folder.path(), "outlook", LARGEST_AT_OUTLOOK);
+    let emulator = Command::new(emulator())
+        .arg("--mail")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("`cargo test` builds the examples; so does `cargo build --examples`");
+    let mut emulator = Running(emulator);
+    let mut ready = String::new();
+    let mut output = BufReader::new(emulator.0.stdout.take().unwrap());
+    output.read_line(&mut ready).unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let outcomes = [
+        ("gmail", "google", "reader@gmail.example", LARGEST_AT_GMAIL),
+        (
+            "outlook",
+            "microsoft",
+            "reader@outlook.example",
+            LARGEST_AT_OUTLOOK,
+        ),
+    ]
+    .map(|(name, vendor, address, length)| {
+        let accounts = ready["accounts"].as_array().unwrap();
+        let account = accounts
+            .iter()
+            .find(|account| account["address"] == address);
+        let client = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "client"])
+            .env("POSTROOM_CLIENT", name)
+            .env(
+                "POSTROOM_CLIENT_BASE",
+                ready[vendor]["base_url"].as_str().unwrap(),
+            )
+            .env(
+                "POSTROOM_CLIENT_TOKEN",
+                account.unwrap()["access_token"].as_str().unwrap(),
+            )
+            .env("POSTROOM_CLIENT_LENGTH", length.to_string())
+            .output()
+            .unwrap();
+        (name, client)
+    });
+    drop(emulator);
+    for (name, client) in outcomes {
+        let said = String::from_utf8_lossy(&client.stdout);
+        let errors = String::from_utf8_lossy(&client.stderr);
+        assert!(client.status.success(), "{name}: {said}{errors}");
+        let line = said.lines().find_map(|line| line.split_once("KiB: "));
+        let used: u64 = line.unwrap().1.parse().unwrap();
+        println!("{name}: {used} KiB more than the idle program");
+        assert!(
+            used < ALLOWED,
+            "{name}: {used} KiB more than the idle program"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "the test above runs it in a process of its own"]
+async fn client() {
+    let setting = |name: &str| std::env::var(name).unwrap();
+    let name = setting("POSTROOM_CLIENT");
+    let transport = Arc::new(ReqwestTransport::new().unwrap());
+    let token = Arc::new(StaticToken::new(setting("POSTROOM_CLIENT_TOKEN")));
+    let connection = Connection::new(transport, token);
+    let base = setting("POSTROOM_CLIENT_BASE").parse().unwrap();
+    let mailbox = if name == "gmail" {
+        let gmail = Gmail::new(connection).unwrap();
+        Mailbox::new(gmail.with_api_endpoint(base).unwrap())
+    } else {
+        let outlook = Outlook::new(connection).unwrap();
+        Mailbox::new(outlook.with_api_endpoint(base).unwrap())
+    };
+    let mut inbox = mailbox.messages(Query::inbox());
+    let message = loop {
+        let message = inbox.try_next().await.unwrap().unwrap();
+        if message.subject.as_deref() == Some(&name) {
+            break mailbox.message(&message.id).await.unwrap();
+        }
+    };
+    let attachment = &message.attachments[0].id;
+    let idle = peak();
+
+    let mut stream = mailbox.attachment(&message.id, attachment).await.unwrap();
+    let mut noise = Noise::new();
+    // The generator makes eight bytes at a time, and chunks end anywhere.
+    let mut expected: Vec<u8> = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.try_next().await.unwrap() {
+        let missing = chunk
+            .len()
+            .saturating_sub(expected.len())
+            .next_multiple_of(8);
+        let start = expected.len();
+        expected.resize(start + missing, 0);
+        noise.fill(&mut expected[start..]);
+        assert!(
+            expected[..chunk.len()] == chunk[..],
+            "other bytes after {length}"
+        );
+        expected.drain(..chunk.len());
+        length += chunk.len();
+    }
+    assert_eq!(length.to_string(), setting("POSTROOM_CLIENT_LENGTH"));
+    println!("beyond the idle program, in KiB: {}", peak() - idle);
+}
