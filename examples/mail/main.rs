@@ -17,6 +17,7 @@
 
 mod connect;
 mod doctor;
+mod export;
 mod messages;
 mod output;
 mod sending;
@@ -75,6 +76,10 @@ enum Command {
         /// Its id, as `list` shows it
         id: String,
     },
+    /// Show the conversation that a message belongs to, or change all of it
+    Thread(messages::Conversation),
+    /// Write messages into files
+    Export(export::Export),
     /// Save an attachment
     Attachment(messages::Attachment),
     /// Send a message
@@ -247,6 +252,8 @@ async fn work(
         Command::Folders => messages::folders(&mailbox, output).await,
         Command::List(command) => command.run(&mailbox, output).await,
         Command::Read { id } => messages::read(&mailbox, &id, output).await,
+        Command::Thread(command) => command.run(&mailbox, output).await,
+        Command::Export(command) => command.run(&mailbox, output).await,
         Command::Attachment(command) => command.run(&mailbox, output).await,
         Command::Send(command) => command.run(&mailbox, output).await,
         Command::Mark { mark, ids } => {

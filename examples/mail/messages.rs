@@ -58,6 +58,64 @@ pub(crate) async fn read(mailbox: &Mailbox, id: &str, output: &Output) -> Result
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Conversation {
+    /// The id of any message of it, as `list` shows it
+    id: String,
+    /// What to do with all of its messages, instead of showing them
+    #[arg(long, value_enum)]
+    apply: Option<Whole>,
+}
+
+/// What can be done with a whole conversation.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Whole {
+    Read,
+    Unread,
+    Starred,
+    Unstarred,
+    Archive,
+    Trash,
+}
+
+impl Whole {
+    fn change(self) -> Change {
+        match self {
+            Self::Read => Mark::Read.change(),
+            Self::Unread => Mark::Unread.change(),
+            Self::Starred => Mark::Starred.change(),
+            Self::Unstarred => Mark::Unstarred.change(),
+            Self::Archive => Change::Archive,
+            Self::Trash => Change::Trash,
+        }
+    }
+}
+
+impl Conversation {
+    pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
+        let id = MessageId::new(self.id);
+        let found = mailbox
+            .messages_by_id(std::slice::from_ref(&id), postroom::Detail::Ids)
+            .await?;
+        let message = found.into_iter().next();
+        let thread = message.transpose()?.and_then(|message| message.thread);
+        let thread = thread.ok_or_else(|| {
+            Failure::Usage("the message belongs to no conversation that is known".to_owned())
+        })?;
+        match self.apply {
+            None => output.thread(&mailbox.thread(&thread).await?),
+            Some(whole) => {
+                let outcomes = mailbox.apply_to_threads(&[thread], &whole.change()).await?;
+                output.outcomes(&[id], &outcomes);
+                if let Some(error) = outcomes.into_iter().find_map(Result::err) {
+                    return Err(Failure::Some(error.kind()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Attachment {
     /// The message's id
     id: String,

@@ -12,7 +12,7 @@ use postroom::credentials::Service;
 use postroom::oauth::{Finding, Seen};
 use postroom::{
     Account, AccountId, AccountStatus, Address, Disconnected, Folder, Keyword, Message, MessageId,
-    Obstacle, Sent,
+    Obstacle, Sent, Thread,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -227,6 +227,47 @@ impl Output {
                 Err(error) => eprintln!("{id}: {error}"),
             }
         }
+    }
+
+    pub(crate) fn exported(&self, path: &Path, written: u64, there_already: u64) {
+        if self.json {
+            return self.document(&json!({
+                "path": path, "written": written, "there_already": there_already,
+            }));
+        }
+        say!("Wrote {written} messages to {}.", path.display());
+        if there_already > 0 {
+            say!("{there_already} were there already.");
+        }
+    }
+
+    pub(crate) fn thread(&self, thread: &Thread) {
+        if self.json {
+            let messages: Vec<&Message> = thread.readable().collect();
+            let unreadable = thread.messages.len() - messages.len();
+            return self.document(&json!({
+                "id": thread.id, "messages": messages, "unreadable": unreadable,
+            }));
+        }
+        for (number, message) in thread.messages.iter().enumerate() {
+            if number > 0 {
+                say!("\n{}\n", "─".repeat(60));
+            }
+            match message {
+                Ok(message) => self.message(message),
+                Err(error) => eprintln!("A message cannot be read: {error}"),
+            }
+        }
+    }
+
+    /// Progress of something that consists of so many parts.
+    pub(crate) fn bar(&self, what: &'static str, parts: u64) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(parts), target());
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} ({eta})") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar
     }
 
     /// Progress of something without a known end; hidden unless standard error is a terminal.
