@@ -18,11 +18,11 @@ use mail_builder::headers::address::Address as WrittenAddress;
 use mail_parser::{Addr, MessageParser, MimeHeaders, PartType};
 use postroom::testing::provider_suite::ProviderFixture;
 use postroom::{
-    Access, Address, Attachment, AttachmentId, ByteStream, Capabilities, Change, Confirmation,
-    Content, Detail, Error, ErrorKind, Folder, FolderId, FolderRole, FoldersPerMessage, Header,
-    Keyword, Known, KnownMessage, MailProvider, Mailbox, Message, MessageId, Outgoing, Page,
-    PageRequest, PageToken, Profile, Query, Result, Scope, SendKey, SendTicket, Sent, SyncChange,
-    SyncCursor, SyncPage, SyncPhase,
+    Access, Address, Attachment, AttachmentId, AttachmentKind, ByteStream, Capabilities, Change,
+    Confirmation, Content, Detail, Error, ErrorKind, Folder, FolderId, FolderRole,
+    FoldersPerMessage, Header, Keyword, Known, KnownMessage, MailProvider, Mailbox, Message,
+    MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, Result, Scope, SendKey,
+    SendTicket, Sent, SyncChange, SyncCursor, SyncPage, SyncPhase,
 };
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +174,14 @@ fn message(kept: &Kept, detail: Detail) -> Message {
         let mut attachment = Attachment::new(AttachmentId::new(index.to_string()), kind);
         attachment.name = part.attachment_name().map(str::to_owned);
         attachment.size = Some(part.contents().len() as u64);
+        attachment.content_id = part.content_id().map(str::to_owned);
+        let html = message.body.html.as_deref().unwrap_or_default();
+        attachment.inline = part
+            .content_id()
+            .is_some_and(|id| html.contains(&format!("cid:{id}")));
+        if matches!(part.body, PartType::Message(_)) {
+            attachment.kind = AttachmentKind::Message;
+        }
         message.attachments.push(attachment);
     }
     message

@@ -78,6 +78,7 @@ macro_rules! mail_provider_tests {
             preparing_sends_nothing_and_dispatching_sends_once
             a_message_without_recipients_is_refused
             restricted_handles_do_less
+            files_and_attached_messages_are_told_from_text
             conversations_are_read_and_listed_whole
             conversations_are_changed_whole
         );

@@ -9,8 +9,8 @@ use super::{ProviderFixture, REPORT, all, all_ok, bytes, delivered, inbox};
 use crate::error::ErrorKind;
 use crate::mailbox::Mailbox;
 use crate::model::{
-    Access, Address, AttachmentId, Change, Detail, FolderRole, Keyword, Message, Outgoing,
-    PageRequest, Query, ThreadId,
+    Access, Address, AttachmentId, AttachmentKind, Change, Detail, FolderRole, Keyword, Message,
+    Outgoing, PageRequest, Query, ThreadId,
 };
 use crate::provider::Thread;
 
@@ -59,6 +59,73 @@ pub async fn attachments_stream_their_bytes(fixture: &dyn ProviderFixture) {
         matches!(kind, ErrorKind::NotFound | ErrorKind::InvalidRequest),
         "{kind:?}"
     );
+}
+
+const NESTED: &[u8] = b"From: billing@shop.example\r\nTo: team@desk.example\r\nSubject: With all kinds\r\n\
+Message-ID: <nested@shop.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=outer\r\n\
+\r\n\
+--outer\r\n\
+Content-Type: multipart/related; boundary=inner\r\n\
+\r\n\
+--inner\r\n\
+Content-Type: text/html; charset=utf-8\r\n\
+Content-ID: <text@shop.example>\r\n\
+\r\n\
+<p>Shown <img src=\"cid:logo@shop.example\"></p>\r\n\
+--inner\r\n\
+Content-Type: image/png; name=\"logo.png\"\r\n\
+Content-ID: <logo@shop.example>\r\n\
+Content-Transfer-Encoding: base64\r\n\
+\r\n\
+iVBORw0KGgo=\r\n\
+--inner--\r\n\
+--outer\r\n\
+Content-Type: application/pdf; name=\"terms.pdf\"\r\n\
+Content-Disposition: inline; filename=\"terms.pdf\"\r\n\
+Content-ID: <terms@shop.example>\r\n\
+Content-Transfer-Encoding: base64\r\n\
+\r\n\
+JVBERg==\r\n\
+--outer\r\n\
+Content-Type: message/rfc822\r\n\
+\r\n\
+From: inner@shop.example\r\n\
+Subject: What was forwarded\r\n\
+\r\n\
+Innermost text\r\n\
+--outer--\r\n";
+
+/// The text is text although it has a Content-ID; what the HTML refers to is inline, and what it does not is not, whatever
+/// its sender says; an attached message can be opened.
+pub async fn files_and_attached_messages_are_told_from_text(fixture: &dyn ProviderFixture) {
+    let id = delivered(fixture, NESTED).await.id;
+    let mailbox = fixture.mailbox();
+    let message = mailbox.message(&id).await.unwrap();
+    let html = message.body.html.as_deref().unwrap();
+    assert!(html.contains("Shown"), "the text is there");
+    assert_eq!(message.attachments.len(), 3);
+    let named = |name: &str| {
+        let mut attachments = message.attachments.iter();
+        attachments.find(|attachment| attachment.name.as_deref() == Some(name))
+    };
+    let logo = named("logo.png").unwrap();
+    assert_eq!(logo.content_id.as_deref(), Some("logo@shop.example"));
+    assert!(logo.inline, "the HTML shows it");
+    let terms = named("terms.pdf").unwrap();
+    assert_eq!(terms.kind, AttachmentKind::File);
+    assert!(!terms.inline, "nothing shows it");
+    let stream = mailbox.attachment(&id, &terms.id).await.unwrap();
+    assert_eq!(bytes(stream).await, b"%PDF");
+
+    let mut attachments = message.attachments.iter();
+    let inner = attachments.find(|attachment| attachment.kind == AttachmentKind::Message);
+    let inner = inner.expect("the attached message is one");
+    assert!(!inner.inline);
+    let opened = mailbox.attached_message(&id, &inner.id).await.unwrap();
+    let opened = opened.message;
+    assert_eq!(opened.subject.as_deref(), Some("What was forwarded"));
+    assert_eq!(opened.from[0].address(), "inner@shop.example");
+    assert!(opened.body.text.unwrap().contains("Innermost text"));
 }
 
 fn turn(number: usize, minute: usize) -> Vec<u8> {
