@@ -1,11 +1,16 @@
 //! Conversations, which Gmail reads and changes as wholes. The requests are `api/threads.rs`'s, what single messages mean
 //! is `convert.rs`'s.
 
+use std::collections::HashSet;
+
 use super::api::{Api, LONGEST_PAGE};
-use super::{batch, convert, query, reading, wire};
+use super::{batch, changing, convert, query, reading, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{parse, protocol};
-use crate::model::{Change, Detail, Page, PageRequest, PageToken, Query, ThreadId};
+use crate::model::{
+    Change, Detail, FolderId, FolderRole, Keyword, Message, Page, PageRequest, PageToken, Query,
+    ThreadId,
+};
 use crate::provider::Thread;
 
 const THREAD: &str = "gmail.threads.get";
@@ -44,6 +49,9 @@ pub(super) async fn list(
     let Some(search) = query::compile(query)? else {
         return Ok(Page::new(Vec::new(), None));
     };
+    if search.residue.query().is_some() {
+        return from_messages(api, query, detail, page).await;
+    }
     let size = page.size.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
     let token = page.token.as_ref().map(PageToken::as_str);
     let list = api.threads(&search, size, token).await?;
@@ -59,11 +67,57 @@ pub(super) async fn list(
     Ok(Page::new(threads, next))
 }
 
+/// The same where not everything that Gmail finds is meant: only messages tell what is, so that a page of conversations is
+/// made of a page of messages.
+async fn from_messages(
+    api: &Api,
+    query: &Query,
+    detail: Detail,
+    page: &PageRequest,
+) -> Result<Page<Result<Thread>>> {
+    let mut page = page.clone();
+    page.size = page.size.or(Some(PAGE));
+    let listed = reading::list(api, query, Detail::Ids, &page).await?;
+    let mut known = HashSet::new();
+    let mut threads = Vec::new();
+    for message in listed.items {
+        let thread = message.and_then(|message| message.thread.ok_or_else(unthreaded));
+        match thread {
+            Ok(id) => threads.extend(known.insert(id.clone()).then(|| Ok(Thread::new(id)))),
+            Err(error) => threads.push(Err(error)),
+        }
+    }
+    if detail != Detail::Ids {
+        threads = read_all(api, threads, detail).await?;
+    }
+    Ok(Page::new(threads, listed.next))
+}
+
+/// The messages of listed conversations. Those that vanished meanwhile are left out.
 async fn read_all(
     api: &Api,
     threads: Vec<Result<Thread>>,
     detail: Detail,
 ) -> Result<Vec<Result<Thread>>> {
+    let mut whole = read_each(api, threads, detail).await;
+    let failed = whole.iter().flat_map(|thread| thread.as_ref().err());
+    if let Some(error) = failed
+        .into_iter()
+        .find(|error| reading::concerns_all(error))
+    {
+        // The page failed, not its conversations.
+        return Err(error.clone());
+    }
+    whole.retain(|thread| {
+        !thread
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    });
+    Ok(whole)
+}
+
+/// Conversations of which the id is known, with their messages: one answer each, in order.
+async fn read_each(api: &Api, threads: Vec<Result<Thread>>, detail: Detail) -> Vec<Result<Thread>> {
     let format = reading::format(detail);
     let known = threads.iter().flatten();
     let calls = known
@@ -84,23 +138,51 @@ async fn read_all(
             Ok(thread) => read(api, &listed.id, thread, detail).await,
             Err(error) => Err(error),
         };
-        match thread {
-            Ok(mut thread) => {
-                thread.preview = listed.preview;
-                whole.push(Ok(thread));
-            }
-            // Listed a moment ago, and deleted since.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // The page failed, not its conversations.
-            Err(error) if reading::concerns_all(&error) => return Err(error),
-            Err(error) => whole.push(Err(error)),
-        }
+        whole.push(thread.map(|mut thread| {
+            thread.preview = listed.preview;
+            thread
+        }));
     }
-    Ok(whole)
+    whole
 }
 
-/// Applies `change` to all messages of each conversation. Gmail leaves drafts alone.
+/// Applies `change` to all messages of each conversation that it is about. Gmail leaves drafts alone.
 pub(super) async fn apply(api: &Api, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
+    // What is about some messages of a conversation only cannot be said of the whole, and deleting it would take its drafts.
+    let only = match change {
+        Change::Restore => Some(FolderRole::Trash),
+        Change::NotJunk => Some(FolderRole::Junk),
+        Change::Delete => None,
+        change => return at_once(api, ids, change).await,
+    };
+    let only = only.and_then(convert::role_label).map(FolderId::from);
+    let concerned = |message: &&Message| {
+        let there = only.as_ref().is_none_or(|folder| message.is_in(folder));
+        there && !message.has(&Keyword::Draft)
+    };
+    let listed = ids.iter().cloned().map(|id| Ok(Thread::new(id))).collect();
+    let threads = read_each(api, listed, Detail::Ids).await;
+    let mut outcomes = Vec::with_capacity(ids.len());
+    let mut messages = Vec::new();
+    let mut places = Vec::new();
+    for (place, thread) in threads.into_iter().enumerate() {
+        outcomes.push(thread.map(|thread| {
+            for message in thread.readable().filter(concerned) {
+                messages.push(message.id.clone());
+                places.push(place);
+            }
+        }));
+    }
+    let changed = changing::apply(api, &messages, change, changing::ONE_BY_ONE).await?;
+    for (place, changed) in places.into_iter().zip(changed) {
+        if let (Err(error), Some(outcome @ Ok(()))) = (changed, outcomes.get_mut(place)) {
+            *outcome = Err(error);
+        }
+    }
+    Ok(outcomes)
+}
+
+async fn at_once(api: &Api, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
     let modification = convert::modification(change)?;
     let calls = ids
         .iter()
@@ -108,6 +190,10 @@ pub(super) async fn apply(api: &Api, ids: &[ThreadId], change: &Change) -> Resul
         .collect();
     let answers = batch::send(api, calls).await;
     Ok(answers.into_iter().map(|answer| answer.map(drop)).collect())
+}
+
+fn unthreaded() -> Error {
+    protocol("a message came without its conversation").with_operation("gmail.messages.list")
 }
 
 fn unanswered() -> Error {

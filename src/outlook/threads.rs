@@ -177,12 +177,14 @@ struct Places {
     inbox: Option<FolderId>,
     sent: Option<FolderId>,
     from: Option<FolderId>,
+    trash: Option<FolderId>,
+    junk: Option<FolderId>,
 }
 
 impl Places {
     async fn read(api: &Api, own: &OwnFolders, change: &Change) -> Result<Self> {
         let from = match change {
-            Change::Archive => None,
+            Change::Archive | Change::Restore | Change::Junk | Change::NotJunk => None,
             Change::MoveTo { from, .. } => from.as_ref(),
             _ => return Ok(Self::default()),
         };
@@ -192,6 +194,8 @@ impl Places {
         Ok(Self {
             inbox: roles.id(FolderRole::Inbox).cloned(),
             sent: roles.id(FolderRole::Sent).cloned(),
+            trash: roles.id(FolderRole::Trash).cloned(),
+            junk: roles.id(FolderRole::Junk).cloned(),
             from: named.and_then(|role| roles.id(role)).or(from).cloned(),
         })
     }
@@ -205,7 +209,9 @@ impl Places {
         match change {
             Change::Archive => lies_in(&self.inbox),
             Change::MoveTo { from: Some(_), .. } => lies_in(&self.from),
-            Change::MoveTo { from: None, .. } => !lies_in(&self.sent),
+            Change::MoveTo { from: None, .. } | Change::Junk => !lies_in(&self.sent),
+            Change::Restore => lies_in(&self.trash),
+            Change::NotJunk => lies_in(&self.junk),
             _ => true,
         }
     }

@@ -326,6 +326,16 @@ pub async fn conversations_are_changed_whole(fixture: &dyn ProviderFixture) {
     assert_eq!(whole.messages.len(), 4);
     assert!(whole.readable().all(|message| message.is_in(&trash)));
 
+    let restored = std::slice::from_ref(&apart);
+    all_ok(mailbox.apply_to_threads(restored, &Change::Restore).await);
+    let back = inbox(&mailbox).await;
+    assert_eq!(back.len(), 1);
+    assert_eq!(back[0].thread.as_ref(), Some(&apart));
+    // What is not in the trash is not brought back from there.
+    all_ok(mailbox.apply_to_threads(restored, &Change::Archive).await);
+    all_ok(mailbox.apply_to_threads(restored, &Change::Restore).await);
+    assert!(inbox(&mailbox).await.is_empty());
+
     let reader = mailbox.restrict(Access::READ);
     let refused = reader.apply_to_threads(&both, &seen).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
