@@ -99,7 +99,7 @@ fn failing(seed: u64) -> Vec<usize> {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % 100 == 0
+            (state >> 33).is_multiple_of(100)
         })
         .collect()
 }

@@ -8,6 +8,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -52,6 +53,8 @@ struct Kept {
 #[derive(Debug, Default)]
 struct Office {
     boxes: Mutex<BTreeMap<String, Vec<Kept>>>,
+    /// How many messages it ever had.
+    kept: AtomicUsize,
     sent: Mutex<BTreeMap<String, String>>,
     /// What each sync was handed.
     syncs: Mutex<Vec<(Option<SyncCursor>, Scope)>>,
@@ -60,7 +63,7 @@ struct Office {
 impl Office {
     fn keep(&self, address: &str, folder: FolderRole, raw: &[u8]) -> String {
         let mut boxes = self.boxes.lock().unwrap();
-        let number: usize = boxes.values().map(Vec::len).sum();
+        let number = self.kept.fetch_add(1, Ordering::Relaxed);
         let id = format!("m-{number:04}");
         boxes.entry(address.to_owned()).or_default().push(Kept {
             id: id.clone(),
@@ -86,6 +89,7 @@ impl Shelf {
         let mut capabilities = Capabilities::new("office");
         capabilities.folders_per_message = FoldersPerMessage::One;
         capabilities.change = true;
+        capabilities.delete = true;
         capabilities.send = true;
         capabilities.confirm_send = true;
         capabilities.sync = true;
@@ -335,16 +339,28 @@ impl MailProvider for Shelf {
         let kept = boxes.entry(self.address.clone()).or_default();
         let mut outcomes = Vec::new();
         for id in ids {
+            if *change == Change::Delete {
+                kept.retain(|kept| kept.id != id.as_str());
+                outcomes.push(Ok(()));
+                continue;
+            }
             let Some(kept) = kept.iter_mut().find(|kept| kept.id == id.as_str()) else {
                 outcomes.push(Err(not_found()));
                 continue;
             };
             match change {
+                Change::Set(Keyword::Custom(_)) => {
+                    return Err(Error::unsupported("the office has no tags"));
+                }
                 Change::Set(keyword) => _ = kept.keywords.insert(keyword.clone()),
                 Change::Clear(keyword) => _ = kept.keywords.remove(keyword),
                 Change::MoveTo { to, .. } => kept.folder = to.as_str().to_owned(),
                 Change::Archive => kept.folder = FolderRole::Archive.as_str().to_owned(),
                 Change::Trash => kept.folder = FolderRole::Trash.as_str().to_owned(),
+                Change::Junk => kept.folder = FolderRole::Junk.as_str().to_owned(),
+                Change::Restore | Change::NotJunk => {
+                    kept.folder = FolderRole::Inbox.as_str().to_owned();
+                }
                 _ => return Err(Error::unsupported("a message is on one shelf")),
             }
             outcomes.push(Ok(()));

@@ -6,6 +6,9 @@ use crate::error::{ErrorKind, Result};
 use crate::http::{Answer, parse};
 use crate::model::{Folder, FolderCounts, FolderEdit, FolderId};
 
+/// How labels are shown unless somebody wants it otherwise: on messages, and in the list of labels.
+const SHOWN: (&str, &str) = ("show", "labelShow");
+
 /// Every label as a folder.
 pub(super) async fn list(api: &Api) -> Result<Vec<Folder>> {
     Ok(convert::folders(&convert::labels(api.labels().await?)))
@@ -23,6 +26,8 @@ pub(super) async fn edit(api: &Api, edit: &FolderEdit) -> Result<Option<Folder>>
             let path = convert::new_path(&labels, parent.as_ref(), name)?;
             let change = wire::LabelChange {
                 name: Some(&path),
+                message_list_visibility: Some(SHOWN.0),
+                label_list_visibility: Some(SHOWN.1),
                 color: color.as_ref().map(convert::color).transpose()?,
                 ..wire::LabelChange::default()
             };
@@ -68,9 +73,14 @@ pub(super) async fn edit(api: &Api, edit: &FolderEdit) -> Result<Option<Folder>>
                 None => api.replace_label(
                     &label.id,
                     &wire::LabelChange {
+                        id: Some(&label.id),
                         name: Some(path),
-                        message_list_visibility: label.message_list_visibility.as_deref(),
-                        label_list_visibility: label.label_list_visibility.as_deref(),
+                        message_list_visibility: Some(
+                            label.message_list_visibility.as_deref().unwrap_or(SHOWN.0),
+                        ),
+                        label_list_visibility: Some(
+                            label.label_list_visibility.as_deref().unwrap_or(SHOWN.1),
+                        ),
                         color: None,
                     },
                 ),

@@ -13,6 +13,7 @@
     reason = "a test that fails panics"
 )]
 
+mod organising;
 mod reading;
 
 use std::collections::HashSet;
@@ -24,11 +25,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use crate::error::{Delivery, ErrorKind};
 use crate::mailbox::Mailbox;
 use crate::model::{
-    Access, Address, ByteStream, Change, Confirmation, Detail, FolderRole, Keyword, Message,
-    MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
+    Access, Address, ByteStream, Confirmation, Detail, FolderRole, Keyword, Message, MessageId,
+    Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
 };
-use crate::provider::FoldersPerMessage;
 
+pub use self::organising::*;
 pub use self::reading::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
@@ -81,6 +82,18 @@ macro_rules! mail_provider_tests {
             files_and_attached_messages_are_told_from_text
             conversations_are_read_and_listed_whole
             conversations_are_changed_whole
+            folders_are_made_renamed_moved_and_deleted
+            folders_have_colours_where_that_is_claimed
+            folders_are_counted_where_that_is_claimed
+            junk_and_trash_are_left_again
+            messages_are_refiled_in_one_step
+            copies_are_messages_of_their_own
+            messages_are_deleted_for_good
+            gone_messages_are_told_as_claimed
+            tags_of_any_name_can_be_set
+            categories_are_listed_and_coloured
+            rules_are_made_listed_and_deleted
+            replies_are_given_while_away
         );
     };
     (@case $fixture:expr, $($case:ident)*) => {
@@ -323,90 +336,6 @@ pub async fn answers_come_one_per_id_and_in_order(fixture: &dyn ProviderFixture)
             .iter()
             .all(|message| message.has(&Keyword::Seen))
     );
-}
-
-/// Read and starred can be set and cleared, one by one and repeatedly.
-pub async fn marks_can_be_set_and_cleared(fixture: &dyn ProviderFixture) {
-    let id = delivered(fixture, REPORT).await.id;
-    let mailbox = fixture.mailbox();
-    let ids = [id.clone()];
-    let keywords = async || {
-        let message = mailbox.message(&id).await.unwrap();
-        (message.has(&Keyword::Seen), message.has(&Keyword::Flagged))
-    };
-    assert_eq!(keywords().await, (false, false));
-    all_ok(mailbox.mark_read(&ids).await);
-    all_ok(mailbox.mark_read(&ids).await);
-    all_ok(mailbox.star(&ids).await);
-    assert_eq!(keywords().await, (true, true));
-    all_ok(mailbox.mark_unread(&ids).await);
-    all_ok(mailbox.unstar(&ids).await);
-    assert_eq!(keywords().await, (false, false));
-}
-
-/// Archive, trash and move take messages out of the inbox, and their ids stay good.
-pub async fn moving_archiving_and_trashing_leave_the_inbox(fixture: &dyn ProviderFixture) {
-    for number in 0..3 {
-        fixture.deliver(&plain(number)).await;
-    }
-    let mailbox = fixture.mailbox();
-    let ids: Vec<MessageId> = inbox(&mailbox)
-        .await
-        .into_iter()
-        .map(|message| message.id)
-        .collect();
-    let inbox_folder = mailbox.folder(FolderRole::Inbox).await.unwrap();
-    let trash = mailbox.folder(FolderRole::Trash).await.unwrap();
-    let junk = mailbox.folder(FolderRole::Junk).await.unwrap();
-
-    all_ok(mailbox.archive(&ids[0..1]).await);
-    all_ok(mailbox.trash(&ids[1..2]).await);
-    all_ok(mailbox.move_to(&ids[2..3], &junk.id).await);
-
-    assert!(inbox(&mailbox).await.is_empty());
-    let messages = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
-    let messages: Vec<_> = messages.into_iter().map(Result::unwrap).collect();
-    assert!(!messages[0].is_in(&inbox_folder.id) && !messages[0].is_in(&trash.id));
-    assert!(messages[1].is_in(&trash.id));
-    assert!(messages[2].is_in(&junk.id));
-    // What was trashed or is junk is not part of "every message".
-    let everything = all(&mailbox, Query::All, Detail::Ids).await;
-    assert_eq!(
-        everything
-            .iter()
-            .map(|message| &message.id)
-            .collect::<Vec<_>>(),
-        [&ids[0]]
-    );
-    all_ok(mailbox.move_to(&ids[1..2], &inbox_folder.id).await);
-    assert_eq!(inbox(&mailbox).await[0].id, ids[1]);
-}
-
-/// A provider of one folder per message refuses to add a second; one of many keeps both.
-pub async fn folders_per_message_are_as_claimed(fixture: &dyn ProviderFixture) {
-    let id = delivered(fixture, REPORT).await.id;
-    let mailbox = fixture.mailbox();
-    let junk = mailbox.folder(FolderRole::Junk).await.unwrap().id;
-    let inbox_folder = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
-    let ids = [id.clone()];
-    let outcome = mailbox.apply(&ids, &Change::AddTo(junk.clone())).await;
-    match mailbox.capabilities().folders_per_message {
-        FoldersPerMessage::One => {
-            let refused = match outcome {
-                Err(error) => error,
-                Ok(mut outcomes) => outcomes.remove(0).unwrap_err(),
-            };
-            assert_eq!(refused.kind(), ErrorKind::Unsupported);
-        }
-        FoldersPerMessage::Many => {
-            all_ok(outcome);
-            let message = mailbox.message(&id).await.unwrap();
-            assert!(message.is_in(&junk) && message.is_in(&inbox_folder));
-            all_ok(mailbox.apply(&ids, &Change::RemoveFrom(junk.clone())).await);
-            let message = mailbox.message(&id).await.unwrap();
-            assert!(!message.is_in(&junk) && message.is_in(&inbox_folder));
-        }
-    }
 }
 
 /// The queries that every provider must understand find the same messages everywhere.

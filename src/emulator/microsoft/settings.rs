@@ -131,9 +131,8 @@ fn update(call: &Call<'_>) -> Answer {
             "Only automatic replies can be changed here.",
         ));
     }
-    let setting = match field(&body, "automaticRepliesSetting") {
-        Some(Value::Object(setting)) => setting,
-        _ => return Err(wrong_type("automaticRepliesSetting")),
+    let Some(Value::Object(setting)) = field(&body, "automaticRepliesSetting") else {
+        return Err(wrong_type("automaticRepliesSetting"));
     };
     only_fields(setting, &REPLIES, "microsoft.graph.automaticRepliesSetting")?;
     call.mailbox(|mailbox, _| {
@@ -209,7 +208,7 @@ fn read_time(time: &Map<String, Value>) -> Result<(String, String), GraphError> 
     let zone = text_field(time, "timeZone")?.unwrap_or_default();
     match read {
         Ok(read) if zone.eq_ignore_ascii_case("UTC") => Ok((
-            read.format("%Y-%m-%dT%H:%M:%S%.7f").to_string(),
+            read.format("%Y-%m-%dT%H:%M:%S%.6f0").to_string(),
             "UTC".to_owned(),
         )),
         Ok(_) => Err(GraphError::bad_request(

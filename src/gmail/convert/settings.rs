@@ -207,27 +207,31 @@ fn written(texts: &[String]) -> Result<Option<String>> {
 
 /// What the vacation responder does.
 pub(in crate::gmail) fn automatic_reply(vacation: wire::Vacation) -> AutomaticReply {
-    let instant =
-        |millis: Option<i64>| millis.and_then(|millis| DateTime::from_timestamp_millis(millis));
+    let instant = |millis: Option<i64>| millis.and_then(DateTime::from_timestamp_millis);
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (from, until) = (instant(vacation.start_time), instant(vacation.end_time));
-    let mut reply = AutomaticReply::default();
-    reply.schedule = match (vacation.enable_auto_reply, from, until) {
+    let schedule = match (vacation.enable_auto_reply, from, until) {
         (Some(true), None, None) => ReplySchedule::Always,
         (Some(true), from, until) => ReplySchedule::Between { from, until },
         _ => ReplySchedule::Never,
     };
     let contacts = vacation.restrict_to_contacts == Some(true);
-    reply.audience = match (contacts, vacation.restrict_to_domain == Some(true)) {
+    let audience = match (contacts, vacation.restrict_to_domain == Some(true)) {
         (false, false) => ReplyAudience::Everyone,
         (true, false) => ReplyAudience::Contacts,
         (false, true) => ReplyAudience::Organisation,
         (true, true) => ReplyAudience::ContactsInOrganisation,
     };
-    reply.subject = given(vacation.response_subject);
-    reply.message.text = given(vacation.response_body_plain_text);
-    reply.message.html = given(vacation.response_body_html);
-    reply
+    AutomaticReply {
+        schedule,
+        audience,
+        subject: given(vacation.response_subject),
+        message: ReplyText {
+            text: given(vacation.response_body_plain_text),
+            html: given(vacation.response_body_html),
+        },
+        external_message: None,
+    }
 }
 
 /// An automatic reply for the vacation responder.

@@ -15,8 +15,8 @@ use crate::outlook::wire;
 /// What a rule is called whose maker gave it no name: the service wants one.
 const UNNAMED: &str = "Rule";
 
-/// How an instant is written that has a time zone beside it.
-const INSTANT: &str = "%Y-%m-%dT%H:%M:%S%.7f";
+/// How an instant is written that has a time zone beside it: with seven digits of the second.
+const INSTANT: &str = "%Y-%m-%dT%H:%M:%S%.6f0";
 
 /// A rule of the service's; `None` without an id.
 pub(in crate::outlook) fn rule(wire: wire::MessageRule, roles: &Roles) -> Option<Rule> {
@@ -208,8 +208,7 @@ pub(in crate::outlook) fn automatic_reply(
             .is_some_and(|text| text.eq_ignore_ascii_case(value))
     };
     let text = |html: Option<String>| html.filter(|html| !html.is_empty()).map(ReplyText::html);
-    let mut reply = AutomaticReply::default();
-    reply.schedule = if is(&setting.status, "alwaysEnabled") {
+    let schedule = if is(&setting.status, "alwaysEnabled") {
         ReplySchedule::Always
     } else if is(&setting.status, "scheduled") {
         ReplySchedule::Between {
@@ -219,7 +218,7 @@ pub(in crate::outlook) fn automatic_reply(
     } else {
         ReplySchedule::Never
     };
-    reply.audience = if is(&setting.external_audience, "none") {
+    let audience = if is(&setting.external_audience, "none") {
         ReplyAudience::Organisation
     } else if is(&setting.external_audience, "contactsOnly") {
         ReplyAudience::Contacts
@@ -227,9 +226,14 @@ pub(in crate::outlook) fn automatic_reply(
         ReplyAudience::Everyone
     };
     let external = text(setting.external_reply_message);
-    reply.message = text(setting.internal_reply_message).unwrap_or_default();
-    reply.external_message = external.filter(|external| *external != reply.message);
-    Ok(reply)
+    let message = text(setting.internal_reply_message).unwrap_or_default();
+    Ok(AutomaticReply {
+        schedule,
+        audience,
+        subject: None,
+        external_message: external.filter(|external| *external != message),
+        message,
+    })
 }
 
 /// An instant is UTC unless another zone was asked for.
