@@ -49,6 +49,19 @@ struct Kept {
     received_at: DateTime<Utc>,
 }
 
+impl Kept {
+    /// A message of nothing.
+    fn none() -> Self {
+        Self {
+            id: String::new(),
+            raw: Vec::new(),
+            folder: String::new(),
+            keywords: BTreeSet::new(),
+            received_at: DateTime::UNIX_EPOCH,
+        }
+    }
+}
+
 /// All mailboxes of the service, and which sends it has done.
 #[derive(Debug, Default)]
 struct Office {
@@ -141,6 +154,7 @@ fn message(kept: &Kept, detail: Detail) -> Message {
     message.keywords = Some(kept.keywords.clone());
     message.received_at = Some(kept.received_at);
     message.preview = Some(String::new());
+    message.size = Some(kept.raw.len() as u64);
     let Some(parsed) = MessageParser::new().parse(&kept.raw) else {
         return message;
     };
@@ -191,53 +205,21 @@ fn message(kept: &Kept, detail: Detail) -> Message {
     message
 }
 
-fn says(text: &str, words: &str) -> bool {
-    let word = |c: char| !c.is_alphanumeric();
-    let spoken: Vec<String> = text.split(word).map(str::to_lowercase).collect();
-    let asked: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-    spoken.windows(asked.len()).any(|window| window == asked)
+/// Whether a query means a message. What the crate's own evaluation cannot tell, the office cannot either.
+fn meant(query: &Query, message: &Message, folders: &[Folder]) -> Result<bool> {
+    query
+        .matches(message, folders)
+        .ok_or_else(|| Error::unsupported("the office does not know this term"))
 }
 
-fn meant(query: &Query, message: &Message) -> Result<bool> {
-    let anybody = |list: &[Address], value: &str| {
-        list.iter()
-            .any(|one| one.address() == value || one.name().is_some_and(|name| says(name, value)))
-    };
-    let subject = message.subject.clone().unwrap_or_default();
-    Ok(match query {
-        Query::All => true,
-        Query::From(value) => anybody(&message.from, value),
-        Query::To(value) => anybody(&message.to, value),
-        Query::Cc(value) => anybody(&message.cc, value),
-        Query::Subject(words) => says(&subject, words),
-        Query::Word(words) | Query::Phrase(words) => {
-            let text = message.body.text.clone().unwrap_or_default();
-            says(&subject, words) || says(&text, words)
-        }
-        Query::HasAttachment => !message.attachments.is_empty(),
-        Query::InFolder(folder) => message.is_in(folder),
-        Query::InRole(role) => message.is_in(&FolderId::new(role.as_str())),
-        Query::Has(keyword) => message.has(keyword),
-        Query::After(instant) => message.received_at >= Some(*instant),
-        Query::Before(instant) => message.received_at < Some(*instant),
-        Query::Not(term) => !meant(term, message)?,
-        Query::And(terms) => {
-            let mut terms = terms.iter().map(|term| meant(term, message));
-            terms.try_fold(true, |all, term| Ok::<_, Error>(all && term?))?
-        }
-        Query::Or(terms) => {
-            let mut terms = terms.iter().map(|term| meant(term, message));
-            terms.try_fold(false, |any, term| Ok::<_, Error>(any || term?))?
-        }
-        _ => return Err(Error::unsupported("the office does not know this term")),
-    })
-}
-
-/// Whether a query asks for a folder by itself; otherwise junk and trash are left out.
-fn names_folder(query: &Query) -> bool {
+/// Whether the query asks for words and gives none.
+fn is_blank(query: &Query) -> bool {
     match query {
-        Query::InFolder(_) | Query::InRole(_) => true,
-        Query::And(terms) => terms.iter().any(names_folder),
+        Query::From(value) | Query::To(value) | Query::Word(value) | Query::Phrase(value) => {
+            !value.contains(char::is_alphanumeric)
+        }
+        Query::Not(term) => is_blank(term),
+        Query::And(terms) | Query::Or(terms) => terms.iter().any(is_blank),
         _ => false,
     }
 }
@@ -293,12 +275,23 @@ impl MailProvider for Shelf {
         detail: Detail,
         page: PageRequest,
     ) -> Result<Page<Result<Message>>> {
+        if is_blank(query) {
+            let message = "a search for no words means nothing";
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
+        let folders = self.folders().await?;
+        let hidden = |kept: &Kept| {
+            let mut hidden = folders
+                .iter()
+                .filter(|folder| matches!(folder.role, Some(FolderRole::Trash | FolderRole::Junk)));
+            hidden.any(|folder| folder.id.as_str() == kept.folder && !query.names(folder))
+        };
+        // A term that nobody knows is refused, whether or not there is mail.
+        meant(query, &message(&Kept::none(), Detail::Full), &folders)?;
         let mut found = Vec::new();
         for kept in self.kept().iter().rev() {
-            let hidden = [FolderRole::Trash, FolderRole::Junk]
-                .iter()
-                .any(|role| role.as_str() == kept.folder);
-            if (!hidden || names_folder(query)) && meant(query, &message(kept, Detail::Full))? {
+            let is_meant = meant(query, &message(kept, Detail::Full), &folders)?;
+            if is_meant && !hidden(kept) {
                 found.push(Ok(message(kept, detail)));
             }
         }

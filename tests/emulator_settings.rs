@@ -165,7 +165,11 @@ async fn graph_refuses_rules_that_it_could_not_keep() {
     ] {
         let answer = graph.post(RULES, body.clone()).await;
         let error = answer.json()["error"]["code"].clone();
-        assert_eq!((answer.status.as_u16(), error), (status, json!(code)), "{body}");
+        assert_eq!(
+            (answer.status.as_u16(), error),
+            (status, json!(code)),
+            "{body}"
+        );
     }
     // Only the inbox has rules.
     let elsewhere = graph.get("/me/mailFolders/drafts/messageRules").await;

@@ -20,6 +20,7 @@ mod doctor;
 mod export;
 mod messages;
 mod output;
+mod searching;
 mod sending;
 mod setup;
 
@@ -71,6 +72,8 @@ enum Command {
     Folders,
     /// List or search messages, newest first
     List(messages::List),
+    /// Search messages, or explain how a search would be done
+    Search(searching::Search),
     /// Show a message
     Read {
         /// Its id, as `list` shows it
@@ -251,6 +254,7 @@ async fn work(
     match command {
         Command::Folders => messages::folders(&mailbox, output).await,
         Command::List(command) => command.run(&mailbox, output).await,
+        Command::Search(command) => command.run(&mailbox, output).await,
         Command::Read { id } => messages::read(&mailbox, &id, output).await,
         Command::Thread(command) => command.run(&mailbox, output).await,
         Command::Export(command) => command.run(&mailbox, output).await,

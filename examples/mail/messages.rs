@@ -24,13 +24,7 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
-        let text = self.query.join(" ");
-        let query = if text.is_empty() {
-            Query::inbox()
-        } else {
-            text.parse()
-                .map_err(|error| Failure::Usage(format!("the query: {error}")))?
-        };
+        let query = self.query()?;
         let page = PageRequest::first().with_size(self.limit.clamp(1, 100));
         let mut stream = mailbox
             .messages_with(query, postroom::Detail::Headers, page)
@@ -44,6 +38,15 @@ impl List {
         progress.finish_and_clear();
         output.messages(&messages);
         Ok(())
+    }
+
+    pub(crate) fn query(&self) -> Result<Query, Failure> {
+        let text = self.query.join(" ");
+        if text.is_empty() {
+            return Ok(Query::inbox());
+        }
+        text.parse()
+            .map_err(|error| Failure::Usage(format!("the query: {error}")))
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod organising;
 mod reading;
+mod searching;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::model::{
 
 pub use self::organising::*;
 pub use self::reading::*;
+pub use self::searching::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
 #[async_trait]
@@ -74,6 +76,10 @@ macro_rules! mail_provider_tests {
             moving_archiving_and_trashing_leave_the_inbox
             folders_per_message_are_as_claimed
             queries_mean_the_same_everywhere
+            words_and_people_mean_the_same_everywhere
+            combined_terms_find_what_their_plan_says
+            spam_and_trash_are_searched_where_they_are_named
+            what_is_found_matches_here_too
             what_is_sent_arrives_as_it_was_written
             hidden_recipients_stay_hidden
             preparing_sends_nothing_and_dispatching_sends_once
@@ -336,45 +342,6 @@ pub async fn answers_come_one_per_id_and_in_order(fixture: &dyn ProviderFixture)
             .iter()
             .all(|message| message.has(&Keyword::Seen))
     );
-}
-
-/// The queries that every provider must understand find the same messages everywhere.
-pub async fn queries_mean_the_same_everywhere(fixture: &dyn ProviderFixture) {
-    for number in 0..4 {
-        fixture.deliver(&plain(number)).await;
-    }
-    fixture.deliver(REPORT).await;
-    let mailbox = fixture.mailbox();
-    let listed = inbox(&mailbox).await;
-    all_ok(
-        mailbox
-            .mark_read(&[listed[0].id.clone(), listed[1].id.clone()])
-            .await,
-    );
-    all_ok(mailbox.star(&[listed[2].id.clone()]).await);
-    let subjects = async |query: &str| {
-        let mut found: Vec<String> = all(&mailbox, query.parse().unwrap(), Detail::Headers)
-            .await
-            .into_iter()
-            .map(|message| message.subject.unwrap())
-            .collect();
-        found.sort();
-        found
-    };
-    let report = "Ihre Rechnung für März";
-    assert_eq!(subjects("from:billing@shop.example").await, [report]);
-    assert_eq!(
-        subjects("in:inbox is:read").await,
-        [report, "Plain message 3"]
-    );
-    assert_eq!(
-        subjects("in:inbox is:unread is:starred").await,
-        ["Plain message 2"]
-    );
-    assert_eq!(subjects("has:attachment").await, [report]);
-    assert_eq!(subjects("Grüße").await, [report]);
-    assert_eq!(subjects("nosuchwordanywhere").await, Vec::<String>::new());
-    assert_eq!(subjects("before:2020-01-01").await, Vec::<String>::new());
 }
 
 /// Text, HTML, names, subject and attachments arrive as they were given; the sender keeps a copy.

@@ -1,15 +1,57 @@
 //! Simpler trees of the same meaning: without needless nesting, and with `Not` only around single terms.
 
 use super::Query;
+use crate::model::Folder;
 
 /// Nesting that no person types and no stack minds.
-#[cfg(any(feature = "gmail", feature = "outlook"))]
 const DEEPEST: usize = 64;
 
 impl Query {
     /// No message at all.
     fn nothing() -> Self {
         Self::Not(Box::new(Self::All))
+    }
+
+    /// Whether the query names a folder, other than by excluding it. What lies in spam or trash is meant only by a query
+    /// that names that.
+    ///
+    /// ```
+    /// use postroom::{Folder, FolderRole, Query};
+    ///
+    /// let mut trash = Folder::new("TRASH".into(), "Trash");
+    /// trash.role = Some(FolderRole::Trash);
+    /// assert!("in:trash OR is:starred".parse::<Query>()?.names(&trash));
+    /// assert!(!"is:starred -in:trash".parse::<Query>()?.names(&trash));
+    /// # Ok::<(), postroom::QueryError>(())
+    /// ```
+    #[must_use]
+    pub fn names(&self, folder: &Folder) -> bool {
+        self.named_folders().into_iter().any(|term| match term {
+            Self::InFolder(id) => *id == folder.id,
+            Self::InRole(role) => folder.role == Some(*role),
+            _ => false,
+        })
+    }
+
+    /// The folders that are named other than by excluding them, as the terms that name them.
+    pub(crate) fn named_folders(&self) -> Vec<&Self> {
+        let mut named = Vec::new();
+        self.collect_folders(true, &mut named, 0);
+        named
+    }
+
+    fn collect_folders<'a>(&'a self, wanted: bool, named: &mut Vec<&'a Self>, depth: usize) {
+        match self {
+            _ if depth > DEEPEST => {}
+            Self::Not(term) => term.collect_folders(!wanted, named, depth + 1),
+            Self::And(terms) | Self::Or(terms) => {
+                for term in terms {
+                    term.collect_folders(wanted, named, depth + 1);
+                }
+            }
+            Self::InFolder(_) | Self::InRole(_) if wanted => named.push(self),
+            _ => {}
+        }
     }
 
     fn is_nothing(&self) -> bool {
@@ -117,27 +159,6 @@ impl Query {
             Self::Not(term) => term.mentions(test),
             Self::And(terms) | Self::Or(terms) => terms.iter().any(|term| term.mentions(test)),
             term => test(term),
-        }
-    }
-
-    /// The folders that are named other than by excluding them, as the terms that name them.
-    pub(crate) fn named_folders(&self) -> Vec<&Self> {
-        let mut named = Vec::new();
-        self.collect_folders(true, &mut named, 0);
-        named
-    }
-
-    fn collect_folders<'a>(&'a self, wanted: bool, named: &mut Vec<&'a Self>, depth: usize) {
-        match self {
-            _ if depth > DEEPEST => {}
-            Self::Not(term) => term.collect_folders(!wanted, named, depth + 1),
-            Self::And(terms) | Self::Or(terms) => {
-                for term in terms {
-                    term.collect_folders(wanted, named, depth + 1);
-                }
-            }
-            Self::InFolder(_) | Self::InRole(_) if wanted => named.push(self),
-            _ => {}
         }
     }
 }
