@@ -288,6 +288,19 @@ fn a_mailbox_is_connected_read_organised_and_disconnected_from_another_process()
         let output = mail.run(["attachment", id(&with_file), part, "--out", "-"]);
         assert_eq!(output.stdout, saved.as_bytes(), "{service}");
 
+        let search = ["search", "subject:report", "is:unread", "--explain"];
+        let plan = mail.json("work", &search);
+        let [exactness, filtered] = match service {
+            "google" => ["exact", ""],
+            _ => ["superset", "subject:report -is:read"],
+        };
+        assert_eq!(plan["exactness"], exactness);
+        assert_eq!(plan["filtered"].as_str().unwrap_or_default(), filtered);
+        assert!(!plan["sent"].as_array().unwrap().is_empty());
+        let found = mail.json("work", &["search", "subject:report"]);
+        let found = found["messages"].as_array().unwrap();
+        assert!(found.iter().any(|message| message["id"] == with_file["id"]));
+
         let is = |query: &str, id: &str| {
             let found = mail.list("work", query);
             found.iter().any(|message| message["id"] == id)
