@@ -47,6 +47,7 @@
 //!
 //! * [`Mailbox`]: everything that can be done with mail; [`Message`], [`Folder`], [`Query`], [`Change`], [`Outgoing`].
 //! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
+//! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
 //! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
 //! * [`Accounts`]: many mailboxes over one store, for one host or many tenants.
 //! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
@@ -80,6 +81,7 @@
 //! | `encryption` | | credentials encrypted in any store |
 //! | `app-only` | | access without users: Google service accounts, Microsoft applications |
 //! | `metrics` | | counters and histograms of requests through the `metrics` facade |
+//! | `html` | | HTML made safe to show, and HTML as text |
 //! | `emulator` | | Google and Microsoft on 127.0.0.1 |
 //! | `testing` | | conformance suites for your own providers and stores, and a clock that tests control |
 //!
@@ -108,6 +110,7 @@ mod provider;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod view;
 
 pub use accounts::{
     Account, AccountEvent, AccountEvents, AccountStatus, Accounts, AccountsBuilder, Adoption,

@@ -75,6 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &["model"]),
     ("mime", &["model", "error"]),
     ("facts", &["model", "mime"]),
+    ("view", &["model"]),
     ("provider", &["model", "error"]),
     ("journal", &["model", "error"]),
     (
