@@ -7,14 +7,16 @@
 )]
 
 mod base64;
+mod charset;
 mod compose;
 mod read;
 mod structure;
 mod whole;
 
 pub(crate) use base64::base64_text;
+pub(crate) use charset::text;
 pub(crate) use compose::{KEY_HEADER, compose, key_token};
-pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers, text};
+pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers};
 pub(crate) use structure::{Bodies, Shape, Use, mark_inline, uses};
 pub(crate) use whole::read_whole;
 

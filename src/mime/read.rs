@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 
+use super::charset::with_known_charsets;
 use crate::model::{Address, Flowed, Header, Message, addresses_of};
 
 /// Fills in what a message's header lines say: subject, addresses, ids and date.
@@ -36,28 +36,6 @@ pub(super) fn read_header_block(message: &mut Message, block: &[u8]) {
     message.in_reply_to = texts(parsed.in_reply_to());
     message.references = texts(parsed.references());
     message.sent_at = parsed.date().and_then(instant);
-}
-
-/// The text of a part, by the charset that its `Content-Type` names. Without one, or where the bytes are not of it, it is
-/// read as UTF-8 if it can be, else as Windows-1252, which reads anything.
-pub(crate) fn text(bytes: &[u8], content_type: Option<&str>) -> String {
-    let charset = content_type.and_then(|value| parameter(value, "charset"));
-    let unicode = charset.as_deref().is_none_or(|charset| {
-        ["utf-8", "utf8", "us-ascii", "ascii"].contains(&charset.to_ascii_lowercase().as_str())
-    });
-    let decoded = if unicode {
-        None
-    } else {
-        charset.and_then(|charset| charset_decoder(charset.as_bytes()))
-    };
-    match (decoded, std::str::from_utf8(bytes)) {
-        (Some(decode), _) => decode(bytes),
-        (None, Ok(text)) => text.to_owned(),
-        (None, Err(_)) => charset_decoder(b"windows-1252").map_or_else(
-            || String::from_utf8_lossy(bytes).into_owned(),
-            |decode| decode(bytes),
-        ),
-    }
 }
 
 /// A parameter of a `Content-Type` or `Content-Disposition` value, decoded after RFC 2231 and RFC 2047.
@@ -125,11 +103,11 @@ fn is_field_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
-/// One line, however the header was folded: a line break must not begin another header.
+/// One line, however the header was folded: a line break must not begin another header. Its charsets have the names that
+/// the parser knows.
 fn unfolded(value: &str) -> Cow<'_, str> {
-    if value.contains(['\r', '\n']) {
-        Cow::Owned(value.replace(['\r', '\n'], " "))
-    } else {
-        Cow::Borrowed(value)
+    match with_known_charsets(value) {
+        value if !value.contains(['\r', '\n']) => value,
+        value => Cow::Owned(value.replace(['\r', '\n'], " ")),
     }
 }

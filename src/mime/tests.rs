@@ -211,3 +211,86 @@ fn only_text_that_says_so_is_flowed() {
     assert_eq!(read("text/plain; delsp=yes"), None);
     assert_eq!(flowed(None), None);
 }
+
+#[test]
+fn text_is_read_by_every_name_that_programs_give_its_charset() {
+    let read =
+        |bytes: &[u8], label: &str| text(bytes, Some(&format!("text/plain; charset={label}")));
+    for label in [
+        "cp932",
+        "Windows-31J",
+        "x-sjis",
+        "Shift_JIS",
+        "ms932",
+        "windows-932",
+    ] {
+        assert_eq!(read(b"\x93\xfa\x96\x7b\x87\x40", label), "日本①", "{label}");
+    }
+    for label in ["iso-2022-jp", "ISO-2022-JP-MS", "cp50221"] {
+        assert_eq!(read(b"\x1b$BF|K\\\x1b(B", label), "日本", "{label}");
+    }
+    for label in ["euc-kr", "cp949", "ks_c_5601-1987", "uhc", "x-windows-949"] {
+        assert_eq!(read(b"\xc7\xd1\xb1\xdb", label), "한글", "{label}");
+    }
+    for label in ["gbk", "gb2312", "GB18030", "x-gbk", "cp936", "windows-936"] {
+        assert_eq!(read(b"\xd6\xd0\xce\xc4", label), "中文", "{label}");
+    }
+    for label in ["big5", "cp950", "big5-hkscs"] {
+        assert_eq!(read(b"\xa4\xa4\xa4\xe5", label), "中文", "{label}");
+    }
+    for (label, bytes) in [
+        ("koi8-r", b"\xc7\xcf"),
+        ("windows-1251", b"\xe3\xee"),
+        ("win-1251", b"\xe3\xee"),
+        ("iso-8859-5", b"\xd3\xde"),
+        ("ibm866", b"\xa3\xae"),
+        ("x-mac-cyrillic", b"\xe3\xee"),
+    ] {
+        assert_eq!(read(bytes, label), "го", "{label}");
+    }
+    assert_eq!(read(b"Gr\x9f", "x-mac-roman"), "Grü");
+    assert_eq!(read(b"Gr\x81", "ibm850"), "Grü");
+    assert_eq!(read(b"1 +IKw-", "utf-7"), "1 €");
+    assert_eq!(read(b"G\0r\0\xfc\0", "utf-16le"), "Grü");
+    assert_eq!(read(b"\xff\xfeG\0\xfc\0", "utf-16"), "Gü");
+}
+
+#[test]
+fn text_under_a_wrong_name_is_read_as_what_it_is() {
+    let read =
+        |bytes: &[u8], label: &str| text(bytes, Some(&format!("text/plain; charset={label}")));
+    // UTF-8 under the name of Latin, and the reverse.
+    for label in ["iso-8859-1", "windows-1252", "latin1"] {
+        assert_eq!(read("Grüße".as_bytes(), label), "Grüße", "{label}");
+        assert_eq!(read(b"Gr\xfc\xdfe", label), "Grüße", "{label}");
+    }
+    for label in [
+        "utf-8",
+        "us-ascii",
+        "\"\"",
+        "unknown-8bit",
+        "no-such-charset",
+    ] {
+        assert_eq!(read("Grüße".as_bytes(), label), "Grüße", "{label}");
+        assert_eq!(read(b"Gr\xfc\xdfe", label), "Grüße", "{label}");
+    }
+    // One character that was cut in two spoils only itself.
+    assert_eq!(
+        read(b"Gr\xc3\xbc\xc3\x9fe, Gr\xc3", "utf-8"),
+        "Grüße, Gr\u{fffd}"
+    );
+    assert_eq!(read(b"\x80 5", "iso-8859-1"), "€ 5");
+    // Not every charset is mistaken for UTF-8, although the bytes allow it.
+    assert_eq!(read(b"\xd0\xb0", "koi8-r"), "п╟");
+}
+
+#[test]
+fn headers_are_read_by_every_name_of_their_charset() {
+    assert_eq!(
+        decode_words("=?cp932?B?k/qWew==?= and =?x-unknown-thing?Q?abc?="),
+        decode_words("=?shift_jis?B?k/qWew==?= and =?x-unknown-thing?Q?abc?=")
+    );
+    assert!(decode_words("=?CP932*ja?B?k/qWew==?=").starts_with("日本"));
+    assert_eq!(decode_words("=?cp949?Q?=C7=D1=B1=DB?="), "한글");
+    assert_eq!(decode_words("=?no end"), "=?no end");
+}

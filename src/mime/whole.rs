@@ -8,7 +8,8 @@ use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
 
-use super::read::{read_header_block, text};
+use super::charset::text;
+use super::read::read_header_block;
 use super::structure::{Bodies, Shape, Use, mark_inline, uses};
 use crate::model::{Attachment, AttachmentId, AttachmentKind, Detail, Header, Message, MessageId};
 
