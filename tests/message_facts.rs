@@ -631,6 +631,14 @@ async fn both_services_tell_the_same_of_the_same_mail() {
         assert!(newsletter.bulk);
 
         assert_eq!(told("flowed-1").relation, Relation::Reply);
+        // Gmail keeps the text as it was sent and says how it was wrapped; Graph makes HTML of it.
+        let text = seeds["flowed-1"].text_view().unwrap();
+        let paragraph = if address == GMAIL {
+            "one paragraph for the reader?"
+        } else {
+            "still one paragraph"
+        };
+        assert!(text.contains(paragraph), "{text}");
         assert_eq!(told("fwd-2").relation, Relation::Forward);
         assert_eq!(told("window-3").relation, Relation::Reply);
         assert_eq!(told("welcome-1").relation, Relation::Original);

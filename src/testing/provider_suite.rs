@@ -13,6 +13,7 @@
     reason = "a test that fails panics"
 )]
 
+mod facts;
 mod organising;
 mod reading;
 mod searching;
@@ -30,6 +31,7 @@ use crate::model::{
     Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
 };
 
+pub use self::facts::*;
 pub use self::organising::*;
 pub use self::reading::*;
 pub use self::searching::*;
@@ -88,6 +90,8 @@ macro_rules! mail_provider_tests {
             files_and_attached_messages_are_told_from_text
             conversations_are_read_and_listed_whole
             conversations_are_changed_whole
+            facts_are_told_of_a_message
+            bounces_tell_what_became_of_which_message
             folders_are_made_renamed_moved_and_deleted
             folders_have_colours_where_that_is_claimed
             folders_are_counted_where_that_is_claimed
