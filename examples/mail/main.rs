@@ -20,6 +20,7 @@ mod doctor;
 mod export;
 mod messages;
 mod output;
+mod reading;
 mod searching;
 mod sending;
 mod setup;
@@ -75,10 +76,7 @@ enum Command {
     /// Search messages, or explain how a search would be done
     Search(searching::Search),
     /// Show a message
-    Read {
-        /// Its id, as `list` shows it
-        id: String,
-    },
+    Read(reading::Read),
     /// Show the conversation that a message belongs to, or change all of it
     Thread(messages::Conversation),
     /// Write messages into files
@@ -254,8 +252,8 @@ async fn work(
     match command {
         Command::Folders => messages::folders(&mailbox, output).await,
         Command::List(command) => command.run(&mailbox, output).await,
+        Command::Read(command) => command.run(&mailbox, output).await,
         Command::Search(command) => command.run(&mailbox, output).await,
-        Command::Read { id } => messages::read(&mailbox, &id, output).await,
         Command::Thread(command) => command.run(&mailbox, output).await,
         Command::Export(command) => command.run(&mailbox, output).await,
         Command::Attachment(command) => command.run(&mailbox, output).await,

@@ -55,11 +55,6 @@ pub(crate) async fn folders(mailbox: &Mailbox, output: &Output) -> Result<(), Fa
     Ok(())
 }
 
-pub(crate) async fn read(mailbox: &Mailbox, id: &str, output: &Output) -> Result<(), Failure> {
-    output.message(&mailbox.message(&MessageId::new(id)).await?);
-    Ok(())
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Conversation {
     /// The id of any message of it, as `list` shows it

@@ -9,13 +9,17 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postroom::credentials::Service;
+use postroom::facts::{Authentication, Facts};
 use postroom::oauth::{Finding, Seen};
+use postroom::view::{fold_text, new_text};
 use postroom::{
     Account, AccountId, AccountStatus, Address, Disconnected, Folder, Keyword, Message, MessageId,
     Obstacle, Sent, Thread,
 };
 use serde::Serialize;
 use serde_json::json;
+
+use crate::reading::told;
 
 /// Prints a line to standard output.
 macro_rules! say {
@@ -151,10 +155,34 @@ impl Output {
         print_table(&["Id", "", "Received", "From", "Subject"], rows.collect());
     }
 
-    pub(crate) fn message(&self, message: &Message) {
+    /// A message with what is known of it; `all` of its text, or what is new.
+    pub(crate) fn read(
+        &self,
+        message: &Message,
+        facts: &Facts,
+        found: Option<&Authentication>,
+        all: bool,
+    ) {
         if self.json {
-            return self.document(message);
+            let mut document = json!(message);
+            if let Some(document) = document.as_object_mut() {
+                document.insert("facts".to_owned(), json!(facts));
+                document.insert("authentication".to_owned(), json!(found));
+            }
+            return self.document(&document);
         }
+        self.show(message, &told(facts, found), all);
+    }
+
+    /// Text as it is, for other programs to read.
+    pub(crate) fn text(&self, text: &str) {
+        if self.json {
+            return self.document(&json!({ "html": text }));
+        }
+        say!("{text}");
+    }
+
+    fn show(&self, message: &Message, told: &[(&str, String)], all: bool) {
         let list = |list: &[Address]| {
             list.iter()
                 .map(|address| clean(&address.to_string()))
@@ -173,12 +201,20 @@ impl Output {
                 say!("{name:>8}: {value}");
             }
         }
-        let text = match (&message.body.text, &message.body.html) {
-            (Some(text), _) => text.clone(),
-            (None, Some(html)) => mail_parser::decoders::html::html_to_text(html),
-            (None, None) => String::new(),
+        for (name, value) in told {
+            say!("{name:>8}: {}", clean(value));
+        }
+        let text = message.text_view().unwrap_or_default();
+        let sections = fold_text(&text);
+        let shown = if all {
+            text.clone()
+        } else {
+            new_text(&sections)
         };
-        say!("\n{}", clean_text(text.trim_end()));
+        say!("\n{}", clean_text(shown.trim_end()));
+        if shown.len() < text.len() {
+            say!("\n[what it quotes is left out; see it with `mail read --all`]");
+        }
         if !message.attachments.is_empty() {
             let rows = message.attachments.iter().map(|attachment| {
                 let size = attachment.size.map(|size| size.to_string());
@@ -254,7 +290,7 @@ impl Output {
                 say!("\n{}\n", "─".repeat(60));
             }
             match message {
-                Ok(message) => self.message(message),
+                Ok(message) => self.show(message, &told(&message.facts(), None), false),
                 Err(error) => eprintln!("A message cannot be read: {error}"),
             }
         }
