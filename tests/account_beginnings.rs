@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
 
+mod raw_http;
+mod raw_sign_in;
 mod support;
 #[path = "support/accounts.rs"]
 mod with_accounts;
@@ -19,6 +21,7 @@ use postroom::{
     Access, AccountEvent, AccountId, AccountStatus, Accounts, Action, Adoption, ErrorKind, Kept,
     ProviderConfiguration, Query, Secret, SignInReason,
 };
+use raw_sign_in::{SignIn, text};
 use support::{emulator, transport};
 use with_accounts::{CONFIGURATIONS, accounts, builder, connect};
 
@@ -287,4 +290,50 @@ async fn tokens_of_a_server_elsewhere_are_not_shown_to_the_vendor() {
     accounts.adopt(&id(), "elsewhere", adoption).await.unwrap();
     let left = accounts.disconnect(&id()).await.unwrap();
     assert_eq!(left.kept, Some(Kept::NowhereToAsk));
+}
+
+#[tokio::test]
+async fn an_id_token_says_whose_adopted_tokens_are_before_they_are_used() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().start().await.unwrap();
+        let sign_in = match configuration {
+            "google" => SignIn::google(emulator),
+            _ => SignIn::microsoft(emulator, "common"),
+        };
+        let emulator = &sign_in.emulator;
+        let accounts = accounts(emulator, Arc::new(MemoryStore::new()));
+        let asked = || {
+            let requests = emulator.requests();
+            let tokens = requests.iter().filter(|seen| seen.path.ends_with("/token"));
+            tokens.count()
+        };
+        let id_token = |address: String| {
+            let sign_in = &sign_in;
+            async move {
+                let code = sign_in.code(&address, "openid email profile", &[]).await;
+                text(&sign_in.redeem(&code, &[]).await.json(), "id_token").to_owned()
+            }
+        };
+        let foreign = id_token(other(address)).await;
+        let own = id_token(address.to_owned()).await;
+        connect(&accounts, emulator, configuration, address, ID)
+            .await
+            .unwrap();
+        let before = asked();
+        let adoption = Adoption::refresh_token("never shown");
+        for (id_token, kind) in [
+            (foreign, ErrorKind::Conflict),
+            ("e30.e30.e30".to_owned(), ErrorKind::InvalidCallback),
+        ] {
+            let adoption = adoption.clone().id_token(id_token);
+            let error = accounts.adopt(&id(), configuration, adoption).await;
+            assert_eq!(error.unwrap_err().kind(), kind, "{configuration}");
+        }
+        assert_eq!(asked(), before);
+
+        let mine = Adoption::access_token(emulator.access_token(address));
+        let mine = mine.id_token(own);
+        accounts.adopt(&id(), configuration, mine).await.unwrap();
+        assert!(works(&accounts).await, "{configuration}");
+    }
 }

@@ -195,7 +195,7 @@ async fn a_configuration_that_is_gone_or_wrong_is_said_of_its_accounts_alone() {
     let error = later.configure("microsoft", wrong).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(status().await, obstacle(Obstacle::WrongConfiguration));
-    assert_eq!(later.wrong_configurations()[0].0, "microsoft");
+    assert!(later.wrong_configurations().contains_key("microsoft"));
     let error = later.open(&id()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let good = later.open(&AccountId::new("good")).await.unwrap();

@@ -97,6 +97,9 @@ impl Connect {
         let registered_before = setup.registration(&name).is_some();
         setup.use_registration(&name, registration);
         let accounts = setup.accounts()?;
+        if let Some(error) = accounts.wrong_configurations().remove(name.as_str()) {
+            return Err(Failure::Usage(error.to_string()));
+        }
         if !registered_before {
             setup.keep_registration(&name)?;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroom::credentials::FileStore;
-use postroom::{AccountId, Accounts, ErrorKind, ProviderConfiguration, Secret};
+use postroom::{AccountId, Accounts, ProviderConfiguration, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -113,14 +113,7 @@ impl Setup {
         for (name, registration) in &self.registrations {
             builder = builder.configuration(name.as_str(), registration.configuration());
         }
-        builder.build().map_err(|error| {
-            // Whatever is wrong with a registration was given to `connect`.
-            if error.kind() == ErrorKind::Configuration {
-                Failure::Usage(error.to_string())
-            } else {
-                error.into()
-            }
-        })
+        Ok(builder.build()?)
     }
 
     /// The account that was named, or the only one.

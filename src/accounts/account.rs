@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::credentials::{AccountRecord, AccountState, Service};
+use crate::credentials::{AccountRecord, AccountState, GrantLifetime, Service};
 use crate::model::{Access, AccountId};
 
 /// What a host may show of an account. It holds no secrets.
@@ -31,6 +31,8 @@ pub struct Account {
     /// When the mailbox itself was last looked for and found as the account was connected; `None` if that was not done or
     /// could not be.
     pub mailbox_seen: Option<DateTime<Utc>>,
+    /// When the grant ends and why it might; `None` only if the record cannot be read.
+    pub lifetime: Option<GrantLifetime>,
 }
 
 impl Account {
@@ -51,6 +53,7 @@ impl Account {
             granted: record.granted,
             missing: Access::NONE,
             mailbox_seen: record.mailbox_seen,
+            lifetime: Some(record.lifetime()),
         }
     }
 
@@ -67,6 +70,7 @@ impl Account {
             granted: Access::NONE,
             missing: Access::NONE,
             mailbox_seen: None,
+            lifetime: None,
         }
     }
 }

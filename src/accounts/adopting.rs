@@ -95,7 +95,8 @@ impl Accounts {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when there is no such configuration; [`ErrorKind::InvalidCallback`] when an id_token came
-    /// along that proves nothing; [`ErrorKind::AlreadyConnected`], [`ErrorKind::Conflict`] and [`ErrorKind::MailboxUnavailable`] as [`complete`](Self::complete);
+    /// along that proves nothing; [`ErrorKind::AlreadyConnected`], [`ErrorKind::Conflict`] and
+    /// [`ErrorKind::MailboxUnavailable`] as [`complete`](Self::complete);
     /// [`ErrorKind::SignInRequired`] when the account exists and the tokens are refused: it is left as it was. What kept the
     /// service from answering: try again.
     pub async fn adopt(
@@ -140,6 +141,8 @@ impl Accounts {
             Some(token) => Some(flow.verify_id_token(token, None).await?),
             None => None,
         };
+        let vouched_for = vouched.as_ref().map(|user| &user.identity);
+        self.refuse_other_mailbox(account, vouched_for).await?;
 
         match self.try_tokens(flow, &configured, &mut adopted).await {
             Err(error) if error.kind() == ErrorKind::SignInRequired && existing.is_none() => {

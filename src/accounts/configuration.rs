@@ -1,5 +1,6 @@
 //! What an administrator registers once with a service, and what the crate makes of it: a sign-in flow and a provider.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use url::Url;
@@ -293,16 +294,14 @@ impl Accounts {
     /// The configurations that cannot be right, by name, and why. Hosts look here after they have begun;
     /// [`check`](Self::check) finds what only the service knows.
     #[must_use]
-    pub fn wrong_configurations(&self) -> Vec<(String, Error)> {
+    pub fn wrong_configurations(&self) -> BTreeMap<String, Error> {
         let configurations = self.configurations();
-        let mut wrong: Vec<(String, Error)> = configurations
+        configurations
             .iter()
             .filter_map(|(name, configured)| {
                 Some((name.clone(), configured.as_ref().err()?.clone()))
             })
-            .collect();
-        wrong.sort_by(|(one, _), (other, _)| one.cmp(other));
-        wrong
+            .collect()
     }
 
     /// Examines a configuration, as [`OAuthFlow::check`] does: what is wrong with it, and what to do.
