@@ -75,7 +75,7 @@ async fn through(emulator: &Emulator, address: &str, mail: &[(String, Vec<u8>)])
     for (_, raw) in mail {
         emulator.deliver(address, raw);
     }
-    let mailbox = support::mailbox(emulator, address);
+    let mailbox = support::unpaced(emulator, address);
     let page = PageRequest::first().with_size(50);
     let listed = mailbox.messages_with(Query::inbox(), Detail::Full, page);
     let mut messages: Vec<Message> = listed.try_collect().await.unwrap();

@@ -65,7 +65,7 @@ impl World {
             .quota(false)
             .mail(directory.path().to_owned());
         let emulator = builder.start().await.unwrap();
-        let mailbox = support::mailbox(&emulator, address);
+        let mailbox = support::unpaced(&emulator, address);
         let mut world = Self {
             emulator,
             mailbox,

@@ -122,7 +122,7 @@ async fn a_search_at_graph_gives_1000_messages_and_the_provider_gives_all() {
     let path = format!("/me/messages?$select=subject&$top=400&$search={search}");
     assert_eq!(graph.all(&path).await.0.len(), 1_000);
 
-    let mailbox = support::mailbox(&graph.emulator, support::OUTLOOK);
+    let mailbox = support::unpaced(&graph.emulator, support::OUTLOOK);
     let page = PageRequest::first().with_size(400);
     let found = mailbox.messages_with(Query::Subject("plan".to_owned()), Detail::Headers, page);
     let found: Vec<_> = found.try_collect().await.unwrap();

@@ -36,7 +36,7 @@ async fn mailboxes(messages: usize) -> (Emulator, [Mailbox; 2]) {
         emulator.deliver(address, raw.as_bytes());
         clock.advance(Duration::from_secs(60));
     }
-    let mailboxes = [GMAIL, OUTLOOK].map(|address| support::mailbox(&emulator, address));
+    let mailboxes = [GMAIL, OUTLOOK].map(|address| support::unpaced(&emulator, address));
     (emulator, mailboxes)
 }
 

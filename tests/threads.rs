@@ -49,7 +49,7 @@ async fn a_conversation_takes_one_request_and_a_list_of_them_two() {
     ] {
         let emulator = support::emulator().quota(false).start().await.unwrap();
         deliver(&emulator, address, 3, 4);
-        let mailbox = support::mailbox(&emulator, address);
+        let mailbox = support::unpaced(&emulator, address);
         let before = emulator.requests().len();
         let page = mailbox
             .thread_page(&Query::All, Detail::Headers, PageRequest::first())
@@ -72,7 +72,7 @@ async fn a_conversation_longer_than_a_page_is_whole() {
     for address in [GMAIL, OUTLOOK] {
         let emulator = support::emulator().quota(false).start().await.unwrap();
         deliver(&emulator, address, 1, 130);
-        let mailbox = support::mailbox(&emulator, address);
+        let mailbox = support::unpaced(&emulator, address);
         let threads = mailbox.threads_with(Query::All, Detail::Ids, PageRequest::first());
         let threads: Vec<_> = threads.try_collect().await.unwrap();
         assert_eq!(threads.len(), 1, "{address}: each conversation once");
@@ -94,7 +94,7 @@ async fn a_conversation_longer_than_a_page_is_whole() {
 async fn gmail_lists_no_conversation_that_only_its_messages_rule_out() {
     let emulator = support::emulator().quota(false).start().await.unwrap();
     deliver(&emulator, GMAIL, 3, 2);
-    let mailbox = support::mailbox(&emulator, GMAIL);
+    let mailbox = support::unpaced(&emulator, GMAIL);
     let label = mailbox.create_folder("Projects", None).await.unwrap().id;
     let threads = async |query: Query, detail: Detail| -> Vec<ThreadId> {
         let threads = mailbox.threads_with(query, detail, PageRequest::first());

@@ -9,7 +9,7 @@ use super::Accounts;
 use crate::clock::Clock;
 use crate::credentials::{AccountRecord, Refresh, Service};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Connection, RetryPolicy, Transport, require_confidential};
+use crate::http::{Connection, Project, Regime, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
 use crate::model::Access;
 #[cfg(all(feature = "gmail", feature = "app-only"))]
@@ -28,6 +28,7 @@ pub struct ProviderConfiguration {
     tenant: String,
     auth_endpoint: Option<Url>,
     api_endpoint: Option<Url>,
+    regime: Regime,
 }
 
 /// Who signs in, before the settings are complete.
@@ -98,6 +99,7 @@ impl ProviderConfiguration {
             tenant: "common".to_owned(),
             auth_endpoint: None,
             api_endpoint: None,
+            regime: Regime::default(),
         }
     }
 
@@ -214,6 +216,13 @@ impl ProviderConfiguration {
         self
     }
 
+    /// Which of the service's limits hold for this registration. Without it those of new ones.
+    #[must_use]
+    pub fn with_regime(mut self, regime: Regime) -> Self {
+        self.regime = regime;
+        self
+    }
+
     /// A server with the vendor's own mail paths, in place of the vendor's.
     #[must_use]
     pub fn with_api_endpoint(mut self, base: Url) -> Self {
@@ -261,6 +270,8 @@ impl ProviderConfiguration {
             way,
             own_sign_in: self.auth_endpoint.is_some(),
             api_endpoint: self.api_endpoint,
+            regime: self.regime,
+            project: Project::default(),
         })
     }
 }
@@ -322,6 +333,9 @@ pub(super) struct Configured {
     /// Whether it signs in elsewhere than at the vendor's.
     own_sign_in: bool,
     api_endpoint: Option<Url>,
+    regime: Regime,
+    /// What its mailboxes share.
+    project: Project,
 }
 
 /// Who signs in.
@@ -394,6 +408,7 @@ impl Configured {
         match self.service() {
             #[cfg(feature = "gmail")]
             Service::Google => {
+                let connection = self.within_limits(connection);
                 let mut gmail = crate::gmail::Gmail::new(connection)?.with_access(granted);
                 if let Some(endpoint) = &self.api_endpoint {
                     gmail = gmail.with_api_endpoint(endpoint.clone())?;
@@ -439,9 +454,16 @@ impl Configured {
         Ok(Mailbox::new(outlook.with_user(mailbox)))
     }
 
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    fn within_limits(&self, connection: Connection) -> Connection {
+        connection
+            .with_regime(self.regime)
+            .with_project(self.project.clone())
+    }
+
     #[cfg(feature = "outlook")]
     fn outlook(&self, connection: Connection) -> Result<crate::outlook::Outlook> {
-        let outlook = crate::outlook::Outlook::new(connection)?;
+        let outlook = crate::outlook::Outlook::new(self.within_limits(connection))?;
         match &self.api_endpoint {
             Some(endpoint) => outlook.with_api_endpoint(endpoint.clone()),
             None => Ok(outlook),

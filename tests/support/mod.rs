@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, Response, StatusCode};
 use postroom::credentials::StaticToken;
 use postroom::emulator::{Emulator, EmulatorBuilder};
-use postroom::http::{Connection, ReqwestTransport, Transport, TransportError};
+use postroom::http::{Connection, Regime, ReqwestTransport, Transport, TransportError};
 use postroom::testing::provider_suite::ProviderFixture;
 use postroom::{Access, ByteStream, Content, Gmail, Mailbox, Outlook};
 use url::Url;
@@ -39,6 +39,13 @@ pub(crate) const OUTLOOK: &str = "reader@outlook.example";
 /// The mailbox of an account of the emulator, by a ready-made token.
 pub(crate) fn mailbox(emulator: &Emulator, address: &str) -> Mailbox {
     mailbox_over(emulator, transport(emulator), address)
+}
+
+/// The same, as fast as it goes: for an emulator that counts nothing either.
+pub(crate) fn unpaced(emulator: &Emulator, address: &str) -> Mailbox {
+    let token = StaticToken::new(emulator.access_token(address));
+    let connection = Connection::new(transport(emulator), Arc::new(token));
+    mailbox_on(emulator, connection.with_regime(Regime::Off), address)
 }
 
 pub(crate) fn mailbox_over(
