@@ -324,6 +324,17 @@ impl Accounts {
         let configured = self.configuration(configuration)?;
         Ok(configured.flow()?.check().await)
     }
+
+    /// Examines the configuration of an application that acts in its own name, as
+    /// [`ApplicationFlow::check`] does.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    #[cfg(feature = "app-only")]
+    pub async fn check_application(&self, configuration: &str, mailbox: &str) -> Result<Diagnosis> {
+        let configured = self.configuration(configuration)?;
+        Ok(configured.application()?.check(mailbox).await)
+    }
 }
 
 /// A registration that can be used.

@@ -14,7 +14,7 @@ use super::endpoint::{self, Tokens};
 use super::error::Place;
 use super::flow::configuration;
 use super::grant::Grant;
-use super::proof::{Attempts, Proofs, other_time};
+use super::proof::{Attempts, Proof, Proofs, other_time};
 use super::scope::{graph, scopes_for};
 use super::server::{Endpoints, require_tenant};
 use crate::clock::{Clock, SystemClock};
@@ -148,6 +148,35 @@ impl ApplicationFlow {
     }
 
     async fn tokens(&self, mailbox: &str) -> Result<Tokens> {
+        let none = Proofs::default();
+        let (_, _, proofs) = self.client().unwrap_or(("", "", &none));
+        let attempts = Attempts::new(proofs, self.0.clock.now());
+        self.tokens_with(mailbox, attempts).await
+    }
+
+    /// At Microsoft: client id, tenant, and what proves the client's identity.
+    pub(super) fn client(&self) -> Option<(&str, &str, &Proofs)> {
+        match &self.0.way {
+            Way::Google(_) => None,
+            Way::Microsoft {
+                client_id,
+                tenant,
+                proofs,
+            } => Some((client_id, tenant, proofs)),
+        }
+    }
+
+    /// What to show one proof with.
+    pub(super) fn attempt(&self, proof: Proof) -> Attempts {
+        Attempts::of([proof], self.0.clock.now())
+    }
+
+    /// A token, at Microsoft by these attempts.
+    pub(super) async fn tokens_with(
+        &self,
+        mailbox: &str,
+        mut attempts: Attempts,
+    ) -> Result<Tokens> {
         const OPERATION: &str = "oauth.application";
         let Inner {
             way, token, api, ..
@@ -171,24 +200,19 @@ impl ApplicationFlow {
                     None => asked,
                 }
             }
-            Way::Microsoft {
-                client_id, proofs, ..
-            } => {
-                let mut attempts = Attempts::new(proofs, now);
-                loop {
-                    let shown = attempts.parameters(client_id, token)?;
-                    let mut form = vec![
-                        ("grant_type", "client_credentials"),
-                        ("client_id", client_id.as_str()),
-                        ("scope", scopes.as_str()),
-                    ];
-                    form.extend(shown.iter().map(|(name, value)| (*name, value.expose())));
-                    let asked = endpoint::ask(api, OPERATION, place, token, &form).await;
-                    if !attempts.go_on(&asked) {
-                        return asked;
-                    }
+            Way::Microsoft { client_id, .. } => loop {
+                let shown = attempts.parameters(client_id, token)?;
+                let mut form = vec![
+                    ("grant_type", "client_credentials"),
+                    ("client_id", client_id.as_str()),
+                    ("scope", scopes.as_str()),
+                ];
+                form.extend(shown.iter().map(|(name, value)| (*name, value.expose())));
+                let asked = endpoint::ask(api, OPERATION, place, token, &form).await;
+                if !attempts.go_on(&asked) {
+                    return asked;
                 }
-            }
+            },
         }
     }
 }

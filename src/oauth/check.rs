@@ -1,11 +1,14 @@
 //! Examining a configuration before, and explaining it after, users meet its mistakes: [`OAuthFlow::check`] and what it
 //! finds. The mistakes themselves are in `catalogue`, what the values show is in `values`.
 
+#[cfg(feature = "app-only")]
+mod application;
 mod catalogue;
 mod values;
 
 use std::fmt;
 
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 
 pub use self::catalogue::Mistake;
@@ -93,13 +96,18 @@ impl Finding {
     #[must_use]
     pub fn of(error: &Error, service: &Service) -> Option<Self> {
         let code = error.code()?;
-        let mistake = Mistake::of_code(code, service)?;
+        // What Google calls a bad grant is the service account's or its administrator's, where nobody signed in.
+        let mistake = match (error.operation(), code) {
+            (Some("oauth.application"), "invalid_grant") => Mistake::ServiceAccountRefused,
+            _ => Mistake::of_code(code, service)?,
+        };
         // The same code is a grant that ended when it comes at a renewal, and a label that is not there in mail.
         let kind = error.kind();
         let fits = match mistake {
             Mistake::CodeUsedTwice => kind == ErrorKind::InvalidCallback,
             Mistake::NoMailbox => kind == ErrorKind::MailboxUnavailable,
             Mistake::UserDeclined => kind == ErrorKind::Declined,
+            Mistake::DomainNotDelegated => kind == ErrorKind::AdminConsentRequired,
             _ => true,
         };
         let seen = match error.operation() {
@@ -241,21 +249,15 @@ impl OAuthFlow {
                 ..Finding::new(mistake, Seen::Values, certain, service)
             })
             .collect();
-        let (token_endpoint, answered) = probe_all(flow).await;
-        for finding in answered {
-            // What the values showed already is said once, and as certain as the answer makes it.
-            let explained = findings.iter_mut().find(|known| {
-                let same = known.mistake == finding.mistake || explains(known, &finding);
-                same && is_next(known) == is_next(&finding)
-            });
-            match explained {
-                Some(known) => {
-                    known.certain = finding.certain;
-                    known.code = finding.code;
-                }
-                None => findings.push(finding),
-            }
-        }
+        let proofs = flow.proofs.in_turn();
+        let (token_endpoint, answered) = if proofs.is_empty() {
+            let (answer, finding) = probe(flow, &Proof::Nothing).await;
+            (answer, finding.into_iter().collect())
+        } else {
+            let one: &Ask<'_> = &|proof| Box::pin(async move { probe(flow, &proof).await });
+            probe_all(proofs, one).await
+        };
+        merge(&mut findings, answered);
         findings.sort_by_key(|finding| !finding.certain);
         let mut if_no_callback_comes = Diagnosis::on_the_services_page(service);
         if_no_callback_comes.retain(|unseen| !is_settled(unseen.mistake, token_endpoint));
@@ -263,6 +265,24 @@ impl OAuthFlow {
             findings,
             token_endpoint,
             if_no_callback_comes,
+        }
+    }
+}
+
+/// Puts what the token endpoint said to what the values show.
+fn merge(findings: &mut Vec<Finding>, answered: Vec<Finding>) {
+    for finding in answered {
+        // What the values showed already is said once, and as certain as the answer makes it.
+        let explained = findings.iter_mut().find(|known| {
+            let same = known.mistake == finding.mistake || explains(known, &finding);
+            same && is_next(known) == is_next(&finding)
+        });
+        match explained {
+            Some(known) => {
+                known.certain = finding.certain;
+                known.code = finding.code;
+            }
+            None => findings.push(finding),
         }
     }
 }
@@ -307,19 +327,22 @@ fn explains(known: &Finding, answered: &Finding) -> bool {
     }
 }
 
-/// What the token endpoint makes of each proof that is configured, or of none if there is none.
-async fn probe_all(flow: &Flow) -> (Probe, Vec<Finding>) {
-    let proofs = flow.proofs.in_turn();
-    let Some(((first, proof), others)) = proofs.split_first() else {
-        let (answer, finding) = probe(flow, &Proof::Nothing).await;
-        return (answer, finding.into_iter().collect());
+/// Asks the token endpoint with one proof.
+type Ask<'a> = dyn Fn(Proof) -> BoxFuture<'a, (Probe, Option<Finding>)> + Send + Sync + 'a;
+
+/// What the token endpoint makes of each proof that is configured.
+async fn probe_all(proofs: Vec<(ClientProof, Proof)>, probe: &Ask<'_>) -> (Probe, Vec<Finding>) {
+    let several = proofs.len() > 1;
+    let mut proofs = proofs.into_iter();
+    let Some((first, proof)) = proofs.next() else {
+        return (Probe::Undecided, Vec::new());
     };
-    let (mut answer, finding) = probe(flow, proof).await;
+    let (mut answer, finding) = probe(proof).await;
     let mut findings: Vec<Finding> = finding
         .into_iter()
         .map(|finding| Finding {
             // With a single one there is nothing to tell apart.
-            proof: Some(*first).filter(|_| !others.is_empty()),
+            proof: Some(first).filter(|_| several),
             ..finding
         })
         .collect();
@@ -327,10 +350,10 @@ async fn probe_all(flow: &Flow) -> (Probe, Vec<Finding>) {
     if findings.iter().any(|finding| !concerns_proof(finding)) || answer == Probe::Unanswered {
         return (answer, findings);
     }
-    for (which, proof) in others {
-        let (another, finding) = probe(flow, proof).await;
+    for (which, proof) in proofs {
+        let (another, finding) = probe(proof).await;
         findings.extend(finding.map(|finding| Finding {
-            proof: Some(*which),
+            proof: Some(which),
             ..finding
         }));
         if answer == Probe::Refused {
@@ -364,31 +387,15 @@ async fn probe(flow: &Flow, proof: &Proof) -> (Probe, Option<Finding>) {
             Some(found(Mistake::TokenEndpointStrange)),
         );
     };
+    if error.kind() == ErrorKind::InvalidCallback {
+        return (Probe::Accepted, None);
+    }
+    if let Some(finding) = unanswered(&error, service) {
+        return (Probe::Unanswered, Some(finding));
+    }
     let code = error.code().unwrap_or_default();
-    match error.kind() {
-        ErrorKind::InvalidCallback => return (Probe::Accepted, None),
-        ErrorKind::Network => {
-            return (
-                Probe::Unanswered,
-                Some(found(Mistake::TokenEndpointUnreachable)),
-            );
-        }
-        ErrorKind::Unavailable | ErrorKind::RateLimited => {
-            let finding = Finding {
-                certain: false,
-                ..found(Mistake::TokenEndpointBusy)
-            };
-            return (Probe::Unanswered, Some(finding));
-        }
-        // An error answer of RFC 6749 has a code, known or not.
-        ErrorKind::Protocol if code.is_empty() => {
-            return (
-                Probe::Unanswered,
-                Some(found(Mistake::TokenEndpointStrange)),
-            );
-        }
-        _ if code == "AADSTS9002313" => return (Probe::Undecided, None),
-        _ => {}
+    if code == "AADSTS9002313" {
+        return (Probe::Undecided, None);
     }
     let mistake = match (service, code) {
         (Service::Google, "invalid_client") => {
@@ -399,6 +406,8 @@ async fn probe(flow: &Flow, proof: &Proof) -> (Probe, Option<Finding>) {
             }
         }
         (Service::Google, "invalid_request") if flow.proofs.is_empty() => Mistake::SecretMissing,
+        // Users need nobody's delegation.
+        (Service::Google, "unauthorized_client") => Mistake::RequestRefused,
         _ => Mistake::of_code(code, service).unwrap_or(Mistake::RequestRefused),
     };
     let finding = Finding {
@@ -406,6 +415,21 @@ async fn probe(flow: &Flow, proof: &Proof) -> (Probe, Option<Finding>) {
         ..found(mistake)
     };
     (Probe::Refused, Some(finding))
+}
+
+/// What it says that the token endpoint gave no answer that could be used.
+fn unanswered(error: &Error, service: &Service) -> Option<Finding> {
+    let found = |mistake| Finding::new(mistake, Seen::TokenEndpoint, true, service);
+    match error.kind() {
+        ErrorKind::Network => Some(found(Mistake::TokenEndpointUnreachable)),
+        ErrorKind::Unavailable | ErrorKind::RateLimited => Some(Finding {
+            certain: false,
+            ..found(Mistake::TokenEndpointBusy)
+        }),
+        // An error answer of RFC 6749 has a code, known or not.
+        ErrorKind::Protocol if error.code().is_none() => Some(found(Mistake::TokenEndpointStrange)),
+        _ => None,
+    }
 }
 
 /// Google answers `invalid_client` to a wrong secret and to a wrong client id. Asked without any secret it misses one

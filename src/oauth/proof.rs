@@ -119,7 +119,12 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn new(proofs: &Proofs, now: DateTime<Utc>) -> Self {
-        let mut left: VecDeque<Proof> = proofs.in_turn().into_iter().map(|(_, one)| one).collect();
+        Self::of(proofs.in_turn().into_iter().map(|(_, proof)| proof), now)
+    }
+
+    /// With these proofs.
+    pub(super) fn of(proofs: impl IntoIterator<Item = Proof>, now: DateTime<Utc>) -> Self {
+        let mut left: VecDeque<Proof> = proofs.into_iter().collect();
         Self {
             proof: left.pop_front().unwrap_or(Proof::Nothing),
             left,

@@ -207,6 +207,16 @@ catalogue! {
         "A certificate is configured for users who sign in with Google, which takes none",
         "Configure the client secret: Google Auth Platform, Clients, the client, Client secrets";
 
+    // Applications that act in their own name.
+    DomainNotDelegated "domain_not_delegated": Google("service-accounts"), &[TokenEndpoint], &["unauthorized_client"],
+        "No administrator delegated the domain to the service account for these very scopes",
+        "Admin console, Security, Access and data control, API controls, Domain-wide delegation: add the numeric client ID \
+         with exactly the scopes of ApplicationFlow::scopes. It may take a day to have effect";
+    ServiceAccountRefused "service_account_refused": Google("service-accounts"), &[TokenEndpoint], &[],
+        "Google does not accept what the service account signed for this mailbox",
+        "Give the primary address of a user of the domain, not an alias or a group; look whether the key was deleted under IAM \
+         & Admin, Service accounts, Keys; and at this machine's clock";
+
     // The redirect address.
     RedirectMissing "redirect_missing": Both("redirect-addresses", "redirect-addresses"), &[Values, VendorPage],
         &["redirect_missing", "AADSTS900971"],

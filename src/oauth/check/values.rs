@@ -13,6 +13,8 @@ use crate::http::is_loopback;
 use crate::model::Access;
 use crate::oauth::flow::Flow;
 use crate::oauth::proof::ClientProof;
+#[cfg(feature = "app-only")]
+use crate::oauth::proof::Proofs;
 use crate::secret::Secret;
 
 /// Mistakes, each with whether it is certain that it is one.
@@ -33,14 +35,17 @@ pub(super) fn look_at(flow: &Flow) -> FoundOf {
     let proofs = &flow.proofs;
     let given =
         |secret: &Option<Secret>| secret.clone().filter(|one| !one.expose().trim().is_empty());
+    let look_at_secret = |secret: &str, found: &mut Found| {
+        look_at_secret(&flow.service, &flow.client_id, secret, found)
+    };
     match given(&proofs.secret) {
-        Some(secret) => look_at_secret(flow, secret.expose(), &mut found),
+        Some(secret) => look_at_secret(secret.expose(), &mut found),
         None if proofs.has_certificate() => {}
         None => look_at_no_secret(flow, &mut found),
     }
     let mut next = Found::new();
     if let Some(secret) = given(&proofs.next_secret) {
-        look_at_secret(flow, secret.expose(), &mut next);
+        look_at_secret(secret.expose(), &mut next);
     }
     match &flow.redirect_uri {
         None => found.push((Mistake::RedirectMissing, LIKELY)),
@@ -61,6 +66,36 @@ pub(super) fn look_at(flow: &Flow) -> FoundOf {
     let of = |proof: Option<ClientProof>| move |(mistake, certain)| (mistake, certain, proof);
     let next = next.into_iter().map(of(Some(ClientProof::NextSecret)));
     found.into_iter().map(of(None)).chain(next).collect()
+}
+
+/// What the values of a Microsoft application show that acts in its own name.
+#[cfg(feature = "app-only")]
+pub(super) fn look_at_application(client_id: &str, tenant: &str, proofs: &Proofs) -> FoundOf {
+    let service = &Service::Microsoft;
+    let mut found = Found::new();
+    look_at_client_id(service, client_id, &mut found);
+    if is_same_id(tenant, client_id) {
+        found.push((Mistake::TenantIsClientId, CERTAIN));
+    }
+    let mut all: FoundOf = found
+        .into_iter()
+        .map(|(mistake, certain)| (mistake, certain, None))
+        .collect();
+    for (secret, proof) in [
+        (&proofs.secret, None),
+        (&proofs.next_secret, Some(ClientProof::NextSecret)),
+    ] {
+        let mut found = Found::new();
+        if let Some(secret) = secret {
+            look_at_secret(service, client_id, secret.expose(), &mut found);
+        }
+        all.extend(
+            found
+                .into_iter()
+                .map(|(mistake, certain)| (mistake, certain, proof)),
+        );
+    }
+    all
 }
 
 fn look_at_client_id(service: &Service, given: &str, found: &mut Found) {
@@ -89,11 +124,11 @@ fn look_at_no_secret(flow: &Flow, found: &mut Found) {
     }
 }
 
-fn look_at_secret(flow: &Flow, given: &str, found: &mut Found) {
-    let microsoft = flow.service == Service::Microsoft;
+fn look_at_secret(service: &Service, client_id: &str, given: &str, found: &mut Found) {
+    let microsoft = *service == Service::Microsoft;
     let secret = given.trim_matches(is_stray);
     // Nobody looks for stray spaces in what is no secret at all.
-    if is_same_id(secret, &flow.client_id) || is_something_else(secret) {
+    if is_same_id(secret, client_id) || is_something_else(secret) {
         found.push((Mistake::SecretIsSomethingElse, CERTAIN));
         return;
     }
