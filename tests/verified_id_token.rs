@@ -146,7 +146,12 @@ fn header() -> Value {
 }
 
 async fn refused(flow: &OAuthFlow, token: &Secret) -> Error {
-    flow.verify_id_token(token, None).await.unwrap_err()
+    let error = flow.verify_id_token(token, None).await.unwrap_err();
+    let printed = format!("{error} {error:?} {flow:?}");
+    for part in token.expose().split('.').filter(|part| part.len() > 8) {
+        assert!(!printed.contains(part), "{printed}");
+    }
+    error
 }
 
 #[tokio::test]
