@@ -1,7 +1,11 @@
 //! How accounts begin, beside the plain sign-in: whether there is a mailbox at all is found out, and tokens of another
 //! library become accounts under the same rules as a sign-in.
 
-#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failure in a test is a panic"
+)]
 
 mod raw_http;
 mod raw_sign_in;
