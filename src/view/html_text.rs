@@ -2,8 +2,7 @@
 
 use html2text::render::TextDecorator;
 
-use super::nesting::is_unreasonable;
-use super::tags::tags;
+use super::nesting::{Parsing, is_unreasonable};
 
 /// How HTML is written as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +52,7 @@ const UNBOUNDED: usize = 10_000;
 /// Nothing in HTML makes this fail. Where hundreds of elements lie in one another, the layout is lost and the text stays.
 #[must_use]
 pub fn html_to_text(html: &str, options: &HtmlText) -> String {
-    let rendered = (!is_unreasonable(&tags(html))).then(|| {
+    let rendered = (!is_unreasonable(html, Parsing::Document)).then(|| {
         html2text::config::with_decorator(Decorator {
             links: options.links,
             open: Vec::new(),

@@ -13,9 +13,8 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::html_text::text_alone;
-use super::nesting::is_unreasonable;
+use super::nesting::{Parsing, is_unreasonable};
 use super::style;
-use super::tags::tags;
 
 type Resolve = dyn Fn(&str) -> Option<String> + Send + Sync;
 
@@ -103,7 +102,7 @@ impl SafeHtml {
     /// Makes HTML safe. A [section](super::Section) of a body is made a whole of its own.
     #[must_use]
     pub fn clean(&self, html: &str) -> SafeHtmlView {
-        if is_unreasonable(&tags(html)) {
+        if is_unreasonable(html, Parsing::Fragment) {
             return SafeHtmlView {
                 html: as_lines(&text_alone(html)),
                 blocked_images: 0,

@@ -40,18 +40,6 @@ impl Tag<'_> {
         }
     }
 
-    /// Whether nothing closes it.
-    #[cfg(feature = "html")]
-    pub(super) fn is_void(&self) -> bool {
-        VOID.contains(&self.name.as_str())
-    }
-
-    /// Whether it says that it has no content, which counts in drawings only.
-    #[cfg(feature = "html")]
-    pub(super) fn closes_itself(&self) -> bool {
-        self.attributes.ends_with('/')
-    }
-
     /// Whether it has one of these classes. Outlook puts `x_` before the names in mail that it shows.
     pub(super) fn has_class(&self, wanted: &[&str]) -> bool {
         let classes = self.attribute("class").unwrap_or_default();
