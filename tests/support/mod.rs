@@ -61,6 +61,14 @@ pub(crate) fn mailbox_over(
     )
 }
 
+/// The same without the pace that the services' quotas ask for, on an emulator that has none: so that nobody waits.
+pub(crate) fn unpaced(emulator: &Emulator, address: &str) -> Mailbox {
+    let token = StaticToken::new(emulator.access_token(address));
+    let connection = Connection::new(transport(emulator), Arc::new(token));
+    let connection = connection.with_limits(postroom::http::Limits::concurrency(4));
+    mailbox_on(emulator, connection, address)
+}
+
 /// What the emulator's ready-made tokens allow.
 pub(crate) fn everything() -> Access {
     Access::DELETE | Access::SEND | Access::DRAFT | Access::SETTINGS
