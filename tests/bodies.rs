@@ -9,9 +9,16 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
+use postroom::credentials::StaticToken;
 use postroom::emulator::Emulator;
-use postroom::{AttachedMessage, AttachmentId, AttachmentKind, ErrorKind, Mailbox, Message, Query};
+use postroom::http::Connection;
+use postroom::{
+    AttachedMessage, AttachmentId, AttachmentKind, Detail, ErrorKind, Mailbox, Message, Outlook,
+    PageRequest, Query,
+};
 use support::{GMAIL, OUTLOOK};
 
 /// Delivers a message and reads it back whole.
@@ -295,4 +302,36 @@ async fn a_link_to_a_file_elsewhere_is_told_and_has_no_bytes() {
         .await
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn outlook_makes_text_of_html_for_hosts_that_want_no_other() {
+    let emulator = support::emulator().start().await.unwrap();
+    for number in 0..3 {
+        let html = part("text/html", &format!("<p>Number <b>{number}</b></p>"));
+        emulator.deliver(OUTLOOK, &whole(&html));
+    }
+    let token = StaticToken::new(emulator.access_token(OUTLOOK));
+    let connection = Connection::new(support::transport(&emulator), Arc::new(token));
+    let base = emulator.microsoft().base_url.clone();
+    // Said before or after the address, it holds.
+    let outlook = Outlook::new(connection).unwrap().with_text_bodies();
+    let mailbox = Mailbox::new(outlook.with_api_endpoint(base).unwrap());
+    let pages = PageRequest::first().with_size(1);
+    let listed: Vec<Message> = mailbox
+        .messages_with(Query::inbox(), Detail::Full, pages)
+        .try_collect()
+        .await
+        .unwrap();
+    let ids: Vec<_> = listed.iter().map(|message| message.id.clone()).collect();
+    let read = mailbox.messages_by_id(&ids, Detail::Full).await.unwrap();
+    let thread = mailbox
+        .thread(listed[0].thread.as_ref().unwrap())
+        .await
+        .unwrap();
+    let read = read.into_iter().chain(thread.messages).map(Result::unwrap);
+    for message in listed.iter().cloned().chain(read) {
+        assert_eq!(message.body.html, None);
+        assert!(message.body.text.unwrap().starts_with("Number "));
+    }
 }

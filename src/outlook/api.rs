@@ -41,6 +41,9 @@ pub(super) const LARGEST_REQUEST: u64 = 4 * 1024 * 1024;
 /// request and every part of a batch: an id of one kind is of no use among the other.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IMMUTABLE_ID: HeaderValue = HeaderValue::from_static("IdType=\"ImmutableId\"");
+/// The same, with bodies as text.
+const TEXT_BODY: HeaderValue =
+    HeaderValue::from_static("IdType=\"ImmutableId\", outlook.body-content-type=\"text\"");
 
 const MIME: HeaderValue = HeaderValue::from_static("text/plain");
 
@@ -70,6 +73,8 @@ pub(super) struct Api {
     pub(super) client: ApiClient,
     base: Url,
     user: String,
+    /// Whether bodies are asked for as text.
+    text_bodies: bool,
 }
 
 impl Api {
@@ -93,7 +98,19 @@ impl Api {
             client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
             user,
+            text_bodies: false,
         })
+    }
+
+    /// The same service, whose bodies come as text or as HTML.
+    pub(super) fn with_text_bodies(mut self, text: bool) -> Self {
+        self.text_bodies = text;
+        self
+    }
+
+    /// Whether bodies are asked for as text.
+    pub(super) fn text_bodies(&self) -> bool {
+        self.text_bodies
     }
 
     /// The same service, seen through another mailbox.
@@ -130,7 +147,8 @@ impl Api {
             Some(folder) => self.url(&["mailFolders", folder, "messages"], &query)?,
             None => self.url(&["messages"], &query)?,
         };
-        self.client.json(read("outlook.messages.list", url)).await
+        let request = self.preferring(read("outlook.messages.list", url));
+        self.client.json(request).await
     }
 
     /// `GET` of the address that the service gave for the next page, as it is
@@ -158,7 +176,9 @@ impl Api {
             let message = "the page token is not one of this service's";
             Error::new(ErrorKind::InvalidRequest, message).with_operation(operation)
         })?;
-        self.client.json(read(operation, url)).await
+        self.client
+            .json(self.preferring(read(operation, url)))
+            .await
     }
 
     /// `GET {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-get>).
@@ -180,10 +200,18 @@ impl Api {
     }
 
     fn message_with(&self, id: &str, query: &[(&'static str, &str)]) -> Result<ApiRequest> {
-        Ok(read(
-            "outlook.messages.get",
-            self.url(&["messages", id], query)?,
-        ))
+        let url = self.url(&["messages", id], query)?;
+        Ok(self.preferring(read("outlook.messages.get", url)))
+    }
+
+    /// A request for messages, whose bodies come in the form that is wanted
+    /// (<https://learn.microsoft.com/graph/api/message-get#request-headers>).
+    fn preferring(&self, request: ApiRequest) -> ApiRequest {
+        if self.text_bodies {
+            request.with_header(PREFER, TEXT_BODY)
+        } else {
+            request
+        }
     }
 
     /// `GET {user}/messages/{id}/$value`: the message as RFC 5322

@@ -72,7 +72,8 @@ use crate::provider::{
 ///   Hidden folders are listed as [`hidden`](Folder::hidden). Folders have no colours.
 /// * Rules are those of the inbox. What they ask for beyond the model (exceptions, say) or do (forwarding) is shown and not
 ///   made. A condition with exact addresses is read as one that looks for them.
-/// * A body is either HTML or text: what Outlook keeps of a message that had both is the HTML, made safe by the service.
+/// * A body is either HTML or text: what Outlook keeps of a message that had both is the HTML, made safe by the service;
+///   [`with_text_bodies`](Self::with_text_bodies) has it made into text.
 ///   Bytes of [`raw`](MailProvider::raw) are written anew and are not those that were received.
 /// * An invitation comes apart: that a message is one is known by its header, and only the raw message, which
 ///   [`Mailbox::facts`](crate::Mailbox::facts) reads, has the iCalendar part. Drafts and mail that was sent from here have no header
@@ -131,9 +132,18 @@ impl Outlook {
     /// # Errors
     /// [`ErrorKind::Configuration`] unless it is `https`, or `http` on a loopback address.
     pub fn with_api_endpoint(mut self, endpoint: Url) -> Result<Self> {
-        self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?;
+        self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?
+            .with_text_bodies(self.api.text_bodies());
         self.own_folders = Arc::default();
         Ok(self)
+    }
+
+    /// Asks for bodies as text, which the service makes of the HTML that it keeps: for hosts that show or search text alone.
+    /// Nothing is [`inline`](crate::Attachment::inline) then, since no HTML refers to it.
+    #[must_use]
+    pub fn with_text_bodies(mut self) -> Self {
+        self.api = self.api.with_text_bodies(true);
+        self
     }
 
     /// Says what the user has granted. Calls beyond it are refused before anything is sent.

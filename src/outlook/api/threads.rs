@@ -23,9 +23,7 @@ impl Api {
             detail => query.extend(message_fields(detail)),
         }
         query.push(("$filter", &filter));
-        Ok(read(
-            "outlook.messages.list",
-            self.url(&["messages"], &query)?,
-        ))
+        let url = self.url(&["messages"], &query)?;
+        Ok(self.preferring(read("outlook.messages.list", url)))
     }
 }
