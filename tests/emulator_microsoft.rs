@@ -212,6 +212,10 @@ async fn query_options_have_to_be_right() {
         ("$expand=body", "RequestBroker--ParseUri"),
         ("$skiptoken=nonsense", "ErrorInvalidUrlQuery"),
         ("$filter=isRead", "BadRequest"),
+        (
+            "$filter=toRecipients/any(r:r/emailAddress/address%20eq%20'a@shop.example')",
+            "ErrorInvalidUrlQueryFilter",
+        ),
         ("$filter=isRead%20eq%20'false'", "BadRequest"),
         (
             "$filter=receivedDateTime%20ge%20'2026-01-01T00:00:00Z'",

@@ -2,6 +2,7 @@
 //! what it means in `evaluation` and `words`, what becomes of it at a service in `plan`. Each provider compiles it to
 //! what its service understands, with the help of `approximation`.
 
+#[cfg(any(feature = "gmail", feature = "outlook"))]
 mod approximation;
 mod evaluation;
 mod normal;

@@ -88,6 +88,10 @@ const NUMBERS: [&str; 4] = [
     "unreadItemCount",
 ];
 
+/// Lists of people, which messages are not filtered by, whatever the documentation shows:
+/// <https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3957>.
+const PEOPLE: [&str; 4] = ["toRecipients", "ccRecipients", "bccRecipients", "replyTo"];
+
 /// Values that are compared to the letter; in others upper and lower case are the same.
 const EXACT: [&str; 4] = [
     "id",
@@ -491,6 +495,12 @@ impl Parser<'_> {
         }
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         let first = query::property(first, self.properties, self.what)?;
+        if PEOPLE.contains(&first.as_str()) {
+            return Err(GraphError::bad_request(
+                "ErrorInvalidUrlQueryFilter",
+                "The query filter contains one or more invalid nodes.",
+            ));
+        }
         let path = if rest.is_empty() {
             first
         } else {
