@@ -26,6 +26,9 @@ pub(crate) struct Connect {
     /// Only ask to read mail
     #[arg(long)]
     read_only: bool,
+    /// Ask for the settings of the mailbox and for deleting for good as well
+    #[arg(long, conflicts_with = "read_only")]
+    everything: bool,
     /// The address to sign in with, where it is known
     #[arg(long, value_name = "ADDRESS")]
     login_hint: Option<String>,
@@ -105,6 +108,8 @@ impl Connect {
         }
         let access = if self.read_only {
             Access::READ
+        } else if self.everything {
+            Access::default() | Access::SETTINGS | Access::DELETE
         } else {
             Access::default()
         };

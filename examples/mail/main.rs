@@ -19,6 +19,7 @@ mod connect;
 mod doctor;
 mod export;
 mod messages;
+mod organising;
 mod output;
 mod reading;
 mod searching;
@@ -113,6 +114,8 @@ enum Command {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    #[command(flatten)]
+    Organise(organising::Command),
     /// Disconnect a mailbox and forget its tokens
     Disconnect,
 }
@@ -268,6 +271,7 @@ async fn work(
         Command::Trash { ids } => {
             messages::apply(&mailbox, &ids, &postroom::Change::Trash, output).await
         }
+        Command::Organise(command) => organising::run(command, &mailbox, output).await,
         Command::Connect(_) | Command::Doctor(_) | Command::Accounts | Command::Disconnect => {
             Ok(())
         }

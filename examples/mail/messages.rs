@@ -248,7 +248,7 @@ pub(crate) async fn move_to(
 }
 
 /// A folder by its id, by what it is for, or by its name.
-fn find(folders: &[Folder], wanted: &str) -> Result<FolderId, Failure> {
+pub(crate) fn find(folders: &[Folder], wanted: &str) -> Result<FolderId, Failure> {
     let by_id = |folder: &&Folder| folder.id.as_str() == wanted;
     let by_role = |folder: &&Folder| {
         folder

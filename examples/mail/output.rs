@@ -13,8 +13,8 @@ use postroom::facts::{Authentication, Facts};
 use postroom::oauth::{Finding, Seen};
 use postroom::view::{fold_text, new_text};
 use postroom::{
-    Account, AccountId, AccountStatus, Address, Disconnected, Folder, Keyword, Message, MessageId,
-    Obstacle, Sent, Thread,
+    Account, AccountId, AccountStatus, Address, AutomaticReply, Disconnected, Folder, Keyword,
+    Message, MessageId, Obstacle, ReplySchedule, Sent, Thread,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -304,6 +304,61 @@ impl Output {
         }
         bar.set_message(what);
         bar
+    }
+
+    /// A list of objects: as it is for programs, and of each object some texts for people.
+    pub(crate) fn rows(&self, what: &str, columns: &[&str], rows: &[serde_json::Value]) {
+        if self.json {
+            return self.document(&json!({ what: rows }));
+        }
+        if rows.is_empty() {
+            say!("No {what}.");
+            return;
+        }
+        let cell = |row: &serde_json::Value, column: &&str| {
+            let cell = row.get(*column).and_then(serde_json::Value::as_str);
+            clean(cell.unwrap_or_default())
+        };
+        let rows = rows
+            .iter()
+            .map(|row| columns.iter().map(|column| cell(row, column)).collect());
+        print_table(columns, rows.collect());
+    }
+
+    /// What the mailbox answers by itself.
+    pub(crate) fn automatic_reply(&self, reply: &AutomaticReply) {
+        if self.json {
+            return self.document(reply);
+        }
+        let day = |instant: Option<chrono::DateTime<chrono::Utc>>| {
+            instant.map_or_else(
+                || "any time".to_owned(),
+                |instant| instant.format("%Y-%m-%d %H:%M").to_string(),
+            )
+        };
+        match reply.schedule {
+            ReplySchedule::Never => say!("The automatic reply is off."),
+            ReplySchedule::Between { from, until } => {
+                say!(
+                    "The automatic reply is on from {} until {}.",
+                    day(from),
+                    day(until)
+                );
+            }
+            _ => say!("The automatic reply is on."),
+        }
+        let text = reply.message.text.as_ref().or(reply.message.html.as_ref());
+        if let Some(text) = text {
+            say!("\n{}", clean_text(text.trim_end()));
+        }
+    }
+
+    /// Something was done that leaves nothing to show.
+    pub(crate) fn done(&self, what: &str) {
+        if self.json {
+            return self.document(&json!({ "done": true }));
+        }
+        say!("{what}");
     }
 
     /// Progress of something without a known end; hidden unless standard error is a terminal.
