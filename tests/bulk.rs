@@ -19,8 +19,8 @@ use postroom::emulator::{Emulator, Fault, FaultKind};
 use postroom::http::Connection;
 use postroom::testing::VirtualClock;
 use postroom::{
-    Change, Detail, ErrorKind, FolderRole, Gmail, Keyword, MailProvider, Mailbox, Message,
-    MessageId, PageRequest, Query, Result,
+    Change, Delivery, Detail, ErrorKind, FolderRole, Gmail, Keyword, MailProvider, Mailbox,
+    Message, MessageId, PageRequest, Query, Result,
 };
 use support::{GMAIL, OUTLOOK, everything, mailbox_on, transport};
 
@@ -37,6 +37,10 @@ struct Service {
 
 impl Service {
     async fn start(address: &'static str, quota: bool) -> Self {
+        Self::with(MESSAGES, address, quota).await
+    }
+
+    async fn with(messages: usize, address: &'static str, quota: bool) -> Self {
         let clock = VirtualClock::eager(DateTime::from_timestamp(1_790_000_000, 0).unwrap());
         let emulator = support::emulator()
             .quota(quota)
@@ -44,7 +48,7 @@ impl Service {
             .start()
             .await
             .unwrap();
-        for number in 0..MESSAGES {
+        for number in 0..messages {
             let raw = format!("From: sender@shop.example\r\nSubject: {number}\r\n\r\nText\r\n");
             emulator.deliver(address, raw.as_bytes());
         }
@@ -250,4 +254,52 @@ async fn a_service_that_refuses_parts_of_full_batches_is_asked_for_less_until_al
     assert!(truth.iter().all(|message| message.flagged));
     // It works on four at a time, which makes batches of a few the best that there is.
     assert!(requests <= MESSAGES / 4, "{requests}");
+}
+
+#[tokio::test]
+async fn a_copy_that_may_have_been_made_is_not_made_again() {
+    let service = Service::with(12, OUTLOOK, false).await;
+    let mailbox = service.mailbox();
+    let ids = listed(&mailbox).await;
+    let junk = mailbox.folder(FolderRole::Junk).await.unwrap();
+    for kind in [
+        FaultKind::unavailable(None),
+        FaultKind::rate_limited(Some(Duration::from_secs(3))),
+    ] {
+        service
+            .emulator
+            .fault(Fault::new(kind).on(Method::POST, "/copy").after(2));
+    }
+    let copies = mailbox.copy_to(&ids, &junk.id).await.unwrap();
+    let failed: Vec<&postroom::Error> = copies
+        .iter()
+        .filter_map(|copy| copy.as_ref().err())
+        .collect();
+    assert_eq!(failed.len(), 1, "what was refused was asked for again");
+    assert_eq!(failed[0].delivery(), Delivery::Unknown);
+    let copied = service.emulator.messages(OUTLOOK).into_iter();
+    let copied = copied.filter(|message| message.folders == ["junkemail"]);
+    assert_eq!(copied.count(), ids.len() - 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_change_of_many_is_found_out_in_a_few_requests() {
+    let service = Service::with(120, GMAIL, true).await;
+    let mailbox = service.mailbox();
+    let mut ids = listed(&mailbox).await;
+    // The change is wrong: after a batch of single calls nothing more is asked.
+    let nowhere = Change::AddTo("Label_999".into());
+    let (requests, outcomes) = service.requests(mailbox.apply(&ids, &nowhere)).await;
+    assert_eq!(requests, 2);
+    for outcome in outcomes.unwrap() {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+    // One id is wrong: the others are changed.
+    ids.insert(60, MessageId::new("no-id-of-gmail"));
+    let outcomes = mailbox.star(&ids).await.unwrap();
+    for (place, outcome) in outcomes.into_iter().enumerate() {
+        assert_eq!(outcome.is_err(), place == 60, "{place}");
+    }
+    let truth = service.emulator.messages(GMAIL);
+    assert!(truth.iter().all(|message| message.flagged));
 }
