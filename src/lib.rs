@@ -48,6 +48,7 @@
 //! * [`Mailbox`]: everything that can be done with mail; [`Message`], [`Folder`], [`Query`], [`Change`], [`Outgoing`].
 //! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
 //! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
+//! * [`FolderEdit`], [`Rules`], [`AutomaticReplies`], [`Categories`]: folders, and the settings that keep mail in order.
 //! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
 //! * [`Accounts`]: many mailboxes over one store, for one host or many tenants.
 //! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
