@@ -41,13 +41,6 @@ pub(crate) fn mailbox(emulator: &Emulator, address: &str) -> Mailbox {
     mailbox_over(emulator, transport(emulator), address)
 }
 
-/// The same, as fast as it goes: for an emulator that counts nothing either.
-pub(crate) fn unpaced(emulator: &Emulator, address: &str) -> Mailbox {
-    let token = StaticToken::new(emulator.access_token(address));
-    let connection = Connection::new(transport(emulator), Arc::new(token));
-    mailbox_on(emulator, connection.with_regime(Regime::Off), address)
-}
-
 pub(crate) fn mailbox_over(
     emulator: &Emulator,
     transport: Arc<dyn Transport>,
@@ -65,8 +58,7 @@ pub(crate) fn mailbox_over(
 pub(crate) fn unpaced(emulator: &Emulator, address: &str) -> Mailbox {
     let token = StaticToken::new(emulator.access_token(address));
     let connection = Connection::new(transport(emulator), Arc::new(token));
-    let connection = connection.with_limits(postroom::http::Limits::concurrency(4));
-    mailbox_on(emulator, connection, address)
+    mailbox_on(emulator, connection.with_regime(Regime::Off), address)
 }
 
 /// What the emulator's ready-made tokens allow.
