@@ -40,6 +40,7 @@ pub use report::{
     RecipientStatus, Report, ReportedMessage,
 };
 
+use crate::mime;
 use crate::model::{AttachmentId, AuthenticationServer, Message};
 use source::Source;
 
@@ -93,8 +94,7 @@ impl Facts {
     /// enough for what the beginning says.
     #[must_use]
     pub fn from_raw(raw: &[u8]) -> Self {
-        mail_parser::MessageParser::new()
-            .parse(raw)
+        mime::parse(raw)
             .map(|parsed| Self::of(&Source::from_raw(&parsed)))
             .unwrap_or_default()
     }

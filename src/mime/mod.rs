@@ -9,6 +9,7 @@
 mod base64;
 mod charset;
 mod compose;
+mod parse;
 mod read;
 mod structure;
 mod whole;
@@ -16,6 +17,7 @@ mod whole;
 pub(crate) use base64::base64_text;
 pub(crate) use charset::text;
 pub(crate) use compose::{KEY_HEADER, compose, key_token};
+pub(crate) use parse::parse;
 pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers};
 pub(crate) use structure::{Bodies, Shape, Use, mark_inline, uses};
 pub(crate) use whole::read_whole;

@@ -294,3 +294,21 @@ fn headers_are_read_by_every_name_of_their_charset() {
     assert_eq!(decode_words("=?cp949?Q?=C7=D1=B1=DB?="), "한글");
     assert_eq!(decode_words("=?no end"), "=?no end");
 }
+
+#[test]
+fn messages_in_messages_take_neither_the_stack_nor_the_time() {
+    let inner = "Content-Type: message/rfc822\r\n\r\n".repeat(100_000);
+    let digest: String = (0..5_000)
+        .map(|level| {
+            format!("Content-Type: multipart/digest; boundary=b{level}\r\n\r\n--b{level}\r\n\r\n")
+        })
+        .collect();
+    for raw in [inner, digest] {
+        let raw = format!("Subject: deep\r\n{raw}the end");
+        let parsed = parse(raw.as_bytes()).unwrap();
+        assert_eq!(parsed.subject(), Some("deep"));
+        drop(parsed);
+        let whole = read_whole(MessageId::new("1"), raw.as_bytes());
+        assert_eq!(whole.message.subject.as_deref(), Some("deep"));
+    }
+}

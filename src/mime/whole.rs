@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
-use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Encoding, MessagePart, MimeHeaders, PartType};
 
 use super::charset::text;
+use super::parse::parse;
 use super::read::read_header_block;
 use super::structure::{Bodies, Shape, Use, mark_inline, uses};
 use crate::model::{Attachment, AttachmentId, AttachmentKind, Detail, Header, Message, MessageId};
@@ -25,7 +26,7 @@ pub(crate) fn read_whole(id: MessageId, raw: &[u8]) -> WholeMessage {
     message.detail = Detail::Full;
     message.size = u64::try_from(raw.len()).ok();
     let mut attachments = Vec::new();
-    let Some(parsed) = MessageParser::new().parse(raw) else {
+    let Some(parsed) = parse(raw) else {
         message.body.text = Some(text(raw, None));
         return WholeMessage {
             message,
