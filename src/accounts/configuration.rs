@@ -445,6 +445,7 @@ impl Configured {
             service => {
                 // Every use of these is behind a feature.
                 let _ = (connection, granted, &self.api_endpoint);
+                let _ = (self.regime, &self.project);
                 Err(Error::new(
                     ErrorKind::Configuration,
                     format!("this build of postroom has no provider for {service}"),
