@@ -45,15 +45,30 @@
 //!
 //! # What to read next
 //!
+//! Connecting:
+//!
+//! * [`guides`]: registering an application with both services, and what their errors mean.
+//! * [`Accounts`]: many mailboxes over one store, for one host or many tenants; [`AccountStatus`] says whether each can be
+//!   used, [`AccountEvent`] what happens to it.
+//! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
+//! * [`oauth`]: signing in without [`Accounts`].
+//!
+//! Working with mail:
+//!
 //! * [`Mailbox`]: everything that can be done with mail; [`Message`], [`Folder`], [`Query`], [`Change`], [`Outgoing`].
+//! * [`Capabilities`]: what a mailbox can do; `Gmail` and `Outlook` say what is particular to each.
+//! * [`Mailbox::plan`]: what becomes of a query at a service, before it is asked.
+//! * [`Thread`]: conversations. [`merged()`]: several mailboxes as one stream.
 //! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
 //! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
 //! * [`FolderEdit`], [`Rules`], [`AutomaticReplies`], [`Categories`]: folders, and the settings that keep mail in order.
+//! * [`Mailbox::send_once`] and [`SendJournal`]: sending once, whatever happens meanwhile.
+//!
+//! Running it:
+//!
 //! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
-//! * [`Accounts`]: many mailboxes over one store, for one host or many tenants.
-//! * [`credentials`]: keeping tokens, and how to keep them in a store of your own.
-//! * [`oauth`]: signing in without [`Accounts`].
-//! * [`http`]: limits, retries, and how to bring your own HTTP client.
+//! * [`http`]: limits, retries, what can be seen of requests, and how to bring your own HTTP client.
+//! * `emulator` and `testing` (features of these names): both services on 127.0.0.1, and suites for what you write yourself.
 //!
 //! # Adding a provider
 //!
@@ -64,25 +79,25 @@
 //!
 //! # How it is built
 //!
-//! The source tree is the architecture. `gmail/` and `outlook/` are mirrors, file for file, and know
-//! nothing of each other; both speak the plain data of `model/`, send every request through the one loop in `http/`, and
-//! are named together only in `accounts.rs`. `credentials/` keeps tokens and knows no mail; `oauth/` obtains them and knows
-//! no mail either. The emulator shares no code with the providers, so that it cannot repeat their mistakes. A test holds
-//! all this.
+//! The source tree is the architecture. `gmail/` and `outlook/` are mirrors, file for file, and know nothing of each other;
+//! both speak the plain data of `model/`, send every request through the one loop in `http/`, and are named together only
+//! in `accounts/`. `facts/` and `view/` compute from messages and ask no service. `credentials/` keeps tokens and knows no
+//! mail; `oauth/` obtains them and knows no mail either. The emulator shares no code with the providers, so that it cannot
+//! repeat their mistakes. A test holds all this.
 //!
 //! # Features
 //!
 //! | Feature | Default | What it adds |
 //! |---|---|---|
-//! | `gmail` | yes | the type `Gmail` and Google's sign-in |
-//! | `outlook` | yes | the type `Outlook` and Microsoft's sign-in |
-//! | `reqwest` | yes | the HTTP client: reqwest over rustls; without it, bring a [`Transport`](http::Transport) |
+//! | `gmail` | yes | the Gmail provider (`Gmail`) and Google's sign-in |
+//! | `outlook` | yes | the Outlook provider (`Outlook`) and Microsoft's sign-in |
+//! | `reqwest` | yes | the HTTP client: reqwest over rustls with ring; without it, bring a [`Transport`](http::Transport) |
 //! | `loopback` | | a receiver for the redirect that ends a sign-in, for desktop and command-line programs |
 //! | `sqlite`, `postgres`, `keyring` | | credentials in SQLite, in PostgreSQL, in the operating system's keyring |
 //! | `encryption` | | credentials encrypted in any store |
 //! | `app-only` | | access without users: Google service accounts, Microsoft applications |
-//! | `metrics` | | counters and histograms of requests through the `metrics` facade |
 //! | `html` | | HTML made safe to show, and HTML as text |
+//! | `metrics` | | counters and histograms of requests, units, waits and retries, through the `metrics` facade |
 //! | `emulator` | | Google and Microsoft on 127.0.0.1 |
 //! | `testing` | | conformance suites for your own providers and stores, and a clock that tests control |
 //!

@@ -1,5 +1,6 @@
 //! [`Mailbox`]: what hosts call. It adds to a provider what can be written once for all of them: streams over pages,
-//! sends that know whether they happened, handles that may do less. What a service understands is the provider's.
+//! sends that know whether they happened, handles that may do less. What a service understands is the provider's; what a
+//! message is and how it is shown is told by `facts` and `view`; of tokens and accounts nothing is known here.
 
 mod merged;
 mod organising;

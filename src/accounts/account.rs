@@ -1,4 +1,5 @@
-//! What a host may show of an account: [`Account`], with whether it can be used and, if not, why and since when.
+//! What a host may show of an account: [`Account`], with whether it can be used and, if not, why and since when. What
+//! happened to it is told by `events`, and what is kept of it by `credentials`.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Accounts of tokens that the host already holds, from another library say: [`Accounts::adopt`].
+//! Accounts of tokens that the host already holds, from another library say: [`Accounts::adopt`]. How they are renewed
+//! afterwards is `credentials`'.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The settings of [`Accounts`], and how it begins.
+//! The settings of [`Accounts`], and how it begins. What is registered with a service is `configuration`'s.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};

@@ -1,4 +1,5 @@
-//! What an administrator registers once with a service, and what the crate makes of it: a sign-in flow and a provider.
+//! What an administrator registers once with a service, and what the crate makes of it: a sign-in flow and a
+//! provider. What a user does with them is `signing_in`'s and `opening`'s.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

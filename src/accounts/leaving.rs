@@ -1,4 +1,5 @@
-//! Accounts that are to do nothing for a while, or to go: suspend, resume, disconnect.
+//! Accounts that are to do nothing for a while, or to go: suspend, resume, disconnect. Ending a grant at its service is
+//! `oauth`'s.
 
 use std::time::Duration;
 

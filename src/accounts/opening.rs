@@ -1,4 +1,5 @@
 //! From an account's record to a [`Mailbox`]: one per account and process, whose handles share tokens and limits.
+//! What can be done with it is `mailbox`'s.
 
 use std::sync::Arc;
 

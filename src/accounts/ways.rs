@@ -1,4 +1,5 @@
-//! The ways of connecting an account other than sending a browser away and back.
+//! The ways of connecting an account other than sending a browser away and back: device codes, and applications that act in
+//! their own name. Tokens that the host already holds are `adopting`'s.
 
 use super::{Account, Accounts};
 #[cfg(feature = "app-only")]

@@ -1,4 +1,5 @@
-//! Whether a message answers or forwards another one.
+//! Whether a message answers or forwards another one, as its header and what is attached say. Which messages a service puts into one
+//! conversation is its own affair and not told here.
 
 use serde::Serialize;
 

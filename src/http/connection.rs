@@ -1,4 +1,4 @@
-//! What a provider needs to reach its service for one account.
+//! What a provider needs to reach its service for one account. Which requests it sends is the provider's own affair.
 
 use std::sync::{Arc, OnceLock};
 

@@ -2,6 +2,15 @@
 //! request of the crate goes through one client; [`Transport`] is the only seam to an HTTP implementation. What a
 //! request means, and what an error body says, is known by those who build it.
 //!
+//! # Limits
+//! What a service allows for a mailbox and for a registration is kept to before it complains. [`Regime`] says which figures
+//! hold, [`Limits`] which others a host knows of, [`Project`] which mailboxes share a registration, [`Lane`] who goes
+//! first. [`RetryPolicy`] says what is sent again, and [`CircuitPolicy`] when a failing service is left alone.
+//!
+//! A [`ProviderConfiguration`](crate::ProviderConfiguration) takes the regime and an
+//! [`AccountsBuilder`](crate::AccountsBuilder) the retries. Hosts without them give all of it to a [`Connection`], and the
+//! lane to the provider.
+//!
 //! # Seen from outside
 //! Events go to `tracing` with the target `postroom::http::observe`: `request answered`, `request failed` and `request is sent
 //! again` at debug level, `request waited for its turn` at trace level, with `operation` (such as `gmail.messages.get`),

@@ -1,4 +1,5 @@
-//! Whether and when a failed request is sent again.
+//! Whether and when a failed request is sent again. What kind of failure it was is told by the provider, which reads the
+//! error body.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! What a mailbox offers to keep mail in order: changes of messages, folders, and the settings by which a service keeps
-//! order itself.
+//! order itself. How each is done is the provider's.
 
 use super::Mailbox;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,4 +1,5 @@
-//! What [`Mailbox`] reads as a whole: conversations, attached messages, and several mailboxes as one.
+//! What [`Mailbox`] reads as a whole: conversations and attached messages. Listings and single messages are in
+//! `mailbox.rs`; several mailboxes as one are `merged`'s.
 
 use std::collections::HashSet;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What a [`Mailbox`] tells about queries. Listing what they mean is `messages` and `page`.
+//! What a [`Mailbox`] tells about queries before they are asked. Listing what they mean is in `mailbox.rs`.
 
 use super::Mailbox;
 use crate::error::Result;

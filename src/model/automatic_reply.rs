@@ -1,4 +1,4 @@
-//! What a mailbox answers by itself while its owner is away.
+//! What a mailbox answers by itself while its owner is away. Whether a message is such an answer is told by `facts`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What can be done to messages that exist.
+//! What can be done to messages that exist. How a service does it, and what it cannot do, is each provider's.
 
 use serde::{Deserialize, Serialize};
 

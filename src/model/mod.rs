@@ -1,6 +1,6 @@
 //! Plain data that both providers speak: messages, folders, queries, what to send, what changed. It knows no
-//! vendor, no network and no credentials, and imports nothing else of the crate
-//! but the type of secrets.
+//! vendor, no network and no credentials, and imports nothing else of the crate but the type of secrets. How a message is
+//! parsed and composed is `mime`'s, what it is beside its text `facts`', how it is shown `view`'s.
 
 mod access;
 mod address;

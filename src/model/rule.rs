@@ -1,5 +1,5 @@
 //! Rules that a service applies to arriving mail by itself, as far as Gmail's filters and Outlook's inbox rules have the
-//! same.
+//! same. Reading and making them is each provider's.
 
 use serde::{Deserialize, Serialize};
 
