@@ -1,5 +1,5 @@
-//! Whether a message answers or forwards another one, as its header and what is attached say. Which messages a service puts into one
-//! conversation is its own affair and not told here.
+//! Whether a message answers or forwards another one, as its header and what is attached say. Which messages belong to one
+//! conversation is the service's to say.
 
 use serde::Serialize;
 
