@@ -287,10 +287,10 @@ async fn what_is_wrong_with_a_change_of_many_is_found_out_in_a_few_requests() {
     let service = Service::with(120, GMAIL, true).await;
     let mailbox = service.mailbox();
     let mut ids = listed(&mailbox).await;
-    // The change is wrong: after a batch of single calls nothing more is asked.
+    // The change is wrong: a batch of single calls says so, and the others in one request that they are refused as well.
     let nowhere = Change::AddTo("Label_999".into());
     let (requests, outcomes) = service.requests(mailbox.apply(&ids, &nowhere)).await;
-    assert_eq!(requests, 2);
+    assert_eq!(requests, 3);
     for outcome in outcomes.unwrap() {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
@@ -302,4 +302,17 @@ async fn what_is_wrong_with_a_change_of_many_is_found_out_in_a_few_requests() {
     }
     let truth = service.emulator.messages(GMAIL);
     assert!(truth.iter().all(|message| message.flagged));
+    // The first ids are all wrong, as many as are asked for alone: the others are changed.
+    ids.remove(60);
+    let wrong = (0..25).map(|number| MessageId::new(format!("no-id-of-gmail-{number}")));
+    let ids: Vec<MessageId> = wrong.chain(ids).collect();
+    let (requests, outcomes) = service.requests(mailbox.mark_read(&ids)).await;
+    assert_eq!(requests, 3);
+    for (place, outcome) in outcomes.unwrap().into_iter().enumerate() {
+        let kind = outcome.err().map(|error| error.kind());
+        let expected = (place < 25).then_some(ErrorKind::InvalidRequest);
+        assert_eq!(kind, expected, "{place}");
+    }
+    let truth = service.emulator.messages(GMAIL);
+    assert!(truth.iter().all(|message| message.seen));
 }

@@ -14,7 +14,7 @@ pub(super) const ONE_BY_ONE: usize = 10;
 const DELETED_ONE_BY_ONE: usize = 5;
 
 /// After the service refused many messages at once: of so many, each is asked for alone first. If it refuses all of them in
-/// the same way, it is the change that is wrong and not an id.
+/// the same way, it is perhaps the change that is wrong and not an id: the others are tried once more without them.
 const PROBED: usize = 25;
 
 /// Applies `change` to all of `ids`: one answer each, in order. Up to `one_by_one` messages are changed one by one.
@@ -54,9 +54,9 @@ enum Step {
 
 impl Step {
     /// Up to a thousand messages in one request.
-    async fn all(&self, api: &Api, ids: &[MessageId]) -> Vec<Result<()>> {
+    async fn at_once(&self, api: &Api, ids: &[MessageId]) -> Result<()> {
         let names = ids.iter().map(MessageId::as_str).collect();
-        let done = match self {
+        match self {
             Self::Modify(modification) => {
                 let all = wire::BatchModification {
                     ids: names,
@@ -65,8 +65,12 @@ impl Step {
                 api.batch_modify(&all).await
             }
             Self::Delete => api.batch_delete(&wire::BatchDeletion { ids: names }).await,
-        };
-        match done {
+        }
+    }
+
+    /// The same, with an answer for each.
+    async fn all(&self, api: &Api, ids: &[MessageId]) -> Vec<Result<()>> {
+        match self.at_once(api, ids).await {
             Ok(()) => ids.iter().map(|_| Ok(())).collect(),
             // One id is wrong, or the change is; the service does not say.
             Err(error)
@@ -91,9 +95,12 @@ impl Step {
         let first = results.first().and_then(refusal);
         let alike = first.is_some() && results.iter().all(|result| refusal(result) == first);
         match results.first() {
-            Some(Err(error)) if alike && error.kind() == ErrorKind::InvalidRequest => {
-                let error = error.clone();
-                results.extend(rest.iter().map(|_| Err(error.clone())));
+            Some(Err(error))
+                if alike && error.kind() == ErrorKind::InvalidRequest && !rest.is_empty() =>
+            {
+                // Ids that all are wrong look the same as a change that is.
+                let retried = self.at_once(api, rest).await;
+                results.extend(rest.iter().map(|_| retried.clone()));
             }
             _ => results.extend(self.each(api, rest).await),
         }
