@@ -7,11 +7,21 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "support/gmail.rs"]
+mod gmail;
+#[path = "support/outlook.rs"]
+mod outlook;
+#[path = "support/scripted.rs"]
+mod scripted;
 mod support;
 
 use futures_util::TryStreamExt;
 use postroom::emulator::Emulator;
-use postroom::{Change, Detail, Exactness, PageRequest, Query, ThreadId};
+use postroom::{
+    Change, Detail, ErrorKind, Exactness, Keyword, MailProvider, PageRequest, Query, ThreadId,
+};
+use scripted::Reply;
+use serde_json::{Value, json};
 use support::{GMAIL, OUTLOOK};
 
 /// So many conversations of so many messages each, the first conversation first.
@@ -116,5 +126,53 @@ async fn gmail_lists_no_conversation_that_only_its_messages_rule_out() {
     for detail in [Detail::Ids, Detail::Headers] {
         let left = threads(query.clone(), detail).await;
         assert_eq!(left, [all[0].clone(), all[2].clone()], "{detail:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_no_change_of_its_conversation() {
+    // One conversation is whole; of the other a message comes without its id.
+    let threads = [ThreadId::new("broken"), ThreadId::new("whole")];
+    let messages = |request: &scripted::Request, good: Value| {
+        let bad = json!({"threadId": "broken", "conversationId": "broken"});
+        match request.url.as_str().contains("broken") {
+            true => json!([bad, good]),
+            false => json!([good]),
+        }
+    };
+    let service = gmail::batched(move |request| {
+        if request.path().contains("/threads/") {
+            let good = json!({"id": "good", "threadId": "t", "labelIds": ["TRASH"]});
+            return Reply::json(json!({"id": "t", "messages": messages(request, good)}));
+        }
+        Reply::json(json!({"id": "good"}))
+    });
+    let at_gmail = gmail::connect(&service);
+    let of_gmail = at_gmail.apply_to_threads(&threads, &Change::Restore).await;
+    let batches = service.requests();
+    let changed = batches.iter().flat_map(gmail::parts);
+    let changed_at_gmail = changed.filter(|call| call.path().ends_with("/good/modify"));
+
+    let service = outlook::batched(move |request| {
+        if request.method == "GET" {
+            let good = json!({"id": "good", "conversationId": "c"});
+            return Reply::json(json!({"value": messages(request, good)}));
+        }
+        Reply::json(json!({"id": "good"}))
+    });
+    let at_outlook = outlook::connect(&service);
+    let seen = Change::Set(Keyword::Seen);
+    let of_outlook = at_outlook.apply_to_threads(&threads, &seen).await;
+    let changed = outlook::calls(&service).into_iter();
+    let changed_at_outlook = changed.filter(|call| call.method == "PATCH");
+
+    for (outcomes, changed) in [
+        (of_gmail.unwrap(), changed_at_gmail.count()),
+        (of_outlook.unwrap(), changed_at_outlook.count()),
+    ] {
+        let failed = outcomes[0].as_ref().unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Protocol);
+        assert!(outcomes[1].is_ok());
+        assert_eq!(changed, 2, "what can be read is changed in both");
     }
 }

@@ -156,7 +156,7 @@ pub(super) async fn apply(api: &Api, ids: &[ThreadId], change: &Change) -> Resul
         change => return at_once(api, ids, change).await,
     };
     let only = only.and_then(convert::role_label).map(FolderId::from);
-    let concerned = |message: &&Message| {
+    let concerned = |message: &Message| {
         let there = only.as_ref().is_none_or(|folder| message.is_in(folder));
         there && !message.has(&Keyword::Draft)
     };
@@ -166,11 +166,20 @@ pub(super) async fn apply(api: &Api, ids: &[ThreadId], change: &Change) -> Resul
     let mut messages = Vec::new();
     let mut places = Vec::new();
     for (place, thread) in threads.into_iter().enumerate() {
-        outcomes.push(thread.map(|thread| {
-            for message in thread.readable().filter(concerned) {
-                messages.push(message.id.clone());
-                places.push(place);
+        outcomes.push(thread.and_then(|thread| {
+            let mut outcome = Ok(());
+            for message in thread.messages {
+                match message {
+                    Ok(message) if concerned(&message) => {
+                        messages.push(message.id);
+                        places.push(place);
+                    }
+                    Ok(_) => {}
+                    // One that cannot be read cannot be named either, and stays as it is.
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
             }
+            outcome
         }));
     }
     let changed = changing::apply(api, &messages, change, changing::ONE_BY_ONE).await?;

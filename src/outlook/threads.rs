@@ -144,16 +144,19 @@ pub(super) async fn apply(
     {
         match thread {
             Ok(thread) => {
-                for message in &thread.messages {
-                    // One that cannot be read cannot be named either.
-                    if let Ok(message) = message
-                        && places.concerns(message, change)
-                    {
-                        messages.push(message.id.clone());
-                        threads.push(place);
+                let mut outcome = Ok(());
+                for message in thread.messages {
+                    match message {
+                        Ok(message) if places.concerns(&message, change) => {
+                            messages.push(message.id);
+                            threads.push(place);
+                        }
+                        Ok(_) => {}
+                        // One that cannot be read cannot be named either, and stays as it is.
+                        Err(error) => outcome = outcome.and(Err(error)),
                     }
                 }
-                outcomes.push(Ok(()));
+                outcomes.push(outcome);
             }
             Err(error) => outcomes.push(Err(error)),
         }
