@@ -10,6 +10,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
 use futures_util::TryStreamExt;
 use postroom::facts::{
     AuthenticationMethod, Automatic, CalendarMethod, DeliveryAction, EnhancedStatus, Facts,
@@ -690,6 +691,43 @@ async fn both_services_tell_the_same_of_the_same_mail() {
                 whole.report.is_some(),
                 "{address} {name}"
             );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_outlook_hid_attachments_in_is_fetched_by_the_id_that_is_told() {
+    // The signature of the format, and a key.
+    let hidden = b"\x78\x9f\x3e\x22\x01\x00\xff";
+    let encoded = base64::engine::general_purpose::STANDARD.encode(hidden);
+    let emulator = support::emulator().quota(false).start().await.unwrap();
+    for (type_and_name, count) in [
+        ("application/ms-tnef; name=\"winmail.dat\"", 1),
+        ("application/octet-stream; name=\"winmail.dat\"", 1),
+        ("application/octet-stream; name=\"mail.dat\"", 0),
+    ] {
+        let raw = format!(
+            "From: sender@shop.example\r\nSubject: Offer\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+             --b\r\nContent-Type: text/plain\r\n\r\nAttached.\r\n--b\r\nContent-Type: text/csv; name=prices.csv\r\n\
+             Content-Disposition: attachment; filename=prices.csv\r\n\r\n1;2\r\n--b\r\nContent-Type: {type_and_name}\r\n\
+             Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n--b--\r\n"
+        );
+        for address in [GMAIL, OUTLOOK] {
+            emulator.deliver(address, raw.as_bytes());
+            let mailbox = support::unpaced(&emulator, address);
+            let page = PageRequest::first().with_size(1);
+            let mut newest = mailbox.messages_with(Query::inbox(), Detail::Full, page);
+            let message = newest.try_next().await.unwrap().unwrap();
+            assert_eq!(message.attachments.len(), 2, "{address} {type_and_name}");
+            let facts = message.facts();
+            assert_eq!(facts.tnef, count > 0, "{address} {type_and_name}");
+            let ids = facts.tnef_attachments;
+            assert_eq!(ids.len(), count, "{address} {type_and_name}");
+            for id in ids {
+                let stream = mailbox.attachment(&message.id, &id).await.unwrap();
+                let bytes: Vec<_> = stream.try_collect().await.unwrap();
+                assert_eq!(bytes.concat(), hidden, "{address} {type_and_name}");
+            }
         }
     }
 }
