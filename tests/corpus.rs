@@ -12,6 +12,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -192,25 +193,113 @@ impl Expected {
         }
     }
 
-    /// The texts of these forms of the body are said somewhere. Where the package met bytes of no charset it knew, it
-    /// wrote U+FFFD, and nothing can be compared; nor can texts beyond the first that became files, if those have lost
-    /// their charset.
-    fn check_texts(&self, name: &str, said: &str, forms: &[&str], charsets: bool) {
-        let parts = forms.iter().flat_map(|form| self.parts(form));
-        for (index, part) in parts.enumerate() {
-            let body = &part["body"];
-            let Some(text) = body["Text"].as_str().or(body["Html"].as_str()) else {
-                continue;
-            };
-            let text = words(text).concat();
-            if index > 0 && !charsets && !text.is_ascii() {
-                continue;
+    /// Of these forms of the body the first text is said by the body itself, and the others somewhere. Where the package
+    /// met bytes of no charset it knew, it wrote U+FFFD, and nothing can be compared; nor can texts beyond the first that
+    /// became files, if those have lost their charset.
+    fn check_texts(
+        &self,
+        name: &str,
+        message: &Message,
+        attachments: &[(Attachment, Vec<u8>)],
+        forms: &[&str],
+        charsets: bool,
+    ) {
+        let body_alone = said(message, &[]);
+        let everything = said(message, attachments);
+        for form in forms {
+            let parts: Vec<&Value> = self.parts(form).collect();
+            // Where there is HTML it is the HTML form, whatever plain text stands before it.
+            let html = parts
+                .iter()
+                .position(|part| part["body"]["Html"].is_string());
+            let first = html.filter(|_| *form == "html_body").unwrap_or_default();
+            for (index, part) in parts.into_iter().enumerate() {
+                self.check_text(
+                    name,
+                    part,
+                    index == first,
+                    (&body_alone, &everything),
+                    charsets,
+                );
             }
-            assert!(
-                text.contains('\u{fffd}') || said.contains(&text),
-                "{name}: {text:.200}\n{said:.400}"
-            );
         }
+    }
+
+    fn check_text(
+        &self,
+        name: &str,
+        part: &Value,
+        is_body: bool,
+        (body, everything): (&str, &str),
+        charsets: bool,
+    ) {
+        let Some(text) = text(part) else {
+            return;
+        };
+        let text = words(text).concat();
+        if !is_body && !charsets && !text.is_ascii() {
+            return;
+        }
+        let said = if is_body { body } else { everything };
+        assert!(
+            text.contains('\u{fffd}') || said.contains(&text),
+            "{name}: {text:.200}\n{said:.400}"
+        );
+    }
+
+    /// What the package calls attachments, but for texts that it calls so because they are broken.
+    fn files(&self) -> usize {
+        let listed = self.parts("attachments");
+        listed.filter(|part| !is_broken(part)).count()
+    }
+
+    /// What Exchange calls attachments: those, and every text but the body and its other form. Of several texts only one
+    /// is the body, the first HTML or else the first plain text; the others become files such as `ATT00001.txt`.
+    fn files_at_exchange(&self) -> usize {
+        let lists = ["text_body", "html_body", "attachments"];
+        let listed = lists
+            .iter()
+            .flat_map(|list| self.0[list].as_array().unwrap());
+        let mut places: Vec<u64> = listed.map(|index| index.as_u64().unwrap()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let part = |place: &u64| self.part(&Value::from(*place));
+        let attached = self.0["attachments"].as_array().unwrap();
+        places.retain(|place| {
+            let is_file = attached.contains(&Value::from(*place)) && !is_broken(part(place));
+            // An empty text is no file.
+            !is_file && text(part(place)).is_some_and(|text| !text.is_empty())
+        });
+        // Of two types of a part that lacks its beginning the last is that of the text.
+        let of_type = |place: &&u64, wanted: &str| {
+            let headers = part(place)["headers"].as_array().unwrap().iter().rev();
+            let mut types = headers.filter(|header| header["name"] == "content_type");
+            types.next().map_or(wanted == "text/plain", |header| {
+                let kind = &header["value"]["ContentType"];
+                wanted.split_once('/').is_some_and(|(kind_of, subtype)| {
+                    kind["c_type"] == kind_of && kind["c_subtype"] == subtype
+                })
+            })
+        };
+        let html = places.iter().find(|place| of_type(place, "text/html"));
+        let body = html.or_else(|| places.iter().find(|place| of_type(place, "text/plain")));
+        let Some(body) = body else {
+            return self.files() + places.len();
+        };
+        let alternatives = self.0["parts"].as_array().unwrap().iter().filter(|part| {
+            Self::content_type(part).as_deref() == Some("multipart/alternative")
+                && self.holds(part, *body)
+        });
+        let other_forms: BTreeSet<u64> = alternatives
+            .flat_map(children)
+            .filter(|child| places.contains(child))
+            .filter(|child| Self::content_type(part(child)) != Self::content_type(part(body)))
+            .collect();
+        self.files() + places.len() - 1 - other_forms.len()
+    }
+
+    fn holds(&self, part: &Value, place: u64) -> bool {
+        children(part).any(|child| child == place || self.holds(self.part(&child.into()), place))
     }
 
     /// Every file and attached message is there with its bytes. Outlook has links for files that lie elsewhere.
@@ -242,6 +331,17 @@ impl Expected {
             }
         }
     }
+}
+
+fn text(part: &Value) -> Option<&str> {
+    let body = &part["body"];
+    body["Text"].as_str().or(body["Html"].as_str())
+}
+
+/// The places of the parts in a part.
+fn children(part: &Value) -> impl Iterator<Item = u64> {
+    let children = part["body"]["Multipart"].as_array().into_iter().flatten();
+    children.map(|child| child.as_u64().unwrap())
 }
 
 fn addresses(list: &[Address]) -> Vec<String> {
@@ -323,11 +423,9 @@ async fn gmail_reads_mail_as_others_do() {
         if raw_head(raw).is_ascii() {
             expected.check_headers(name, message);
         }
-        expected.check_texts(name, &said(message, &attachments), &BOTH, true);
+        expected.check_texts(name, message, &attachments, &BOTH, true);
         expected.check_files(name, message, &attachments);
-        let listed = expected.parts("attachments");
-        let count = listed.filter(|part| !is_broken(part)).count();
-        assert_eq!(message.attachments.len(), count, "{name}");
+        assert_eq!(message.attachments.len(), expected.files(), "{name}");
     }
 }
 
@@ -345,8 +443,10 @@ async fn messages_are_read_from_their_bytes_as_by_others() {
             .map(|attachment| (attachment.clone(), bytes(attachment)))
             .collect();
         expected.check_headers(name, &attached.message);
-        expected.check_texts(name, &said(&attached.message, &attachments), &BOTH, true);
+        expected.check_texts(name, &attached.message, &attachments, &BOTH, true);
         expected.check_files(name, &attached.message, &attachments);
+        let count = attached.message.attachments.len();
+        assert_eq!(count, expected.files(), "{name}");
     }
 }
 
@@ -359,8 +459,10 @@ async fn outlook_reads_what_exchange_keeps_of_mail_as_others_do() {
         let attachments = fetch(&read, message).await;
         expected.check_headers(name, message);
         // Of several forms of the text the HTML is kept.
-        expected.check_texts(name, &said(message, &attachments), &["html_body"], false);
+        expected.check_texts(name, message, &attachments, &["html_body"], false);
         expected.check_files(name, message, &attachments);
+        let count = message.attachments.len();
+        assert_eq!(count, expected.files_at_exchange(), "{name}");
     }
 }
 
