@@ -178,6 +178,8 @@ async fn client() {
         let outlook = Outlook::new(connection).unwrap();
         Mailbox::new(outlook.with_api_endpoint(base).unwrap())
     };
+    let idle = peak();
+
     let mut inbox = mailbox.messages(Query::inbox());
     let message = loop {
         let message = inbox.try_next().await.unwrap().unwrap();
@@ -186,8 +188,6 @@ async fn client() {
         }
     };
     let attachment = &message.attachments[0].id;
-    let idle = peak();
-
     let mut stream = mailbox.attachment(&message.id, attachment).await.unwrap();
     let mut noise = Noise::new();
     // The generator makes eight bytes at a time, and chunks end anywhere.
