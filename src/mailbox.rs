@@ -258,7 +258,8 @@ impl Mailbox {
         Ok(Facts::from_raw(&beginning))
     }
 
-    /// The bytes of an attachment.
+    /// The bytes of an attachment, as they come: none is held in memory as a whole. The exception is a message attached at
+    /// Gmail to which the service gives no way of its own; `Gmail` says what that takes.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if it or its message is gone.

@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::model::{AttachmentId, ByteStream, Content, MessageId};
 
-/// How much of a message is held in memory to take one part out of it, where the service has no other way to it.
-const LARGEST_PARSED: usize = 160 * 1024 * 1024;
+/// How much of a message is held in memory to take one part out of it, where the service has no other way to it. Gmail
+/// receives up to 50 MB (<https://support.google.com/a/answer/1366776>), which base64 makes a good third longer.
+const LARGEST_PARSED: usize = 72 * 1024 * 1024;
 
 /// The field that holds an attachment's bytes.
 const DATA: &str = "data";

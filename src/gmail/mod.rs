@@ -65,6 +65,8 @@ use crate::provider::{
 /// * More than ten messages are changed in one request for each thousand, which costs 50 units and says nothing about
 ///   single messages: one that is gone is told as changed. [`with_every_outcome`](Self::with_every_outcome) asks for each.
 ///   A few are deleted one by one, more in one request for each thousand.
+/// * Attachments come as they are read, but for messages attached to others, to which Gmail often gives no way of its own:
+///   the whole message around one is then read into memory, up to 72 MiB.
 /// * A label that is renamed or moved takes those below it along, one request for each 25; Gmail itself does not. If some of
 ///   them cannot be renamed, the others have their new names. A label that is deleted goes with those below it, and its
 ///   messages stay. Colours are Gmail's own 113. [`counts`](MailProvider::counts) costs one unit for each label.
