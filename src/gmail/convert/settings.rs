@@ -69,7 +69,7 @@ fn conditions(criteria: &mut Map<String, Value>) -> RuleConditions {
 /// where Gmail looks for them together, as `phrase` says.
 fn any_of(text: &str, phrase: bool) -> Option<Vec<String>> {
     let mut texts = Vec::new();
-    for term in text.split(" OR ") {
+    for term in alternatives(text) {
         let term = term.trim();
         let quoted = term
             .strip_prefix('"')
@@ -88,6 +88,27 @@ fn any_of(text: &str, phrase: bool) -> Option<Vec<String>> {
         texts.push(term.filter(|term| !term.is_empty())?.to_owned());
     }
     Some(texts)
+}
+
+/// What stands between the `OR`s that are not part of a quoted text.
+fn alternatives(text: &str) -> Vec<&str> {
+    const OR: &str = " OR ";
+    let mut found = Vec::new();
+    let (mut rest, mut searched) = (text, 0);
+    while let Some(place) = rest
+        .get(searched..)
+        .and_then(|unsearched| unsearched.find(OR))
+    {
+        let (term, after) = rest.split_at(searched + place);
+        searched = term.len() + OR.len();
+        if term.matches('"').count() % 2 == 0 {
+            found.push(term);
+            rest = after.strip_prefix(OR).unwrap_or(after);
+            searched = 0;
+        }
+    }
+    found.push(rest);
+    found
 }
 
 /// Takes what the model has from a filter's actions; the rest stays.

@@ -460,7 +460,7 @@ pub async fn rules_are_made_listed_and_deleted(fixture: &dyn ProviderFixture) {
             "accounts@shop.example".to_owned(),
         ],
         subject: vec!["your invoice".to_owned()],
-        words: vec!["amount due".to_owned()],
+        words: vec!["amount due".to_owned(), "trade OR return".to_owned()],
         has_attachment: true,
         larger_than: Some(20),
         ..RuleConditions::default()
