@@ -160,7 +160,10 @@ pub(super) fn with_known_charsets(value: &str) -> Cow<'_, str> {
             let lower = name.to_ascii_lowercase();
             let encoding =
                 Encoding::for_label_no_replacement(lower.as_bytes()).or_else(|| alias(&lower));
-            if let Some(encoding) = encoding {
+            // What has its name already stays as it is written: a word that cannot be decoded is told as it came.
+            if let Some(encoding) =
+                encoding.filter(|encoding| encoding.name().to_ascii_lowercase() != lower)
+            {
                 known.push_str(encoding.name());
                 rest = after.get(label.len()..).unwrap_or(word);
             }
