@@ -71,7 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("guides", &[]),
     ("secret", &[]),
-    ("model", &["secret", "credentials"]),
+    ("model", &["secret"]),
     ("error", &["model"]),
     ("mime", &["model", "error"]),
     ("facts", &["model", "mime"]),
