@@ -233,6 +233,24 @@ async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been()
     assert_eq!(failing.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
+#[tokio::test]
+async fn without_reading_a_draft_that_is_gone_cannot_be_settled() {
+    for (answer, expected) in [
+        (draft(), Ok(Confirmation::NotSent)),
+        (Reply::status(404), Err(ErrorKind::Unsupported)),
+    ] {
+        let service = Scripted::new(move |request: &Request| match request.line().as_str() {
+            "POST /upload/gmail/v1/users/me/drafts" => draft(),
+            "GET /gmail/v1/users/me/drafts/r-1" => answer.clone(),
+            other => panic!("{other}"),
+        });
+        let gmail = connect(&service).with_access(Access::SEND | Access::DRAFT);
+        let ticket = gmail.prepare(&outgoing(), &key()).await.unwrap();
+        let confirmation = gmail.confirm(&ticket).await.map_err(|error| error.kind());
+        assert_eq!(confirmation, expected);
+    }
+}
+
 /// Opens an upload session at the host.
 fn session(host: &str) -> Reply {
     let location =

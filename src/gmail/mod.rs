@@ -202,7 +202,7 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
         rules: access.contains(Access::SETTINGS),
         automatic_replies: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
-        confirm_send: access.contains(Access::SEND),
+        confirm_send: access.contains(Access::SEND) && sending::tells_what_was_sent(access),
         // As in the examples of <https://support.google.com/a/answer/13198639>.
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         threads: access.contains(Access::READ),

@@ -109,6 +109,11 @@ fn keeps_drafts(access: Access) -> bool {
     access.contains(Access::DRAFT) || access.contains(Access::READ_WRITE)
 }
 
+/// Whether what became of a send can be told: of an upload its session does, of a draft that is gone only the sent copy.
+pub(super) fn tells_what_was_sent(access: Access) -> bool {
+    access.contains(Access::READ) || !keeps_drafts(access)
+}
+
 async fn prepare_draft(
     api: &Api,
     thread: Option<&str>,
@@ -315,7 +320,9 @@ pub(super) async fn confirm(
             Ok(_) => Ok(Confirmation::NotSent),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if !access.contains(Access::READ) {
-                    return Ok(Confirmation::StillUnknown { ask_again_at: None });
+                    return Err(Error::unsupported(
+                        "without access to reading Gmail does not tell what was sent",
+                    ));
                 }
                 find_sent(api, thread.as_deref(), &key, prepared_at).await
             }
