@@ -60,6 +60,8 @@ pub struct Mailbox {
     sends: Arc<Turns>,
     clock: Arc<dyn Clock>,
     access: Option<Access>,
+    /// What is left of the provider's capabilities on a restricted handle.
+    capabilities: Option<Arc<Capabilities>>,
 }
 
 impl Mailbox {
@@ -71,6 +73,7 @@ impl Mailbox {
             sends: Arc::default(),
             clock: Arc::new(SystemClock::new()),
             access: None,
+            capabilities: None,
         }
     }
 
@@ -99,15 +102,21 @@ impl Mailbox {
     /// A handle that may do no more than `access`, for code that should not be able to. It cannot be widened again.
     #[must_use]
     pub fn restrict(&self, access: Access) -> Self {
+        let access = self.access.map_or(access, |held| held.intersection(access));
         let mut restricted = self.clone();
-        restricted.access = Some(self.access.map_or(access, |held| held.intersection(access)));
+        restricted.access = Some(access);
+        restricted.capabilities = Some(Arc::new(self.capabilities().within(access)));
+        if let Some(provider) = self.provider.restricted(access) {
+            restricted.provider = provider;
+        }
         restricted
     }
 
-    /// What this mailbox can do.
+    /// What can be done with this mailbox through this handle.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
-        self.provider.capabilities()
+        let restricted = self.capabilities.as_deref();
+        restricted.unwrap_or_else(|| self.provider.capabilities())
     }
 
     /// The provider behind it, for what only that one can do.

@@ -4,12 +4,13 @@
 mod facets;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
+    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
     FolderCounts, FolderEdit, FolderId, KnownMessage, Message, MessageId, Outgoing, Page,
     PageRequest, Profile, Query, QueryPlan, Scope, SendKey, SendTicket, Sent, SyncCursor,
     SyncPhase, SyncProgress, ThreadId,
@@ -35,6 +36,14 @@ pub use facets::{AutomaticReplies, Categories, Rules};
 pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     /// What this provider can do with this mailbox.
     fn capabilities(&self) -> &Capabilities;
+
+    /// The same mailbox for a handle that may do no more than `access`; see [`Mailbox::restrict`](crate::Mailbox::restrict),
+    /// which refuses calls beyond it by itself. A provider that does something else beside what a call asks for gives
+    /// one that leaves this out where `access` does not cover it. By default there is nothing to leave out.
+    fn restricted(&self, access: Access) -> Option<Arc<dyn MailProvider>> {
+        let _ = access;
+        None
+    }
 
     /// Whose mailbox it is.
     async fn profile(&self) -> Result<Profile>;
@@ -284,6 +293,33 @@ impl Capabilities {
             authentication_server: None,
             plan_queries: false,
             threads: false,
+        }
+    }
+}
+
+impl Capabilities {
+    /// What is left of them on a handle that may do no more than `access`.
+    pub(crate) fn within(&self, access: Access) -> Self {
+        let may = |needed| access.contains(needed);
+        let (read, change) = (may(Access::READ), may(Access::READ_WRITE));
+        let (send, settings) = (may(Access::SEND), may(Access::SETTINGS));
+        Self {
+            change: self.change && change,
+            delete: self.delete && may(Access::DELETE),
+            copy: self.copy && change,
+            edit_folders: self.edit_folders && change,
+            folder_colors: self.folder_colors && change,
+            counts: self.counts && read,
+            rules: self.rules && settings,
+            automatic_replies: self.automatic_replies && settings,
+            categories: self.categories && settings,
+            send: self.send && send,
+            confirm_send: self.confirm_send && send,
+            custom_keywords: self.custom_keywords && change,
+            sync: self.sync && read,
+            threads: self.threads && read,
+            plan_queries: self.plan_queries && read,
+            ..self.clone()
         }
     }
 }

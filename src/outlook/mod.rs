@@ -104,6 +104,8 @@ pub struct Outlook {
     api: Api,
     own_folders: Arc<OwnFolders>,
     access: Access,
+    /// Whether a category that is set may be put into the mailbox's list, if the grant covers it.
+    lists_categories: bool,
     capabilities: Capabilities,
 }
 
@@ -122,6 +124,7 @@ impl Outlook {
             connection,
             own_folders: Arc::default(),
             access,
+            lists_categories: true,
             capabilities: capabilities(access),
         })
     }
@@ -234,6 +237,13 @@ impl MailProvider for Outlook {
         &self.capabilities
     }
 
+    fn restricted(&self, access: Access) -> Option<Arc<dyn MailProvider>> {
+        // The list of categories is a setting, which marking a message with a new one writes too.
+        let mut restricted = self.clone();
+        restricted.lists_categories &= access.contains(Access::SETTINGS);
+        Some(Arc::new(restricted))
+    }
+
     async fn profile(&self) -> Result<Profile> {
         convert::profile(self.api.profile().await?)
     }
@@ -283,7 +293,7 @@ impl MailProvider for Outlook {
 
     async fn apply(&self, ids: &[MessageId], change: &Change) -> Result<Vec<Result<()>>> {
         self.require(change.access())?;
-        let lists_categories = self.access.contains(Access::SETTINGS);
+        let lists_categories = self.lists_categories && self.access.contains(Access::SETTINGS);
         changing::apply(&self.api, ids, change, lists_categories).await
     }
 
@@ -346,7 +356,7 @@ impl MailProvider for Outlook {
 
     async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
         self.require(change.access())?;
-        let lists_categories = self.access.contains(Access::SETTINGS);
+        let lists_categories = self.lists_categories && self.access.contains(Access::SETTINGS);
         threads::apply(&self.api, &self.own_folders, ids, change, lists_categories).await
     }
 }

@@ -1,0 +1,85 @@
+//! Handles that may do less say so, and do nothing beside what they may: on both services.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
+mod support;
+
+use postroom::testing::provider_suite::ProviderFixture;
+use postroom::{Access, Change, Detail, Keyword, PageRequest, Query};
+use support::Fixture;
+
+#[tokio::test]
+async fn a_restricted_handle_claims_what_it_may_do() {
+    for fixture in [Fixture::gmail().await, Fixture::outlook().await] {
+        let mailbox = fixture.mailbox();
+        let whole = mailbox.capabilities().clone();
+        assert!(whole.change && whole.delete && whole.send && whole.confirm_send && whole.rules);
+
+        let handle = mailbox.restrict(Access::READ);
+        let reads = handle.capabilities();
+        assert!(!reads.change && !reads.delete && !reads.copy && !reads.custom_keywords);
+        assert!(!reads.edit_folders && !reads.folder_colors);
+        assert!(!reads.send && !reads.confirm_send);
+        assert!(!reads.rules && !reads.automatic_replies && !reads.categories);
+        assert!(reads.counts && reads.threads && reads.plan_queries);
+        assert_eq!(reads.provider, whole.provider);
+
+        let handle = mailbox.restrict(Access::READ_WRITE | Access::SEND);
+        let changes = handle.capabilities();
+        assert!(changes.change && !changes.delete && !changes.rules);
+        assert_eq!(changes.copy, whole.copy);
+        assert_eq!(
+            (changes.send, changes.confirm_send),
+            (true, whole.confirm_send)
+        );
+
+        // What was given up stays given up.
+        let handle = handle.restrict(Access::SEND | Access::SETTINGS);
+        let sends = handle.capabilities();
+        assert!(sends.send && !sends.change && !sends.rules && !sends.threads);
+        assert_eq!(mailbox.capabilities(), &whole);
+    }
+}
+
+#[tokio::test]
+async fn a_handle_without_settings_marks_messages_and_leaves_the_list_of_categories() {
+    let fixture = Fixture::outlook().await;
+    fixture
+        .deliver(b"From: billing@shop.example\r\nSubject: Marked\r\n\r\nText\r\n")
+        .await;
+    let mailbox = fixture.mailbox();
+    let page = mailbox
+        .page(&Query::inbox(), Detail::Ids, PageRequest::first())
+        .await;
+    let ids = [page.unwrap().items.remove(0).unwrap().id];
+    let listed = async |name: &str| {
+        let listed = mailbox.categories().unwrap().list().await.unwrap();
+        listed.iter().any(|category| category.name == name)
+    };
+    for (access, name, is_listed) in [
+        (Access::READ_WRITE, "By a changer", false),
+        (
+            Access::READ_WRITE | Access::SETTINGS,
+            "By a settings changer",
+            true,
+        ),
+    ] {
+        let keyword = Keyword::Custom(name.to_owned());
+        let handle = mailbox.restrict(access);
+        let outcomes = handle.apply(&ids, &Change::Set(keyword.clone())).await;
+        outcomes.unwrap().remove(0).unwrap();
+        assert!(mailbox.message(&ids[0]).await.unwrap().has(&keyword));
+        assert_eq!(listed(name).await, is_listed, "{access}");
+    }
+    // Nor does narrowing it further give anything back.
+    let handle = mailbox
+        .restrict(Access::READ_WRITE)
+        .restrict(Access::READ_WRITE | Access::SETTINGS);
+    let change = Change::Set(Keyword::Custom("By a narrowed one".to_owned()));
+    handle.apply(&ids, &change).await.unwrap();
+    assert!(!listed("By a narrowed one").await);
+}
