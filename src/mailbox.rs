@@ -130,7 +130,8 @@ impl Mailbox {
         }
     }
 
-    /// Whose mailbox it is.
+    /// Whose mailbox it is. Every handle tells, even one that is restricted to [`Access::NONE`]. Of a grant, Gmail asks for
+    /// [`Access::READ`] or [`Access::DRAFT`], and Outlook for nothing.
     ///
     /// # Errors
     /// As [`MailProvider`] says.
@@ -138,7 +139,8 @@ impl Mailbox {
         self.provider.profile().await
     }
 
-    /// Looks whether the mailbox is there: some accounts of both services have none.
+    /// Looks whether the mailbox is there: some accounts of both services have none. Every handle may look, since this tells
+    /// nothing of what is in it. Of a grant, both services ask for [`Access::READ`] or [`Access::DRAFT`].
     ///
     /// # Errors
     /// [`ErrorKind::MailboxUnavailable`] if it is not; otherwise as [`MailProvider`] says.

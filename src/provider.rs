@@ -45,7 +45,7 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whose mailbox it is.
+    /// Whose mailbox it is. Where the service allows it, this needs no access: [`Access::NONE`] tells as much.
     async fn profile(&self) -> Result<Profile>;
 
     /// Looks whether the mailbox is there, as cheaply as the service allows.

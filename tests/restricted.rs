@@ -83,3 +83,46 @@ async fn a_handle_without_settings_marks_messages_and_leaves_the_list_of_categor
     handle.apply(&ids, &change).await.unwrap();
     assert!(!listed("By a narrowed one").await);
 }
+
+#[tokio::test]
+async fn every_handle_tells_whose_mailbox_it_is() {
+    for fixture in [Fixture::gmail().await, Fixture::outlook().await] {
+        let handle = fixture.mailbox().restrict(Access::NONE);
+        let profile = handle.profile().await.unwrap();
+        assert_eq!(profile.address.to_lowercase(), fixture.address());
+        handle.probe().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_grant_of_drafts_is_enough_to_look_for_the_mailbox() {
+    use postroom::{Gmail, MailProvider, Outlook};
+
+    let emulator = support::emulator().start().await.unwrap();
+    let connection = |address: &str| {
+        let token = postroom::credentials::StaticToken::new(emulator.access_token(address));
+        let transport = support::transport(&emulator);
+        postroom::http::Connection::new(transport, std::sync::Arc::new(token))
+    };
+    let gmail = Gmail::new(connection(support::GMAIL)).unwrap();
+    let gmail = gmail.with_api_endpoint(emulator.google().base_url.clone());
+    let gmail = gmail.unwrap();
+    let outlook = Outlook::new(connection(support::OUTLOOK)).unwrap();
+    let outlook = outlook.with_api_endpoint(emulator.microsoft().base_url.clone());
+    let outlook = outlook.unwrap();
+    for (access, allowed) in [
+        (Access::DRAFT, true),
+        (Access::READ, true),
+        (Access::SEND, false),
+    ] {
+        let probes = [
+            gmail.clone().with_access(access).probe().await,
+            outlook.clone().with_access(access).probe().await,
+        ];
+        for probe in probes {
+            let kind = probe.err().map(|error| error.kind());
+            let expected = (!allowed).then_some(postroom::ErrorKind::PermissionDenied);
+            assert_eq!(kind, expected, "{access}");
+        }
+    }
+}

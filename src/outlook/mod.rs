@@ -249,7 +249,10 @@ impl MailProvider for Outlook {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.require(Access::READ)?;
+        // Whoever may write drafts here may read.
+        if !self.access.contains(Access::DRAFT) {
+            self.require(Access::READ)?;
+        }
         reading::probe(&self.api).await
     }
 
