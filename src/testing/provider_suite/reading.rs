@@ -5,7 +5,7 @@
 
 use futures_util::TryStreamExt;
 
-use super::{ProviderFixture, REPORT, all, all_ok, bytes, delivered, inbox};
+use super::{ProviderFixture, REPORT, all, all_ok, bytes, changes, delivered, inbox, sends};
 use crate::error::ErrorKind;
 use crate::mailbox::Mailbox;
 use crate::model::{
@@ -235,11 +235,13 @@ pub async fn conversations_are_read_and_listed_whole(fixture: &dyn ProviderFixtu
     assert_eq!(ids.len(), 2);
 
     // What was thrown away still belongs to it, but does not bring it into a list.
-    let trashed = whole.readable().next_back().unwrap().id.clone();
-    all_ok(mailbox.trash(&[trashed]).await);
-    assert_eq!(message_ids(&mailbox.thread(&long).await.unwrap()), turns);
-    let listed = threads(&mailbox, Detail::Ids, 50).await;
-    assert_eq!(listed[0].id, apart);
+    let trashed = [whole.readable().next_back().unwrap().id.clone()];
+    if changes(&mailbox, &trashed, &Change::Trash).await {
+        all_ok(mailbox.trash(&trashed).await);
+        assert_eq!(message_ids(&mailbox.thread(&long).await.unwrap()), turns);
+        let listed = threads(&mailbox, Detail::Ids, 50).await;
+        assert_eq!(listed[0].id, apart);
+    }
 
     let shape = long.as_str();
     let gone = ["0", "1"]
@@ -293,6 +295,9 @@ pub async fn conversations_are_changed_whole(fixture: &dyn ProviderFixture) {
         "turn-3@shop.example".to_owned(),
     ];
     answer.thread = Some(long.clone());
+    if !sends(&mailbox, &answer).await {
+        return;
+    }
     mailbox.send(&answer).await.unwrap();
     let sent_here = super::eventually(async || {
         let sent = all(&mailbox, Query::InRole(FolderRole::Sent), Detail::Headers).await;

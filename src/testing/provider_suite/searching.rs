@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Mailbox, ProviderFixture, REPORT, all, all_ok, inbox, plain};
+use super::{Mailbox, ProviderFixture, REPORT, all, all_ok, changes, inbox, plain};
 use crate::error::ErrorKind;
 use crate::model::{
-    Address, Detail, Exactness, FolderRole, Keyword, Message, NativeQuery, PageRequest, Query,
+    Address, Change, Detail, Exactness, FolderRole, Keyword, Message, NativeQuery, PageRequest,
+    Query,
 };
 
 /// A letter: author, other recipient, subject, text and the name of a file.
@@ -117,12 +118,12 @@ pub async fn queries_mean_the_same_everywhere(fixture: &dyn ProviderFixture) {
     fixture.deliver(REPORT).await;
     let mailbox = fixture.mailbox();
     let listed = inbox(&mailbox).await;
-    all_ok(
-        mailbox
-            .mark_read(&[listed[0].id.clone(), listed[1].id.clone()])
-            .await,
-    );
-    all_ok(mailbox.star(&[listed[2].id.clone()]).await);
+    let read = [listed[0].id.clone(), listed[1].id.clone()];
+    let is_marked = changes(&mailbox, &read, &Change::Set(Keyword::Seen)).await;
+    if is_marked {
+        all_ok(mailbox.mark_read(&read).await);
+        all_ok(mailbox.star(&[listed[2].id.clone()]).await);
+    }
     let subjects = async |query: &str| {
         let mut found: Vec<String> = all(&mailbox, query.parse().unwrap(), Detail::Headers)
             .await
@@ -134,14 +135,12 @@ pub async fn queries_mean_the_same_everywhere(fixture: &dyn ProviderFixture) {
     };
     let report = "Ihre Rechnung für März";
     assert_eq!(subjects("from:billing@shop.example").await, [report]);
-    assert_eq!(
-        subjects("in:inbox is:read").await,
-        [report, "Plain message 3"]
-    );
-    assert_eq!(
-        subjects("in:inbox is:unread is:starred").await,
-        ["Plain message 2"]
-    );
+    let (read, starred): (&[&str], &[&str]) = match is_marked {
+        true => (&[report, "Plain message 3"], &["Plain message 2"]),
+        false => (&[], &[]),
+    };
+    assert_eq!(subjects("in:inbox is:read").await, read);
+    assert_eq!(subjects("in:inbox is:unread is:starred").await, starred);
     assert_eq!(subjects("has:attachment").await, [report]);
     assert_eq!(subjects("Grüße").await, [report]);
     assert_eq!(subjects("nosuchwordanywhere").await, Vec::<String>::new());
@@ -211,8 +210,12 @@ pub async fn combined_terms_find_what_their_plan_says(fixture: &dyn ProviderFixt
             .filter(|message| wanted.contains(&number(message)));
         chosen.map(|message| message.id.clone()).collect()
     };
-    all_ok(mailbox.mark_read(&with(&[0, 1, 2])).await);
-    all_ok(mailbox.star(&with(&[1, 4])).await);
+    let read = with(&[0, 1, 2]);
+    let is_marked = changes(&mailbox, &read, &Change::Set(Keyword::Seen)).await;
+    if is_marked {
+        all_ok(mailbox.mark_read(&read).await);
+        all_ok(mailbox.star(&with(&[1, 4])).await);
+    }
     let cases: [(&str, &[usize]); 12] = [
         ("is:unread is:starred", &[4]),
         ("is:starred OR is:unread", &[1, 3, 4, 5, 6]),
@@ -231,6 +234,10 @@ pub async fn combined_terms_find_what_their_plan_says(fixture: &dyn ProviderFixt
         ),
     ];
     let plans = mailbox.capabilities().plan_queries;
+    // What tells messages apart by their marks says nothing where there are none.
+    let cases = cases
+        .into_iter()
+        .filter(|(text, _)| is_marked || !text.contains("is:"));
     for (text, numbers) in cases {
         let query: Query = text.parse().unwrap();
         let found = found(&mailbox, &query).await;
@@ -277,6 +284,9 @@ pub async fn spam_and_trash_are_searched_where_they_are_named(fixture: &dyn Prov
         [found.unwrap().id.clone()]
     };
     let junk = mailbox.folder(FolderRole::Junk).await.unwrap().id;
+    if !changes(&mailbox, &with(0), &Change::Trash).await {
+        return;
+    }
     all_ok(mailbox.star(&[with(0), with(5), with(1)].concat()).await);
     all_ok(mailbox.trash(&with(0)).await);
     all_ok(mailbox.move_to(&with(5), &junk).await);
