@@ -5,25 +5,20 @@
     reason = "a failure in a test is a panic"
 )]
 
-use std::path::PathBuf;
+mod programs;
+
+use std::io::{BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 
+use postroom::credentials::Service as Vendor;
 use postroom::emulator::{Emulator, Fault, FaultKind, Misconfiguration, Service};
+use postroom::oauth::Mistake;
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// The program that `cargo test` built beside this test.
-fn program() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("mail{}", std::env::consts::EXE_SUFFIX));
-    path
-}
+use url::Url;
 
 async fn mail(store: &TempDir, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Command::new(programs::example("mail"));
     command
         .env_remove("POSTROOM_CLIENT_ID")
         .env_remove("POSTROOM_CLIENT_SECRET")
@@ -151,6 +146,249 @@ async fn each_mistake_is_named_in_the_document() {
         assert_eq!(certain(&output), mistakes);
         assert_eq!(output.status.code(), Some(4));
     }
+}
+
+/// How people meet a mistake.
+#[derive(Clone, Copy, Debug)]
+enum Met {
+    /// They examine the registration.
+    Examined,
+    /// They connect a mailbox, and that fails.
+    Connecting,
+    /// They see the service's page, and nothing comes back; its text is what they have.
+    Page,
+}
+
+use Met::{Connecting, Examined, Page};
+
+/// Every seed, at whom it can be planted, and how it is met.
+const MET: &[(Misconfiguration, &str, Met, Mistake)] = {
+    use Misconfiguration as Seed;
+    &[
+        (
+            Seed::ClientDeleted,
+            "google",
+            Examined,
+            Mistake::ClientDeleted,
+        ),
+        (Seed::ClientDeleted, "google", Page, Mistake::ClientDeleted),
+        (
+            Seed::ClientDisabled,
+            "google",
+            Examined,
+            Mistake::ClientDisabled,
+        ),
+        (
+            Seed::ClientDisabled,
+            "google",
+            Page,
+            Mistake::ClientDisabled,
+        ),
+        (
+            Seed::ClientDisabled,
+            "microsoft",
+            Examined,
+            Mistake::ClientDisabled,
+        ),
+        (
+            Seed::ClientDisabled,
+            "microsoft",
+            Page,
+            Mistake::ClientDisabled,
+        ),
+        (Seed::WebClient, "google", Page, Mistake::RedirectMismatch),
+        (
+            Seed::InTesting,
+            "google",
+            Page,
+            Mistake::InTestingWithoutUser,
+        ),
+        (
+            Seed::Internal,
+            "google",
+            Page,
+            Mistake::OrganisationInternal,
+        ),
+        (
+            Seed::AdministratorConsent,
+            "google",
+            Page,
+            Mistake::ConsentNeedsAdministrator,
+        ),
+        (
+            Seed::AdministratorConsent,
+            "microsoft",
+            Connecting,
+            Mistake::ConsentNeedsAdministrator,
+        ),
+        (
+            Seed::SecretExpired,
+            "microsoft",
+            Examined,
+            Mistake::SecretExpired,
+        ),
+        (
+            Seed::SecretExpired,
+            "microsoft",
+            Connecting,
+            Mistake::SecretExpired,
+        ),
+        (
+            Seed::SinglePageRedirect,
+            "microsoft",
+            Connecting,
+            Mistake::RedirectSinglePage,
+        ),
+        (
+            Seed::SingleTenant,
+            "microsoft",
+            Examined,
+            Mistake::SingleTenantOnCommon,
+        ),
+        (
+            Seed::SingleTenant,
+            "microsoft",
+            Page,
+            Mistake::SingleTenantOnCommon,
+        ),
+        (
+            Seed::AssignmentRequired,
+            "microsoft",
+            Page,
+            Mistake::UserNotAssigned,
+        ),
+        (
+            Seed::PolicyBlocks,
+            "microsoft",
+            Connecting,
+            Mistake::BlockedByPolicy,
+        ),
+    ]
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mistake_that_can_be_seeded_is_named_with_its_section_however_people_meet_it() {
+    for seed in Misconfiguration::ALL {
+        assert!(MET.iter().any(|(met, ..)| met == seed), "{seed:?}");
+    }
+    for (seed, vendor, met, mistake) in MET.iter().copied() {
+        let emulator = Emulator::builder().empty().misconfigured(seed);
+        let emulator = emulator.start().await.unwrap();
+        let (store, case) = (
+            TempDir::new().unwrap(),
+            format!("{seed:?} {vendor} {met:?}"),
+        );
+        let (service, address, of) = if vendor == "google" {
+            (emulator.google(), "reader@gmail.example", Vendor::Google)
+        } else {
+            (
+                emulator.microsoft(),
+                "team@outlook.example",
+                Vendor::Microsoft,
+            )
+        };
+        let section = mistake.guide(&of).unwrap();
+        let named = |output: Output| {
+            assert_eq!(output.status.code(), Some(4), "{case}");
+            assert_eq!(certain(&output), [mistake.name()], "{case}");
+            let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(document["findings"][0]["guide"], section.as_str(), "{case}");
+        };
+        let registration = options(vendor, service, &service.client_secret);
+        if let Examined = met {
+            let arguments = [&["--json"], registration.as_slice()].concat();
+            named(mail(&store, &arguments).await);
+            continue;
+        }
+        let (begun, url) = Begun::connecting(&registration);
+        let came_back = emulator.sign_in(&url, address).await;
+        match met {
+            Page => {
+                let page = came_back.unwrap_err().to_string();
+                drop(begun);
+                named(mail(&store, &["--json", "doctor", vendor, "--error", &page]).await);
+            }
+            _ => {
+                let callback = came_back.unwrap();
+                let (code, said) = begun.paste(&callback);
+                assert_eq!(code, Some(4), "{case}: {said}");
+                assert!(said.contains(mistake.what()), "{case}: {said}");
+                assert!(said.contains(mistake.remedy(&of)), "{case}: {said}");
+                assert!(
+                    said.contains(&section) && said.contains("what now:"),
+                    "{case}: {said}"
+                );
+                if callback.query_pairs().any(|(name, _)| name == "error") {
+                    let callback = callback.as_str();
+                    named(
+                        mail(
+                            &store,
+                            &["--json", "doctor", vendor, "--callback", callback],
+                        )
+                        .await,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// `mail connect --paste`, which waits for the address that the browser ends at.
+struct Begun {
+    process: std::process::Child,
+    messages: BufReader<std::process::ChildStderr>,
+    _mail: programs::Mail,
+}
+
+impl Begun {
+    fn connecting(registration: &[&str]) -> (Self, Url) {
+        let mail = programs::Mail::new();
+        let words = registration.iter().map(|word| match *word {
+            "doctor" => "connect",
+            word => word,
+        });
+        let mut command = mail.command(words.chain(["--paste"]));
+        let mut process = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut messages = BufReader::new(process.stderr.take().unwrap());
+        let url = programs::address_to_visit(&mut messages);
+        let begun = Self {
+            process,
+            messages,
+            _mail: mail,
+        };
+        (begun, url)
+    }
+
+    /// Gives how it ended, and what it said.
+    fn paste(mut self, callback: &Url) -> (Option<i32>, String) {
+        let mut input = self.process.stdin.take().unwrap();
+        writeln!(input, "{callback}").unwrap();
+        let mut said = String::new();
+        self.messages.read_to_string(&mut said).unwrap();
+        (self.process.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_knows_is_said_to_be_unknown() {
+    let store = TempDir::new().unwrap();
+    let output = mail(&store, &["doctor", "google", "--error", "it does not work"]).await;
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("no code"), "{text}");
+    // Whose it is must be known: by the number, or because it was said.
+    let output = mail(&store, &["doctor", "--error", "redirect_uri_mismatch"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let number = "AADSTS50011: The redirect URI specified in the request";
+    let output = mail(&store, &["--json", "doctor", "--error", number]).await;
+    assert_eq!(certain(&output), ["redirect_mismatch"]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::setup::{Registration, Service, Setup};
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
     /// Which service the mailbox is on
-    service: Service,
+    pub(crate) service: Service,
     /// The client id of your registration with the service
     #[arg(long, env = "POSTROOM_CLIENT_ID")]
     client_id: Option<String>,

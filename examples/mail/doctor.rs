@@ -1,7 +1,6 @@
 //! `doctor`: what is wrong with a registration, where it shows, and what to click.
 
 use clap::Args;
-use postroom::credentials::Service as Vendor;
 use postroom::oauth::{Diagnosis, Endpoints, Finding, OAuthFlow, Probe};
 use postroom::{AccountId, ErrorKind};
 use serde_json::{Value, json};
@@ -30,6 +29,12 @@ pub(crate) struct Doctor {
     /// A server with the vendor's own sign-in paths, instead of the vendor's
     #[arg(long, value_name = "URL")]
     auth_endpoint: Option<Url>,
+    /// Explain instead what the service's page or a log says, such as "Error 400: redirect_uri_mismatch" or AADSTS50011
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+    /// Explain instead the address that the browser came back to
+    #[arg(long, value_name = "URL")]
+    callback: Option<Url>,
 }
 
 /// What became of a look at the account's mailbox.
@@ -42,12 +47,12 @@ impl Doctor {
         account: Option<String>,
         output: &Output,
     ) -> Result<(), Failure> {
+        if self.error.is_some() || self.callback.is_some() {
+            return self.explain(setup, account, output);
+        }
         let examines_account = self.client_id.is_none();
         let (name, registration) = self.registration(setup, account)?;
-        let vendor = match registration.service {
-            Service::Google => Vendor::Google,
-            Service::Microsoft => Vendor::Microsoft,
-        };
+        let vendor = registration.service.vendor();
         let examined = match flow(&registration, self.redirect_uri.as_deref()) {
             Ok(flow) => Ok(flow.check().await),
             Err(error) => Err(error),
@@ -78,6 +83,47 @@ impl Doctor {
         };
         report.print(output);
         report.verdict()
+    }
+
+    /// Explains what a person has seen. Nobody is asked anything.
+    fn explain(
+        &self,
+        setup: &Setup,
+        account: Option<String>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let text = self.error.as_deref().unwrap_or_default();
+        let callback = self.callback.as_ref();
+        let known = match &account {
+            Some(name) => setup.registration(name),
+            None => setup.only_registration().map(|(_, known)| known),
+        };
+        let numbered = text.contains("AADSTS")
+            || callback.is_some_and(|callback| callback.as_str().contains("AADSTS"));
+        let service = self
+            .service
+            .or(numbered.then_some(Service::Microsoft))
+            .or_else(|| known.map(|known| known.service))
+            .ok_or_else(|| {
+                Failure::Usage("say whose it is: `mail doctor google` or `microsoft`".to_owned())
+            })?;
+        let vendor = service.vendor();
+        let mut findings = Finding::in_text(text, &vendor);
+        findings.extend(
+            callback
+                .into_iter()
+                .flat_map(|callback| Finding::in_callback(callback, &vendor)),
+        );
+        if output.is_json() {
+            output.document(&json!({ "findings": findings }));
+        } else if findings.is_empty() {
+            println!(
+                "There is no code in it that is known. On the service's page it may be under error details."
+            );
+        } else {
+            output.findings(&findings.iter().collect::<Vec<_>>());
+        }
+        Err(Failure::Some(ErrorKind::Configuration))
     }
 
     /// What is to be examined: the account's registration, with what was given in its place.
@@ -213,7 +259,8 @@ impl Report<'_> {
         }
         if self.mailbox.is_none() {
             println!(
-                "\nIf the browser does not come back from the service, look at what its page says:"
+                "\nIf the browser does not come back from the service, look at what its page says, and let \
+                 `mail doctor --error` explain it. It may be one of these:"
             );
             output.findings(&self.unseen.iter().collect::<Vec<_>>());
         }

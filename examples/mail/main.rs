@@ -31,6 +31,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use postroom::credentials::Service as Vendor;
+use postroom::oauth::Finding;
 use postroom::{AccountId, Accounts, Action, ErrorKind};
 
 use crate::output::Output;
@@ -129,8 +131,10 @@ enum Failure {
     Local(String, std::io::Error),
     /// The crate reported an error.
     Mail(postroom::Error),
+    /// The crate reported an error while a mailbox of this service was to be connected.
+    Connecting(Vendor, postroom::Error),
     /// The crate reported an error about this account.
-    Account(AccountId, postroom::Error),
+    Account(AccountId, Option<Vendor>, postroom::Error),
     /// The user pressed Ctrl-C, perhaps while a message was being sent.
     Stopped { sending: bool },
     /// Some of many messages failed; each was reported already.
@@ -149,7 +153,9 @@ impl Failure {
             Self::Usage(_) => return 2,
             Self::Local(..) => return 1,
             Self::Stopped { .. } => return 130,
-            Self::Mail(error) | Self::Account(_, error) => error.kind(),
+            Self::Mail(error) | Self::Connecting(_, error) | Self::Account(_, _, error) => {
+                error.kind()
+            }
             Self::Some(kind) => *kind,
         };
         match kind {
@@ -170,8 +176,16 @@ impl Failure {
                 eprintln!("Stopped. Look whether the message was sent before you send it again.");
             }
             Self::Mail(error) => explain(error),
-            Self::Account(account, error) => {
+            Self::Connecting(service, error) => {
                 explain(error);
+                explain_mistake(error, service);
+                eprintln!("  what now: {}", error.action());
+            }
+            Self::Account(account, service, error) => {
+                explain(error);
+                if let Some(service) = service {
+                    explain_mistake(error, service);
+                }
                 if error.kind() == ErrorKind::SignInRequired {
                     eprintln!(
                         "  what now: sign in again with `mail --account {account} connect google` (or `microsoft`)"
@@ -179,11 +193,22 @@ impl Failure {
                 } else {
                     eprintln!("  what now: {}", error.action());
                 }
-                if error.action() == Action::DeveloperFixes {
-                    eprintln!("  `mail doctor` examines the registration and says what to click");
-                }
             }
         }
+    }
+}
+
+/// Says which mistake it is, if it is a known one, and what to click.
+fn explain_mistake(error: &postroom::Error, service: &Vendor) {
+    match Finding::of(error, service) {
+        Some(finding) => {
+            eprintln!("  what is wrong: {}", finding.what);
+            eprintln!("  remedy: {}. See {}", finding.remedy, finding.guide);
+        }
+        None if error.action() == Action::DeveloperFixes => {
+            eprintln!("  `mail doctor` examines the registration and says what to click");
+        }
+        None => {}
     }
 }
 
@@ -226,17 +251,26 @@ async fn run(options: Options) -> Result<(), Failure> {
     let mut setup = Setup::open(&options.store)?;
     let account = options.account;
     match options.command {
-        Command::Connect(command) => return command.run(&mut setup, account, &output).await,
+        Command::Connect(command) => {
+            let service = command.service.vendor();
+            let connected = command.run(&mut setup, account, &output).await;
+            return connected.map_err(|failure| match failure {
+                Failure::Mail(error) => Failure::Connecting(service, error),
+                other => other,
+            });
+        }
         Command::Accounts => return connect::accounts(&setup, &output).await,
         Command::Doctor(command) => return command.run(&setup, account, &output).await,
         _ => {}
     }
     let account = setup.choose(account).await?;
     let accounts = setup.accounts()?;
+    let registration = setup.registration(account.as_str());
+    let service = registration.map(|registration| registration.service.vendor());
     work(options.command, &accounts, &account, &output)
         .await
         .map_err(|failure| match failure {
-            Failure::Mail(error) => Failure::Account(account, error),
+            Failure::Mail(error) => Failure::Account(account, service, error),
             other => other,
         })
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroom::credentials::FileStore;
+use postroom::credentials::{FileStore, Service as Vendor};
 use postroom::{AccountId, Accounts, ProviderConfiguration, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -18,6 +18,15 @@ use crate::Failure;
 pub(crate) enum Service {
     Google,
     Microsoft,
+}
+
+impl Service {
+    pub(crate) fn vendor(self) -> Vendor {
+        match self {
+            Self::Google => Vendor::Google,
+            Self::Microsoft => Vendor::Microsoft,
+        }
+    }
 }
 
 /// What an administrator registered with a service, kept under the account's name.

@@ -4,10 +4,23 @@
 
 use super::{EmulatorBuilder, State};
 
-/// Something that is wrong with a registered application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Misconfiguration {
+macro_rules! misconfigurations {
+    ($($(#[$documentation:meta])* $name:ident,)*) => {
+        /// Something that is wrong with a registered application.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Misconfiguration {
+            $($(#[$documentation])* $name,)*
+        }
+
+        impl Misconfiguration {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+misconfigurations! {
     /// Google: the client was deleted (`deleted_client`).
     /// <https://developers.google.com/identity/protocols/oauth2/web-server#authorization-errors-deleted-client>
     ClientDeleted,

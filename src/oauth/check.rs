@@ -1,9 +1,10 @@
 //! Examining a configuration before, and explaining it after, users meet its mistakes: [`OAuthFlow::check`] and what it
-//! finds. The mistakes themselves are in `catalogue`, what the values show is in `values`.
+//! finds. The mistakes themselves are in `catalogue`, what the values show is in `values`, what people read in `shown`.
 
 #[cfg(feature = "app-only")]
 mod application;
 mod catalogue;
+mod shown;
 mod values;
 
 use std::fmt;

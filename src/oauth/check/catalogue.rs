@@ -117,6 +117,18 @@ impl Mistake {
             .copied()
             .find(|mistake| mistake.concerns(service) && mistake.entry().codes.contains(&code))
     }
+
+    /// The mistake that a code on the service's page, or in any text, shows. On Google's page some codes mean something else
+    /// than in the answers of its servers
+    /// (<https://developers.google.com/identity/protocols/oauth2/web-server#authorization-errors>,
+    /// <https://support.google.com/cloud/answer/15549945>).
+    pub(super) fn of_page(code: &str, service: &Service) -> Option<Self> {
+        match (service, code) {
+            (Service::Google, "access_denied") => Some(Self::InTestingWithoutUser),
+            (Service::Google, "invalid_client") => Some(Self::ClientUnknown),
+            _ => Self::of_code(code, service),
+        }
+    }
 }
 
 impl Serialize for Mistake {
