@@ -1,5 +1,5 @@
 //! The store in PostgreSQL keeps the contract of credential stores on a real server, whose address is in the variable
-//! POSTROOM_POSTGRES. Without it each test says that it was left out, and passes; where CI is `true` it fails.
+//! POSTROOM_POSTGRES. Without it each test says that it was left out, and passes; where CI is set it fails.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,7 +7,6 @@
 )]
 
 use std::ffi::OsStr;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,23 +17,11 @@ use postroom::credentials::{
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 mod killed_writer;
+mod support;
 
 /// The server's address, if there is one.
 fn server() -> Option<String> {
-    let server = std::env::var("POSTROOM_POSTGRES").ok();
-    if server.is_none() {
-        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(
-            !ci,
-            "POSTROOM_POSTGRES is not set, and nothing is left out here"
-        );
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or_default();
-        let left_out = format!("left out, as POSTROOM_POSTGRES is not set: {test}\n");
-        // Not by print!, which is heard only of tests that fail.
-        std::io::stderr().write_all(left_out.as_bytes()).unwrap();
-    }
-    server
+    support::elsewhere::named_by("POSTROOM_POSTGRES")
 }
 
 fn pool_of(server: &str, options: &[(&str, &str)]) -> PgPool {
