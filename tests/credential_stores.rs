@@ -20,6 +20,7 @@ use postroom::testing::VirtualClock;
 use postroom::{Access, Secret};
 
 mod killed_writer;
+mod support;
 
 mod memory {
     async fn store() -> postroom::credentials::MemoryStore {

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Request;
@@ -29,6 +28,7 @@ use postroom::credentials::{
 use postroom::http::{ReqwestTransport, Transport};
 use postroom::oauth::{Endpoints, Grant, OAuthFlow};
 use postroom::{Content, ErrorKind};
+use support::random::Random;
 use url::Url;
 
 mod support;
@@ -244,33 +244,6 @@ async fn a_process_among_many() {
     }
 }
 
-/// Numbers that look random and are the same for the same seed (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
-struct Random(u64);
-
-impl Random {
-    /// One that begins where no other run did, and says where.
-    fn seeded() -> Self {
-        let seed = std::env::var("POSTROOM_SEED").map_or_else(
-            |_| chrono::Utc::now().timestamp_micros().unsigned_abs(),
-            |seed| seed.parse().unwrap(),
-        );
-        eprintln!("POSTROOM_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = self.0;
-        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        number ^ (number >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
 #[tokio::test]
 async fn no_refresh_token_is_used_twice_whatever_many_processes_do_at_once() {
     let Some(mut server) = Server::start() else {
@@ -321,7 +294,7 @@ async fn only_a_kill_within_a_refresh_may_cost_a_sign_in() {
             .take(lines.try_into().unwrap())
             .collect();
         // Not just where it says something, but anywhere in what it does then.
-        std::thread::sleep(Duration::from_micros(random.below(15_000)));
+        random.pass_a_moment();
         worker.kill().unwrap();
         worker.wait().unwrap();
         let rest = output.filter(|line| is_told(line));

@@ -19,6 +19,7 @@ use postroom::testing::VirtualClock;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
 mod killed_writer;
+mod support;
 
 mod in_a_file {
     async fn store() -> postroom::credentials::SqliteStore {

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use postroom::Secret;
 use postroom::credentials::{CredentialStore, RecordKey, Save, Saved};
 
+use crate::support::random::Random;
+
 /// What the environment says of the store that the process is to write to.
 pub(crate) fn told() -> Option<String> {
     std::env::var("POSTROOM_KILLED_WRITER").ok()
@@ -30,6 +32,7 @@ pub(crate) async fn finished_saves_survive(
     writer: &str,
     told: &OsStr,
 ) {
+    let mut random = Random::seeded();
     for saves in 1..=12 {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", writer])
@@ -43,6 +46,7 @@ pub(crate) async fn finished_saves_survive(
             .map_while(Result::ok)
             .filter_map(|line| line.split_once("saved ")?.1.parse::<u64>().ok());
         let saved = saved.take(saves).last().unwrap();
+        random.pass_a_moment();
         process.kill().unwrap();
         process.wait().unwrap();
 

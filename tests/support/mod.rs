@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod elsewhere;
+pub(crate) mod random;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
