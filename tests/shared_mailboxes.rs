@@ -124,6 +124,38 @@ async fn a_user_reads_changes_and_sends_in_a_mailbox_that_is_shared_with_them() 
 }
 
 #[tokio::test]
+async fn shared_mailboxes_rest_and_go_with_the_account_also_in_handles_that_are_out() {
+    let emulator = organisation().await;
+    let configuration = configuration(&emulator).with_shared_mailboxes();
+    let accounts = connected(&emulator, configuration.clone()).await;
+    let mut handles = vec![accounts.open_shared(&team(), SUPPORT).await.unwrap()];
+    inbox(&handles[0]).await.unwrap();
+    // Changed settings make new handles, and the old ones are still out.
+    accounts.configure("microsoft", configuration).unwrap();
+    handles.push(accounts.open_shared(&team(), SUPPORT).await.unwrap());
+    handles.push(accounts.open(&team()).await.unwrap());
+
+    let outcomes = async |handles: &[Mailbox]| {
+        let mut outcomes = Vec::new();
+        for mailbox in handles {
+            outcomes.push(inbox(mailbox).await.err().map(|error| error.kind()));
+        }
+        outcomes
+    };
+    assert_eq!(outcomes(&handles).await, [None; 3]);
+    accounts.suspend(&team()).await.unwrap();
+    let asked = emulator.requests().len();
+    assert_eq!(outcomes(&handles).await, [Some(ErrorKind::Suspended); 3]);
+    assert_eq!(emulator.requests().len(), asked, "nothing was sent");
+    accounts.resume(&team()).await.unwrap();
+    assert_eq!(outcomes(&handles).await, [None; 3]);
+    accounts.disconnect(&team()).await.unwrap();
+    let asked = emulator.requests().len();
+    assert_eq!(outcomes(&handles).await, [Some(ErrorKind::NotFound); 3]);
+    assert_eq!(emulator.requests().len(), asked, "nothing was sent");
+}
+
+#[tokio::test]
 async fn without_the_scopes_for_it_no_shared_mailbox_is_opened() {
     let emulator = organisation().await;
     let accounts = connected(&emulator, configuration(&emulator)).await;

@@ -15,6 +15,8 @@ use crate::model::{Access, AccountId};
 pub(super) struct Opened {
     mailbox: Mailbox,
     tokens: StoredTokens,
+    /// Those of handles that are out and were made with other settings.
+    earlier: Vec<StoredTokens>,
     configured: Arc<Configured>,
     configuration: String,
     granted: Access,
@@ -33,7 +35,14 @@ impl Opened {
     /// What was granted has changed. Handles that are out already find the new tokens in the store.
     pub(super) fn is_outdated(&mut self) {
         self.outdated = true;
+        self.look_again();
+    }
+
+    fn look_again(&self) {
         self.tokens.look_again();
+        for tokens in &self.earlier {
+            tokens.look_again();
+        }
     }
 }
 
@@ -60,53 +69,83 @@ impl Accounts {
         {
             return Ok(opened.mailbox.clone());
         }
+        self.open_anew(account, &record, configured)
+            .map(|(mailbox, _)| mailbox)
+    }
+
+    /// The mailbox of an account with this record, and the tokens that all its handles share.
+    pub(super) fn open_anew(
+        &self,
+        account: &AccountId,
+        record: &AccountRecord,
+        configured: Arc<Configured>,
+    ) -> Result<(Mailbox, StoredTokens)> {
+        let mut open = self.opened();
+        let (tokens, earlier) = match open.get(account) {
+            // Whoever opened it first wins, so that there is one set of limits.
+            Some(opened) if opened.is_of(record, &configured) => {
+                return Ok((opened.mailbox.clone(), opened.tokens.clone()));
+            }
+            // Handles that are out must be reached for as long as there are any.
+            Some(opened) if Arc::ptr_eq(&opened.configured, &configured) => {
+                (opened.tokens.clone(), opened.earlier.clone())
+            }
+            Some(opened) => {
+                let all = opened.earlier.iter().chain([&opened.tokens]);
+                (self.tokens(account, &configured)?, all.cloned().collect())
+            }
+            None => (self.tokens(account, &configured)?, Vec::new()),
+        };
+        let mailbox = configured
+            .mailbox(self.connection(&tokens), record)?
+            .with_clock(Arc::clone(&self.0.clock));
+        let mailbox = match open.remove(account) {
+            // What was sent stays known.
+            Some(opened) => mailbox.continuing(&opened.mailbox),
+            None => mailbox,
+        };
+        let mut opened = Opened {
+            mailbox: mailbox.clone(),
+            tokens: tokens.clone(),
+            earlier,
+            configured,
+            configuration: record.configuration.clone(),
+            granted: record.granted,
+            outdated: false,
+        };
+        opened.earlier.retain(StoredTokens::is_shared);
+        open.insert(account.clone(), opened);
+        Ok((mailbox, tokens))
+    }
+
+    fn tokens(&self, account: &AccountId, configured: &Configured) -> Result<StoredTokens> {
         let tokens = StoredTokens::with_options(
             Arc::clone(&self.0.store),
             self.key(account),
             configured.refresh(),
             Arc::clone(&self.0.clock),
             self.0.token_options,
-        )?
-        .telling(self.0.events.teller(account));
-        let connection = Connection::new(Arc::clone(&self.0.transport), Arc::new(tokens.clone()))
+        )?;
+        Ok(tokens.telling(self.0.events.teller(account)))
+    }
+
+    pub(super) fn connection(&self, tokens: &StoredTokens) -> Connection {
+        Connection::new(Arc::clone(&self.0.transport), Arc::new(tokens.clone()))
             .with_clock(Arc::clone(&self.0.clock))
-            .with_retry(self.0.retry);
-        let mailbox = configured
-            .mailbox(connection, &record)?
-            .with_clock(Arc::clone(&self.0.clock));
-        let mut open = self.opened();
-        let mailbox = match open.get(account) {
-            // Whoever opened it first meanwhile wins, so that there is one set of limits.
-            Some(opened) if opened.is_of(&record, &configured) => {
-                return Ok(opened.mailbox.clone());
-            }
-            // What was sent stays known.
-            Some(opened) => mailbox.continuing(&opened.mailbox),
-            None => mailbox,
-        };
-        let opened = Opened {
-            mailbox: mailbox.clone(),
-            tokens,
-            configured,
-            configuration: record.configuration,
-            granted: record.granted,
-            outdated: false,
-        };
-        open.insert(account.clone(), opened);
-        Ok(mailbox)
+            .with_retry(self.0.retry)
     }
 
     /// Handles that are out look at the store before they use the account again.
     pub(super) fn look_again(&self, account: &AccountId) {
         if let Some(opened) = self.opened().get(account) {
-            opened.tokens.look_again();
+            opened.look_again();
         }
     }
 
     /// Forgets the account's mailbox; handles that are out find that the account is gone.
     pub(super) fn close(&self, account: &AccountId) {
         if let Some(opened) = self.opened().remove(account) {
-            opened.tokens.look_again();
+            opened.look_again();
         }
     }
 

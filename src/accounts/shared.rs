@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use super::{Accounts, unknown_account};
-use crate::credentials::{LoadedAccount, Service, StoredTokens};
+use crate::credentials::{LoadedAccount, Service};
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::http::Connection;
 use crate::mailbox::Mailbox;
 use crate::model::AccountId;
 use crate::oauth::shared_access_of;
@@ -52,19 +51,9 @@ impl Accounts {
             .with_action(Action::GrantMore(record.granted)));
         }
         let configured = self.configuration(&record.configuration)?;
-        let inner = &self.0;
-        let tokens = StoredTokens::with_options(
-            Arc::clone(&inner.store),
-            self.key(account),
-            configured.refresh(),
-            Arc::clone(&inner.clock),
-            inner.token_options,
-        )?
-        .telling(inner.events.teller(account));
-        let connection = Connection::new(Arc::clone(&inner.transport), Arc::new(tokens))
-            .with_clock(Arc::clone(&inner.clock))
-            .with_retry(inner.retry);
-        let mailbox = configured.shared_mailbox(connection, access, mailbox)?;
-        Ok(mailbox.with_clock(Arc::clone(&inner.clock)))
+        // With the tokens of the account's own mailbox, so that suspending and disconnecting reach this handle too.
+        let (_, tokens) = self.open_anew(account, &record, Arc::clone(&configured))?;
+        let mailbox = configured.shared_mailbox(self.connection(&tokens), access, mailbox)?;
+        Ok(mailbox.with_clock(Arc::clone(&self.0.clock)))
     }
 }

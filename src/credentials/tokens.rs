@@ -261,6 +261,11 @@ impl StoredTokens {
         state.current = None;
         state.patient_until = None;
     }
+
+    /// Whether there are other clones.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 #[async_trait]
