@@ -172,6 +172,46 @@ async fn one_mailbox_is_one_account_and_nobody_signs_in() {
 }
 
 #[tokio::test]
+async fn an_account_keeps_its_mailbox_whoever_connects_it_again() {
+    let (emulator, clock) = started(emulator()).await;
+    let service = emulator.google();
+    let user = ProviderConfiguration::google(&service.client_id)
+        .with_client_secret(Secret::new(service.client_secret.as_str()))
+        .with_auth_endpoint(service.base_url.clone())
+        .with_api_endpoint(service.base_url.clone());
+    let other = "team@gmail.example";
+    for signs_in in [false, true] {
+        let store = Arc::new(MemoryStore::new());
+        let accounts = accounts(&emulator, &store, clock.clone(), google(&emulator));
+        accounts.configure("user", user.clone()).unwrap();
+        let id = AccountId::new("account");
+        if signs_in {
+            let options = SignInOptions::new().redirect_uri("http://127.0.0.1:1234");
+            let connecting = accounts.connect(&id, "user", options).await.unwrap();
+            let callback = emulator.sign_in(&connecting.url, GMAIL).await.unwrap();
+            let completed = accounts.complete(connecting.pending, &callback).await;
+            completed.unwrap();
+        } else {
+            let connecting = accounts.connect_application(&id, "application", GMAIL);
+            connecting.await.unwrap();
+        }
+        let before = accounts.account(&id).await.unwrap();
+        let connecting = accounts.connect_application(&id, "application", other);
+        let error = connecting.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{signs_in}");
+        assert_eq!(error.code(), Some("other_mailbox"));
+        assert_eq!(accounts.account(&id).await.unwrap(), before);
+
+        // The same mailbox in another way is no other mailbox.
+        let again = GMAIL.to_uppercase();
+        let connecting = accounts.connect_application(&id, "application", &again);
+        connecting.await.unwrap();
+        let mailbox = accounts.open(&id).await.unwrap();
+        assert_eq!(mailbox.profile().await.unwrap().address, GMAIL);
+    }
+}
+
+#[tokio::test]
 async fn an_administrator_allows_exactly_what_the_flow_says() {
     let (emulator, clock) = started(emulator().delegated_scopes(&[MAIL])).await;
     let flow = ApplicationFlow::google(key(&emulator))

@@ -81,7 +81,8 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`ApplicationFlow::grant`]; [`ErrorKind::AlreadyConnected`](crate::ErrorKind::AlreadyConnected) when another
-    /// account of this configuration has the mailbox; [`ErrorKind::MailboxUnavailable`](crate::ErrorKind::MailboxUnavailable)
+    /// account of this configuration has the mailbox; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when this account
+    /// has another one already; [`ErrorKind::MailboxUnavailable`](crate::ErrorKind::MailboxUnavailable)
     /// when there is none.
     #[cfg(feature = "app-only")]
     pub async fn connect_application(
@@ -97,6 +98,8 @@ impl Accounts {
             record.configuration == configuration
                 && known.is_some_and(|known| known.eq_ignore_ascii_case(mailbox))
         };
+        let existing = self.load(account).await?;
+        existing.map_or(Ok(()), |loaded| refuse_other(&loaded.record, mailbox))?;
         let records = self.readable().await?;
         let taken = records
             .iter()
@@ -130,4 +133,21 @@ impl Accounts {
         self.0.events.connected(&changed);
         Ok(self.describe(&changed.record))
     }
+}
+
+/// An account keeps its mailbox, also when it is connected in another way.
+#[cfg(feature = "app-only")]
+fn refuse_other(record: &AccountRecord, mailbox: &str) -> Result<()> {
+    let is_it = |known: &String| known.eq_ignore_ascii_case(mailbox);
+    let named = record.settings.get(ApplicationFlow::MAILBOX);
+    let renamed = named.is_some_and(|named| !is_it(named));
+    let has_user = record.identity.is_some() || (named.is_none() && !record.addresses.is_empty());
+    if renamed || (has_user && !record.addresses.iter().any(is_it)) {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "the account has another mailbox already: disconnect it first",
+        )
+        .with_code("other_mailbox"));
+    }
+    Ok(())
 }
