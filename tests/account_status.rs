@@ -13,6 +13,7 @@ mod with_accounts;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use http::Method;
 use postroom::credentials::{
     AccountRecord, AccountState, CredentialStore, FileStore, MemoryStore, RecordKey, Save,
@@ -20,7 +21,7 @@ use postroom::credentials::{
 use postroom::emulator::{Fault, FaultKind};
 use postroom::testing::VirtualClock;
 use postroom::{
-    AccountId, AccountStatus, ErrorKind, Kept, Obstacle, ProviderConfiguration, Secret,
+    AccountId, AccountStatus, ErrorKind, Kept, Obstacle, ProviderConfiguration, Query, Secret,
     SignInReason,
 };
 use support::{GMAIL, OUTLOOK, emulator, transport};
@@ -261,4 +262,59 @@ async fn what_keeps_a_grant_is_told() {
         assert_eq!(left.kept, kept, "{name}");
         assert_eq!(left.revoked, kept.is_none());
     }
+}
+
+#[tokio::test]
+async fn a_grant_goes_on_while_another_account_may_need_it() {
+    let emulator = emulator().start().await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let accounts = builder(&emulator, store.clone())
+        .share_mailboxes(true)
+        .build()
+        .unwrap();
+    let sign_in = async |name| {
+        let connected = connect(&accounts, &emulator, "google", GMAIL, name).await;
+        connected.unwrap();
+    };
+    let leave = async |name| {
+        let left = accounts.disconnect(&AccountId::new(name)).await;
+        left.unwrap().kept
+    };
+    let works_renewed = async |name| {
+        emulator.expire_access_tokens(GMAIL);
+        let mailbox = accounts.open(&AccountId::new(name)).await.unwrap();
+        let messages: Vec<_> = mailbox
+            .messages(Query::inbox())
+            .try_collect()
+            .await
+            .unwrap();
+        messages.len()
+    };
+    emulator.deliver(GMAIL, b"Subject: One\r\n\r\nText\r\n");
+    // Of an adopted account only the address may be known.
+    for nameless in ["leaves", "stays"] {
+        sign_in("leaves").await;
+        sign_in("stays").await;
+        let key = RecordKey::account(nameless);
+        let loaded = AccountRecord::load(&*store, &key).await.unwrap().unwrap();
+        let mut record = loaded.record;
+        record.identity = None;
+        record.addresses = vec![GMAIL.to_uppercase()];
+        record.save(&*store, &key, Save::Always).await.unwrap();
+        assert_eq!(leave("leaves").await, Some(Kept::Shared));
+        assert_eq!(works_renewed("stays").await, 1);
+    }
+
+    // Whose a record is that cannot be read, nobody knows.
+    let key = RecordKey::account("unreadable");
+    let whole = store.load(&RecordKey::account("stays")).await.unwrap();
+    let whole = whole.unwrap().record;
+    let part = Secret::new(whole.expose().trim_end_matches('}'));
+    store.save(&key, &part, Save::Always).await.unwrap();
+    assert_eq!(leave("stays").await, Some(Kept::PerhapsShared));
+    let mended = whole.expose().replace("\"stays\"", "\"unreadable\"");
+    let mended = Secret::new(mended);
+    store.save(&key, &mended, Save::Always).await.unwrap();
+    assert_eq!(works_renewed("unreadable").await, 1);
+    assert_eq!(leave("unreadable").await, None);
 }

@@ -30,6 +30,8 @@ pub enum Kept {
     NotOffered,
     /// Another account has the same mailbox, and would lose its grant too.
     Shared,
+    /// Another account's record cannot be read: it may have the same mailbox, and would lose its grant too.
+    PerhapsShared,
     /// The service could not be reached in time, or refused. The user can remove the application in the account's
     /// settings, at Google <https://myaccount.google.com/permissions>.
     Failed,
@@ -103,13 +105,19 @@ impl Accounts {
     /// Ends the grant unless something keeps it.
     async fn end_grant(&self, record: &AccountRecord) -> Result<Option<Kept>> {
         // Google's revoke ends every grant of the user to this application, so a shared mailbox keeps its grant.
-        if let Some(identity) = &record.identity {
-            let shared = self.readable().await?.iter().any(|other| {
-                other.account != record.account && other.identity.as_ref() == Some(identity)
-            });
-            if shared {
-                return Ok(Some(Kept::Shared));
+        let records = self.records().await?;
+        let mut others = records
+            .iter()
+            .filter(|(account, _)| account != &record.account);
+        let mut unreadable = false;
+        if others.any(|(_, other)| match other {
+            Ok(other) => may_share(record, other),
+            Err(_) => {
+                unreadable = true;
+                false
             }
+        }) {
+            return Ok(Some(Kept::Shared));
         }
         let Ok(configured) = self.configuration(&record.configuration) else {
             return Ok(Some(Kept::NowhereToAsk));
@@ -120,6 +128,12 @@ impl Accounts {
         };
         if !configured.knows_where_grants_end() {
             return Ok(Some(Kept::NowhereToAsk));
+        }
+        if !flow.ends_grants() {
+            return Ok(Some(Kept::NotOffered));
+        }
+        if unreadable {
+            return Ok(Some(Kept::PerhapsShared));
         }
         let revoking = std::pin::pin!(flow.revoke(record));
         let kept = match future::select(revoking, self.0.clock.sleep(PATIENCE)).await {
@@ -135,5 +149,20 @@ impl Accounts {
             }
         };
         Ok(kept)
+    }
+}
+
+/// Whether two accounts are of one user, as far as can be told: by their addresses where not both say who it is, as
+/// adopted ones may not.
+fn may_share(one: &AccountRecord, other: &AccountRecord) -> bool {
+    match (&one.identity, &other.identity) {
+        (Some(one), Some(other)) => one == other,
+        _ => {
+            let theirs = |address: &String| {
+                let mut addresses = other.addresses.iter();
+                addresses.any(|known| known.eq_ignore_ascii_case(address))
+            };
+            one.service == other.service && one.addresses.iter().any(theirs)
+        }
     }
 }

@@ -263,6 +263,11 @@ impl OAuthFlow {
         }
     }
 
+    /// Whether the service has a way to [`revoke`](Self::revoke).
+    pub(crate) fn ends_grants(&self) -> bool {
+        self.0.endpoints.revoke.is_some()
+    }
+
     /// What to ask the user of an account for, so that nothing is lost that was granted before: the union of both. Google's
     /// own parameter for that does not serve desktop applications
     /// (<https://developers.google.com/identity/protocols/oauth2/native-app>).
