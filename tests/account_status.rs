@@ -318,3 +318,23 @@ async fn a_grant_goes_on_while_another_account_may_need_it() {
     assert_eq!(works_renewed("unreadable").await, 1);
     assert_eq!(leave("unreadable").await, None);
 }
+
+#[tokio::test]
+async fn nothing_of_a_disconnected_account_is_left_in_the_store() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().start().await.unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let accounts = accounts(&emulator, store.clone());
+        connect(&accounts, &emulator, configuration, address, ID)
+            .await
+            .unwrap();
+        emulator.expire_access_tokens(address);
+        let mailbox = accounts.open(&id()).await.unwrap();
+        mailbox.probe().await.unwrap();
+        accounts.disconnect(&id()).await.unwrap();
+        // A handle that is out leaves nothing either.
+        mailbox.probe().await.unwrap_err();
+        let empty = format!("{:?}", MemoryStore::new());
+        assert_eq!(format!("{store:?}"), empty, "{configuration}");
+    }
+}

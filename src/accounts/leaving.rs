@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{self, Either};
 
 use super::{Account, Accounts, unknown_account};
-use crate::credentials::AccountRecord;
+use crate::credentials::{AccountRecord, StoredTokens};
 use crate::error::Result;
 use crate::model::AccountId;
 use crate::oauth::Revoked;
@@ -96,6 +96,10 @@ impl Accounts {
             Err(error) => return Err(error.into()),
         };
         self.0.store.remove(&key).await?;
+        // The account is gone, whatever becomes of this.
+        if let Err(error) = StoredTokens::forget_lease(self.0.store.as_ref(), &key).await {
+            tracing::warn!(%error, "the lease of a disconnected account could not be removed");
+        }
         self.close(account);
         let revoked = kept.is_none();
         self.0.events.disconnected(account, revoked);

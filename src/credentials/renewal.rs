@@ -79,7 +79,14 @@ impl Renewal {
                 Either::Right(lease) => lease,
             };
             let step = self.renew_under_lease(progress).await;
-            if let Err(error) = lease.release().await {
+            let gone = matches!(&step, Err(error) if error.kind() == ErrorKind::NotFound);
+            let ended = if gone {
+                // Of an account that was disconnected meanwhile nothing is to be left.
+                self.store.remove(&self.lease_key).await
+            } else {
+                lease.release().await
+            };
+            if let Err(error) = ended {
                 tracing::debug!(account = %self.key.account, %error, "a lease was not given back and ends by itself");
             }
             if let Step::Done(served) = step? {

@@ -13,10 +13,13 @@ use tokio::sync::watch;
 use super::record::{AccountRecord, Credential};
 use super::refreshing::Refresh;
 use super::renewal::{Progress, Renewal, Unsaved};
-use super::store::{CredentialStore, RecordKey, random_text};
+use super::store::{CredentialStore, RecordKey, StoreError, random_text};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+
+/// What the lease of a refresh is for.
+const LEASE: &str = "refresh";
 
 /// Gives the bearer token of each request.
 #[async_trait]
@@ -233,7 +236,7 @@ impl StoredTokens {
         let key = key.into();
         Ok(Self(Arc::new(Shared {
             renewal: Renewal {
-                lease_key: key.lease("refresh"),
+                lease_key: key.lease(LEASE),
                 key,
                 store,
                 refresh,
@@ -260,6 +263,14 @@ impl StoredTokens {
         let mut state = self.0.state();
         state.current = None;
         state.patient_until = None;
+    }
+
+    /// Forgets what there is beside the record of an account that is gone. A refresh that still runs does so too.
+    pub(crate) async fn forget_lease(
+        store: &dyn CredentialStore,
+        key: &RecordKey,
+    ) -> Result<(), StoreError> {
+        store.remove(&key.lease(LEASE)).await
     }
 
     /// Whether there are other clones.
