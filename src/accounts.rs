@@ -5,6 +5,7 @@
 mod account;
 mod adopting;
 mod building;
+mod claiming;
 mod configuration;
 mod events;
 mod leaving;
@@ -154,12 +155,13 @@ impl Accounts {
         Account::of(record, obstacle)
     }
 
-    /// Changes an account's record, or makes it, whoever else changes it meanwhile.
+    /// Changes an account's record, or makes it, whoever else changes it meanwhile. `change` sees the record as it will be
+    /// replaced, and may refuse.
     async fn change(
         &self,
         account: &AccountId,
         configuration: &str,
-        change: impl Fn(&mut AccountRecord),
+        change: impl Fn(&mut AccountRecord) -> Result<()>,
     ) -> Result<Changed> {
         let configured = self.configuration(configuration)?;
         let service = configured.service();
@@ -175,7 +177,7 @@ impl Accounts {
             });
             record.configuration = configuration.to_owned();
             record.service.clone_from(service);
-            change(&mut record);
+            change(&mut record)?;
             if let Saved::Written(_) = record.save(self.0.store.as_ref(), &key, save).await? {
                 // Handles opened later must see what was granted now.
                 if let Some(opened) = self.opened().get_mut(account) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures_util::future::{self, Either};
 
+use super::claiming::Claim;
 use super::configuration::Configured;
+use super::signing_in::refuse_other_user;
 use super::{Account, Accounts};
 use crate::credentials::{AccountRecord, AccountState, Credential, Refresh, StaticToken};
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -169,16 +171,22 @@ impl Accounts {
             }
             adopted.display_name = adopted.display_name.take().or(user.display_name);
         }
-        self.refuse_other_mailbox(account, adopted.identity.as_ref())
-            .await?;
+        let mut compared = None;
         if let Some(existing) = existing.filter(|existing| existing.identity.is_some())
             && adopted.identity.is_none()
         {
             self.compare_address(&configured, &existing, &adopted)
                 .await?;
+            compared = existing.identity;
         }
-        let changed = self
-            .change(account, configuration, |record| {
+        let identity = adopted.identity.as_ref();
+        let deciding = self.deciding(identity.map(Claim::user), async {
+            self.refuse_other_mailbox(account, identity).await?;
+            self.change(account, configuration, |record| {
+                refuse_other_user(record, identity)?;
+                if identity.is_none() && record.identity.is_some() && record.identity != compared {
+                    return Err(identity_unknown());
+                }
                 record.credential = adopted.credential.clone();
                 record.granted = adopted.granted;
                 record.scopes.clone_from(&adopted.scopes);
@@ -186,7 +194,7 @@ impl Accounts {
                 record.tenant.clone_from(&adopted.tenant);
                 record.state = adopted.state.clone();
                 record.mailbox_seen = adopted.mailbox_seen;
-                if adopted.identity.is_some() {
+                if identity.is_some() {
                     record.identity.clone_from(&adopted.identity);
                 }
                 if !adopted.addresses.is_empty() {
@@ -195,8 +203,11 @@ impl Accounts {
                 if adopted.display_name.is_some() {
                     record.display_name.clone_from(&adopted.display_name);
                 }
+                Ok(())
             })
-            .await?;
+            .await
+        });
+        let changed = deciding.await?;
         self.0.events.connected(&changed);
         Ok(self.describe(&changed.record))
     }
@@ -245,19 +256,13 @@ impl Accounts {
         existing: &AccountRecord,
         adopted: &AccountRecord,
     ) -> Result<()> {
-        let unknown = || {
-            Error::new(
-                ErrorKind::Conflict,
-                "nothing says whose tokens these are, and the account has a mailbox already: disconnect it first",
-            )
-            .with_code("identity_unknown")
-        };
         let token = adopted.credential.access_token.clone();
-        let mailbox = self.mailbox_with(configured, adopted, token.ok_or_else(unknown)?)?;
+        let mailbox =
+            self.mailbox_with(configured, adopted, token.ok_or_else(identity_unknown)?)?;
         let profile = mailbox
             .profile()
             .await
-            .map_err(|error| unknown().with_source(error))?;
+            .map_err(|error| identity_unknown().with_source(error))?;
         let mut known = existing.addresses.iter();
         if known.any(|known| known.eq_ignore_ascii_case(&profile.address)) {
             Ok(())
@@ -287,4 +292,12 @@ impl Accounts {
         .with_retry(retry);
         configured.mailbox(connection, record)
     }
+}
+
+fn identity_unknown() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "nothing says whose tokens these are, and the account has a mailbox already: disconnect it first",
+    )
+    .with_code("identity_unknown")
 }

@@ -6,9 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::claiming::Claim;
 use super::configuration::Configured;
 use super::{Account, Accounts};
-use crate::credentials::Identity;
+use crate::credentials::{AccountRecord, Identity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AccountId;
 use crate::oauth::{Grant, PendingAuthorization, SignInOptions};
@@ -114,8 +115,6 @@ impl Accounts {
         configured: &Configured,
         grant: Grant,
     ) -> Result<Account> {
-        self.refuse_other_mailbox(account, grant.identity.as_ref())
-            .await?;
         let granted = grant.clone().into_record(account.clone(), configuration);
         let seen = match self.probe(configured, &granted).await {
             // That the token is not taken a moment after it was issued says nothing about the grant.
@@ -123,12 +122,19 @@ impl Accounts {
             seen => seen?,
         };
         let missing = grant.missing;
-        let changed = self
-            .change(account, configuration, |record| {
+        let identity = grant.identity.clone();
+        let deciding = self.deciding(identity.as_ref().map(Claim::user), async {
+            self.refuse_other_mailbox(account, identity.as_ref())
+                .await?;
+            self.change(account, configuration, |record| {
+                refuse_other_user(record, identity.as_ref())?;
                 grant.clone().apply_to(record);
                 record.mailbox_seen = seen;
+                Ok(())
             })
-            .await?;
+            .await
+        });
+        let changed = deciding.await?;
         self.0.events.connected(&changed);
         let mut connected = self.describe(&changed.record);
         connected.missing = missing;
@@ -146,16 +152,9 @@ impl Accounts {
             return Ok(());
         };
         for record in self.readable().await? {
-            let same = record.identity.as_ref() == Some(identity);
             if &record.account == account {
-                if record.identity.is_some() && !same {
-                    return Err(Error::new(
-                        ErrorKind::Conflict,
-                        "the user signed in to another mailbox than this account's",
-                    )
-                    .with_code("other_mailbox"));
-                }
-            } else if same && !self.0.share_mailboxes {
+                refuse_other_user(&record, Some(identity))?;
+            } else if record.identity.as_ref() == Some(identity) && !self.0.share_mailboxes {
                 return Err(Error::new(
                     ErrorKind::AlreadyConnected,
                     format!("this mailbox is already connected as {}", record.account),
@@ -163,5 +162,17 @@ impl Accounts {
             }
         }
         Ok(())
+    }
+}
+
+/// An account keeps its user, where both are known.
+pub(super) fn refuse_other_user(record: &AccountRecord, identity: Option<&Identity>) -> Result<()> {
+    match (&record.identity, identity) {
+        (Some(known), Some(identity)) if known != identity => Err(Error::new(
+            ErrorKind::Conflict,
+            "the user signed in to another mailbox than this account's",
+        )
+        .with_code("other_mailbox")),
+        _ => Ok(()),
     }
 }

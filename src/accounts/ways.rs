@@ -1,6 +1,8 @@
 //! The ways of connecting an account other than sending a browser away and back: device codes, and applications that act in
 //! their own name. Tokens that the host already holds are `adopting`'s.
 
+#[cfg(feature = "app-only")]
+use super::claiming::Claim;
 use super::{Account, Accounts};
 #[cfg(feature = "app-only")]
 use crate::credentials::AccountRecord;
@@ -100,16 +102,6 @@ impl Accounts {
         };
         let existing = self.load(account).await?;
         existing.map_or(Ok(()), |loaded| refuse_other(&loaded.record, mailbox))?;
-        let records = self.readable().await?;
-        let taken = records
-            .iter()
-            .find(|record| &record.account != account && is_mailbox(record));
-        if let Some(taken) = taken.filter(|_| !self.0.share_mailboxes) {
-            return Err(Error::new(
-                ErrorKind::AlreadyConnected,
-                format!("this mailbox is already connected as {}", taken.account),
-            ));
-        }
         let grant = flow.grant(mailbox).await?;
         let mut granted = grant.clone().into_record(account.clone(), configuration);
         let named = || (ApplicationFlow::MAILBOX.to_owned(), mailbox.to_owned());
@@ -119,8 +111,20 @@ impl Accounts {
             Err(error) if error.kind() == ErrorKind::SignInRequired => None,
             seen => seen?,
         };
-        let changed = self
-            .change(account, configuration, |record| {
+        let claim = Claim::application(configuration, mailbox);
+        let deciding = self.deciding(Some(claim), async {
+            let records = self.readable().await?;
+            let taken = records
+                .iter()
+                .find(|record| &record.account != account && is_mailbox(record));
+            if let Some(taken) = taken.filter(|_| !self.0.share_mailboxes) {
+                return Err(Error::new(
+                    ErrorKind::AlreadyConnected,
+                    format!("this mailbox is already connected as {}", taken.account),
+                ));
+            }
+            self.change(account, configuration, |record| {
+                refuse_other(record, mailbox)?;
                 record.addresses.clear();
                 record.mailbox_seen = seen;
                 grant.clone().apply_to(record);
@@ -128,8 +132,11 @@ impl Accounts {
                 record.identity = None;
                 record.credential = grant.credential.clone();
                 record.settings.extend([named()]);
+                Ok(())
             })
-            .await?;
+            .await
+        });
+        let changed = deciding.await?;
         self.0.events.connected(&changed);
         Ok(self.describe(&changed.record))
     }

@@ -119,6 +119,20 @@ impl Lease {
         self.store.save(&self.key, &record, save).await.map(drop)
     }
 
+    /// Gives it back and leaves no record, for a key that may never be used again.
+    ///
+    /// # Errors
+    /// The store failed; the lease then ends by itself.
+    pub(crate) async fn forget(self) -> Result<(), StoreError> {
+        // Removal has no condition: nobody else may get it before that is done.
+        let margin = Duration::from_secs(10);
+        if end(self.store.now().await?, margin) < self.until {
+            self.store.remove(&self.key).await
+        } else {
+            self.release().await
+        }
+    }
+
     /// When it ends, by the store's clock.
     #[must_use]
     pub fn until(&self) -> DateTime<Utc> {
