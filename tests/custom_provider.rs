@@ -7,6 +7,8 @@
     reason = "a failure in a test is a panic"
 )]
 
+mod office;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,10 +22,11 @@ use mail_parser::{Addr, MessageParser, MimeHeaders, PartType};
 use postroom::testing::provider_suite::ProviderFixture;
 use postroom::{
     Access, Address, Attachment, AttachmentId, AttachmentKind, ByteStream, Capabilities, Change,
-    Confirmation, Content, Detail, Error, ErrorKind, Folder, FolderId, FolderRole,
-    FoldersPerMessage, Header, Keyword, Known, KnownMessage, MailProvider, Mailbox, Message,
-    MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, Result, Scope, SendKey,
-    SendTicket, Sent, SyncChange, SyncCursor, SyncPage, SyncPhase,
+    Confirmation, Content, Detail, Error, ErrorKind, Folder, FolderCounts, FolderEdit, FolderId,
+    FolderRole, FoldersPerMessage, Header, Keyword, Known, KnownMessage, MailProvider, Mailbox,
+    Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, QueryPlan, Result,
+    Scope, SendKey, SendTicket, Sent, SyncChange, SyncCursor, SyncPage, SyncPhase, Thread,
+    ThreadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +69,9 @@ impl Kept {
 #[derive(Debug, Default)]
 struct Office {
     boxes: Mutex<BTreeMap<String, Vec<Kept>>>,
-    /// How many messages it ever had.
+    /// The folders that users made.
+    folders: Mutex<BTreeMap<String, Vec<Folder>>>,
+    /// How many messages and folders of users it ever had.
     kept: AtomicUsize,
     sent: Mutex<BTreeMap<String, String>>,
     /// What each sync was handed.
@@ -74,14 +79,22 @@ struct Office {
 }
 
 impl Office {
+    fn next(&self) -> usize {
+        self.kept.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn keep(&self, address: &str, folder: FolderRole, raw: &[u8]) -> String {
+        self.shelve(address, folder.as_str(), raw)
+    }
+
+    fn shelve(&self, address: &str, folder: &str, raw: &[u8]) -> String {
         let mut boxes = self.boxes.lock().unwrap();
-        let number = self.kept.fetch_add(1, Ordering::Relaxed);
+        let number = self.next();
         let id = format!("m-{number:04}");
         boxes.entry(address.to_owned()).or_default().push(Kept {
             id: id.clone(),
             raw: raw.to_vec(),
-            folder: folder.as_str().to_owned(),
+            folder: folder.to_owned(),
             keywords: BTreeSet::new(),
             received_at: DateTime::from_timestamp(1_790_000_000 + number as i64, 0).unwrap(),
         });
@@ -106,6 +119,12 @@ impl Shelf {
         capabilities.send = true;
         capabilities.confirm_send = true;
         capabilities.sync = true;
+        capabilities.copy = true;
+        capabilities.edit_folders = true;
+        capabilities.counts = true;
+        capabilities.custom_keywords = true;
+        capabilities.threads = true;
+        capabilities.plan_queries = true;
         Self {
             office: Arc::clone(office),
             address: address.to_owned(),
@@ -158,6 +177,7 @@ fn message(kept: &Kept, detail: Detail) -> Message {
     let Some(parsed) = MessageParser::new().parse(&kept.raw) else {
         return message;
     };
+    message.thread = Some(office::conversation(kept, &parsed));
     message.subject = parsed.subject().map(str::to_owned);
     message.from = addresses(parsed.from());
     message.to = addresses(parsed.to());
@@ -261,12 +281,7 @@ impl MailProvider for Shelf {
     }
 
     async fn folders(&self) -> Result<Vec<Folder>> {
-        let folder = |role: FolderRole| {
-            let mut folder = Folder::new(FolderId::new(role.as_str()), role.as_str());
-            folder.role = Some(role);
-            folder
-        };
-        Ok(ROLES.map(folder).into())
+        Ok(self.all_folders())
     }
 
     async fn list(
@@ -342,9 +357,6 @@ impl MailProvider for Shelf {
                 continue;
             };
             match change {
-                Change::Set(Keyword::Custom(_)) => {
-                    return Err(Error::unsupported("the office has no tags"));
-                }
                 Change::Set(keyword) => _ = kept.keywords.insert(keyword.clone()),
                 Change::Clear(keyword) => _ = kept.keywords.remove(keyword),
                 Change::MoveTo { to, .. } => kept.folder = to.as_str().to_owned(),
@@ -357,6 +369,43 @@ impl MailProvider for Shelf {
                 _ => return Err(Error::unsupported("a message is on one shelf")),
             }
             outcomes.push(Ok(()));
+        }
+        Ok(outcomes)
+    }
+
+    async fn copy(&self, ids: &[MessageId], to: &FolderId) -> Result<Vec<Result<MessageId>>> {
+        Ok(ids.iter().map(|id| self.duplicate(id, to)).collect())
+    }
+
+    async fn edit_folder(&self, edit: &FolderEdit) -> Result<Option<Folder>> {
+        self.edit(edit)
+    }
+
+    async fn counts(&self, folders: &[FolderId]) -> Result<Vec<Result<FolderCounts>>> {
+        Ok(folders.iter().map(|folder| self.count(folder)).collect())
+    }
+
+    fn plan(&self, query: &Query) -> Result<QueryPlan> {
+        self.plan_of(query)
+    }
+
+    async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {
+        self.whole(id, detail)
+    }
+
+    async fn threads(
+        &self,
+        query: &Query,
+        detail: Detail,
+        page: PageRequest,
+    ) -> Result<Page<Result<Thread>>> {
+        self.page_of_threads(query, detail, page).await
+    }
+
+    async fn apply_to_threads(&self, ids: &[ThreadId], change: &Change) -> Result<Vec<Result<()>>> {
+        let mut outcomes = Vec::new();
+        for id in ids {
+            outcomes.push(self.change_whole(id, change).await);
         }
         Ok(outcomes)
     }
@@ -379,6 +428,12 @@ impl MailProvider for Shelf {
             .subject(outgoing.subject.clone());
         if !outgoing.cc.is_empty() {
             builder = builder.cc(written(&outgoing.cc));
+        }
+        if let Some(id) = &outgoing.in_reply_to {
+            builder = builder.in_reply_to(id.clone());
+        }
+        if !outgoing.references.is_empty() {
+            builder = builder.references(outgoing.references.clone());
         }
         if let Some(text) = &outgoing.text {
             builder = builder.text_body(text.clone());
