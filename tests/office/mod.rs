@@ -1,13 +1,17 @@
 //! What the provider of `custom_provider.rs` does to keep mail in order: folders of the user's own, copies, counts, and
 //! conversations. Its messages, searches, sends and syncs are there.
 
+mod reading;
+
 use postroom::{
     Change, Detail, Error, ErrorKind, Exactness, Folder, FolderCounts, FolderEdit, FolderId,
     FolderRole, Keyword, MailProvider, Message, MessageId, Page, PageRequest, Query, QueryPlan,
     Result, Thread, ThreadId,
 };
 
-use super::{Kept, ROLES, Shelf, ids, is_blank, message, not_found};
+use self::reading::ids;
+pub(crate) use self::reading::message;
+use super::{Kept, ROLES, Shelf, is_blank, not_found};
 
 fn invalid(message: &'static str) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
