@@ -19,7 +19,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use postroom::credentials::{AccountRecord, CredentialStore, MemoryStore, RecordKey};
 use postroom::emulator::{Emulator, Fault, FaultKind};
-use postroom::http::{RetryPolicy, Transport, TransportError};
+use postroom::http::{Regime, RetryPolicy, Transport, TransportError};
 use postroom::oauth::SignInOptions;
 use postroom::{
     AccountId, Accounts, ByteStream, Content, Detail, Error, ErrorKind, Mailbox, MemoryJournal,
@@ -153,11 +153,13 @@ fn accounts(emulator: &Emulator, store: Arc<MemoryStore>, watch: &Watch) -> Acco
     let google = ProviderConfiguration::google(&google.client_id)
         .with_client_secret(Secret::new(google.client_secret.as_str()))
         .with_auth_endpoint(google.base_url.clone())
-        .with_api_endpoint(google.base_url.clone());
+        .with_api_endpoint(google.base_url.clone())
+        .with_regime(Regime::Off);
     let microsoft = ProviderConfiguration::microsoft(&microsoft.client_id)
         .with_client_secret(Secret::new(microsoft.client_secret.as_str()))
         .with_auth_endpoint(microsoft.base_url.clone())
-        .with_api_endpoint(microsoft.base_url.clone());
+        .with_api_endpoint(microsoft.base_url.clone())
+        .with_regime(Regime::Off);
     watch.debug(&google);
     let builder = Accounts::builder(store)
         .transport(Arc::new(Tap {

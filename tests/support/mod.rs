@@ -113,7 +113,8 @@ impl Fixture {
     }
 
     async fn start(domain: &'static str, tls: bool) -> Self {
-        let emulator = emulator().tls(tls).start().await.unwrap();
+        // Quotas have tests of their own; here nobody waits for them.
+        let emulator = emulator().tls(tls).quota(false).start().await.unwrap();
         let transport = transport(&emulator);
         Self {
             emulator,
@@ -125,12 +126,18 @@ impl Fixture {
     pub(crate) fn emulator(&self) -> &Emulator {
         &self.emulator
     }
+
+    fn mailbox_of(&self, address: &str) -> Mailbox {
+        let token = StaticToken::new(self.emulator.access_token(address));
+        let connection = Connection::new(Arc::clone(&self.transport), Arc::new(token));
+        mailbox_on(&self.emulator, connection.with_regime(Regime::Off), address)
+    }
 }
 
 #[async_trait]
 impl ProviderFixture for Fixture {
     fn mailbox(&self) -> Mailbox {
-        mailbox_over(&self.emulator, Arc::clone(&self.transport), &self.address())
+        self.mailbox_of(&self.address())
     }
 
     fn address(&self) -> String {
@@ -138,11 +145,7 @@ impl ProviderFixture for Fixture {
     }
 
     fn other(&self) -> Mailbox {
-        mailbox_over(
-            &self.emulator,
-            Arc::clone(&self.transport),
-            &self.other_address(),
-        )
+        self.mailbox_of(&self.other_address())
     }
 
     fn other_address(&self) -> String {
