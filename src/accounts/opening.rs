@@ -47,12 +47,8 @@ impl Opened {
 }
 
 impl Accounts {
-    /// The mailbox of a connected account. Opening asks nothing of the service.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such account, [`ErrorKind::Suspended`] when the host suspended it,
-    /// [`ErrorKind::Configuration`] when its configuration is gone or wrong, [`ErrorKind::CredentialStore`].
-    pub async fn open(&self, account: &AccountId) -> Result<Mailbox> {
+    /// The record of an account that may be opened: it is there, and not suspended.
+    pub(super) async fn usable(&self, account: &AccountId) -> Result<AccountRecord> {
         let LoadedAccount { record, .. } = self
             .load(account)
             .await?
@@ -63,6 +59,16 @@ impl Accounts {
                 format!("the account {account} is suspended"),
             ));
         }
+        Ok(record)
+    }
+
+    /// The mailbox of a connected account. Opening asks nothing of the service.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such account, [`ErrorKind::Suspended`] when the host suspended it,
+    /// [`ErrorKind::Configuration`] when its configuration is gone or wrong, [`ErrorKind::CredentialStore`].
+    pub async fn open(&self, account: &AccountId) -> Result<Mailbox> {
+        let record = self.usable(account).await?;
         let configured = self.configuration(&record.configuration)?;
         if let Some(opened) = self.opened().get(account)
             && opened.is_of(&record, &configured)

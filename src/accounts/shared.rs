@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Accounts, unknown_account};
-use crate::credentials::{LoadedAccount, Service};
+use super::Accounts;
+use crate::credentials::Service;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::mailbox::Mailbox;
 use crate::model::AccountId;
@@ -26,16 +26,7 @@ impl Accounts {
     /// [`ErrorKind::Unsupported`] at Google, where an administrator delegates the domain to a
     /// service account instead; otherwise as [`open`](Self::open).
     pub async fn open_shared(&self, account: &AccountId, mailbox: &str) -> Result<Mailbox> {
-        let LoadedAccount { record, .. } = self
-            .load(account)
-            .await?
-            .ok_or_else(|| unknown_account(account))?;
-        if record.suspended_since.is_some() {
-            return Err(Error::new(
-                ErrorKind::Suspended,
-                format!("the account {account} is suspended"),
-            ));
-        }
+        let record = self.usable(account).await?;
         if record.service != Service::Microsoft {
             return Err(Error::unsupported(
                 "only Microsoft lets users open a mailbox of somebody else's",

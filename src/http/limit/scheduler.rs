@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use tokio::sync::Notify;
 
 use super::super::request::{Cost, Lane};
@@ -173,9 +173,8 @@ impl Limiter {
                 Turn::Failing(wait) => return Err(failing(wait)),
                 Turn::First(wait) | Turn::Paused(wait) => {
                     let woken = pin!(waiter.woken.notified());
-                    if let Either::Left(((), _)) = select(woken, clock.sleep(wait)).await {
-                        // Somebody more urgent came, or a place was given back.
-                    }
+                    // It is woken when somebody more urgent came, or a place was given back.
+                    select(woken, clock.sleep(wait)).await;
                 }
                 Turn::Behind => waiter.woken.notified().await,
             }
