@@ -141,18 +141,19 @@ pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads
 pub use model::{
     Access, AccountId, Address, AddressError, Attachment, AttachmentId, AttachmentKind,
     AuthenticationServer, AutomaticReply, Body, ByteStream, Category, CategoryColor, CategoryId,
-    Change, Confirmation, Content, Detail, Exactness, Flowed, Folder, FolderColor, FolderCounts,
-    FolderEdit, FolderId, FolderRole, Header, Keyword, KnownMessage, Message, MessageId,
-    NativeQuery, NewRule, Outgoing, OutgoingAttachment, Page, PageRequest, PageToken, Profile,
-    Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule, ReplyText, Rule, RuleActions,
-    RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor,
-    SyncPhase, SyncProgress, ThreadId, UnknownColor,
+    Change, Confirmation, Content, Detail, Draft, DraftBody, DraftEdit, DraftId, DraftRevision,
+    Exactness, Flowed, Folder, FolderColor, FolderCounts, FolderEdit, FolderId, FolderRole, Header,
+    Identity, ImportDate, ImportLoss, ImportOptions, ImportWay, Imported, Keyword, KnownMessage,
+    Message, MessageId, NativeQuery, NewRule, Outgoing, OutgoingAttachment, Page, PageRequest,
+    PageToken, Profile, Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule, ReplyText,
+    Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket, Sent,
+    SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId, UnknownColor,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;
 pub use provider::{
-    AutomaticReplies, Capabilities, Categories, FoldersPerMessage, Known, MailProvider, Rules,
-    SyncChange, SyncPage, Thread,
+    AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities, Known,
+    MailProvider, Rules, SyncChange, SyncPage, Thread,
 };
 pub use secret::Secret;
 

@@ -2,6 +2,7 @@
 //! sends that know whether they happened, handles that may do less. What a service understands is the provider's; what a
 //! message is and how it is shown is told by `facts` and `view`; of tokens and accounts nothing is known here.
 
+mod drafting;
 mod merged;
 mod organising;
 mod reading;
@@ -302,6 +303,19 @@ impl Mailbox {
     /// five minutes after it was tried: until then the service may still be at it.
     pub async fn send_once(&self, key: &SendKey, outgoing: &Outgoing) -> Result<Sent> {
         self.require(Access::SEND)?;
+        self.send_prepared(key, || self.prepare(outgoing, key))
+            .await
+    }
+
+    /// A send under a key, whose first step is `prepare` unless it was taken before.
+    async fn send_prepared<F>(
+        &self,
+        key: &SendKey,
+        prepare: impl FnOnce() -> F + Send,
+    ) -> Result<Sent>
+    where
+        F: Future<Output = Result<SendTicket>> + Send,
+    {
         let _turn = self.sends.take(key).await;
         let ticket = match self.journal.get(key).await? {
             Some(SendState::Sent(sent)) => return Ok(sent),
@@ -319,7 +333,7 @@ impl Mailbox {
                 }
             }
             None => {
-                let ticket = self.prepare(outgoing, key).await?;
+                let ticket = prepare().await?;
                 let prepared = SendState::Prepared(ticket.clone());
                 self.journal.put(key, &prepared).await?;
                 ticket

@@ -10,13 +10,13 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    FolderCounts, FolderEdit, FolderId, KnownMessage, Message, MessageId, Outgoing, Page,
-    PageRequest, Profile, Query, QueryPlan, Scope, SendKey, SendTicket, Sent, SyncCursor,
-    SyncPhase, SyncProgress, ThreadId,
+    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Content, Detail,
+    Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, KnownMessage, Message,
+    MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Scope, SendKey, SendTicket,
+    Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
 };
 
-pub use facets::{AutomaticReplies, Categories, Rules};
+pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules};
 
 /// A mail service, seen through one mailbox.
 ///
@@ -104,6 +104,13 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         Err(Error::unsupported("this provider makes no copies"))
     }
 
+    /// Puts a message that exists elsewhere, as RFC 5322, into this mailbox. One whose answer is lost is not put there
+    /// again; the error's [`delivery`](Error::delivery) says that it may be there.
+    async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
+        let _ = (message, options);
+        Err(Error::unsupported("this provider imports no messages"))
+    }
+
     /// Changes the folders. What was made or changed is given back; what was deleted is not.
     async fn edit_folder(&self, edit: &FolderEdit) -> Result<Option<Folder>> {
         let _ = edit;
@@ -128,6 +135,16 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
 
     /// The list of categories, if there is one.
     fn categories(&self) -> Option<&dyn Categories> {
+        None
+    }
+
+    /// Messages that are being written, if the service keeps them.
+    fn drafts(&self) -> Option<&dyn Drafts> {
+        None
+    }
+
+    /// Who the mailbox may write as, if the service tells.
+    fn identities(&self) -> Option<&dyn Identities> {
         None
     }
 
@@ -256,6 +273,14 @@ pub struct Capabilities {
     pub send: bool,
     /// Whether a lost send can be settled with `confirm`.
     pub confirm_send: bool,
+    /// Whether a message can be given to the service now, to be sent later.
+    pub scheduled_send: bool,
+    /// Whether drafts can be kept, changed and sent, and access to them.
+    pub drafts: bool,
+    /// Whether the service tells who the mailbox may write as.
+    pub identities: bool,
+    /// Whether messages that exist elsewhere can be put into the mailbox.
+    pub import: bool,
     /// Whether tags of any name can be set.
     pub custom_keywords: bool,
     /// Whether `sync` works.
@@ -288,6 +313,10 @@ impl Capabilities {
             categories: false,
             send: false,
             confirm_send: false,
+            scheduled_send: false,
+            drafts: false,
+            identities: false,
+            import: false,
             custom_keywords: false,
             sync: false,
             authentication_server: None,
@@ -315,6 +344,10 @@ impl Capabilities {
             categories: self.categories && settings,
             send: self.send && send,
             confirm_send: self.confirm_send && send,
+            scheduled_send: self.scheduled_send && send,
+            drafts: self.drafts && may(Access::DRAFT),
+            identities: self.identities && (read || settings),
+            import: self.import && change,
             custom_keywords: self.custom_keywords && change,
             sync: self.sync && read,
             threads: self.threads && read,

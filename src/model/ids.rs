@@ -58,6 +58,8 @@ identifier! {
     FolderId;
     /// One attachment of one message. Use it only together with its message's id.
     AttachmentId;
+    /// A message that is being written and is kept by the service. On Gmail it is not the id of its message.
+    DraftId;
     /// A rule that the service applies to arriving mail.
     RuleId;
     /// An entry of the list of categories.

@@ -9,8 +9,11 @@ mod automatic_reply;
 mod category;
 mod change;
 mod content;
+mod draft;
 mod folder;
+mod identity;
 mod ids;
+mod importing;
 mod message;
 mod outgoing;
 mod page;
@@ -27,10 +30,14 @@ pub use automatic_reply::{AutomaticReply, ReplyAudience, ReplySchedule, ReplyTex
 pub use category::{Category, CategoryColor, UnknownColor};
 pub use change::{Change, Keyword};
 pub use content::{ByteStream, Content};
+pub use draft::{Draft, DraftBody, DraftEdit, DraftRevision};
 pub use folder::{Folder, FolderColor, FolderCounts, FolderEdit, FolderRole};
+pub use identity::Identity;
 pub use ids::{
-    AccountId, AttachmentId, CategoryId, FolderId, MessageId, RuleId, SubscriptionId, ThreadId,
+    AccountId, AttachmentId, CategoryId, DraftId, FolderId, MessageId, RuleId, SubscriptionId,
+    ThreadId,
 };
+pub use importing::{ImportDate, ImportLoss, ImportOptions, ImportWay, Imported};
 pub use message::{Attachment, AttachmentKind, Body, Detail, Flowed, Header, Message, Profile};
 pub use outgoing::{Outgoing, OutgoingAttachment};
 pub use page::{Page, PageRequest, PageToken};
