@@ -1,15 +1,23 @@
 //! Mail addresses: strict when we send them, tolerant when we read them.
 
+mod parse;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
+use url::Host;
 
 /// One mailbox of a header such as `To`: an address and perhaps a name.
 ///
 /// Addresses read from mail may hold anything; those that a message is sent with are checked with
 /// [`validate`](Self::validate) before a header is written.
+///
+/// A domain may be in any script: it travels in its plain form ([RFC 5890](https://www.rfc-editor.org/rfc/rfc5890)). The part
+/// before the `@` has no such form. One that is not ASCII ([RFC 6531](https://www.rfc-editor.org/rfc/rfc6531)) can be read,
+/// but not written to: neither service promises that it takes such a message, and what is written here is ASCII throughout.
 ///
 /// ```
 /// use postroom::Address;
@@ -37,8 +45,15 @@ pub enum AddressError {
     /// A control character, or a space or bracket where none may be.
     #[error("an address must not contain control characters, spaces or brackets")]
     Forbidden,
-    /// Longer than the 254 octets that RFC 5321 §4.5.3.1.3 leaves for a path.
-    #[error("an address is at most 254 octets long")]
+    /// The domain is none: a label is empty or too long, has other characters than letters, digits and hyphens, or the
+    /// whole is a number in brackets.
+    #[error("the part after the @ is no domain")]
+    Domain,
+    /// The part before the `@` is in a script that only some services understand.
+    #[error("the part of an address before the @ must be ASCII")]
+    NotAscii,
+    /// Longer than the 254 octets that RFC 5321 §4.5.3.1.3 leaves for a path, of which 64 stand before the `@` (§4.5.3.1.1).
+    #[error("an address is at most 254 octets long, 64 of them before the @")]
     TooLong,
     /// More than one address where one was asked for.
     #[error("more than one address")]
@@ -89,32 +104,71 @@ impl Address {
     /// # Errors
     /// When it cannot.
     pub fn validate(&self) -> Result<(), AddressError> {
-        let forbidden = |character: char| {
-            character.is_control()
-                || character.is_whitespace()
-                || "<>(),;:\\\"[]".contains(character)
-        };
-        if self
-            .name
-            .as_deref()
-            .is_some_and(|name| name.contains(char::is_control))
-        {
+        let name = self.name.as_deref().unwrap_or_default();
+        if name.contains(char::is_control) {
             return Err(AddressError::Forbidden);
         }
-        if self.address.len() > 254 {
+        self.to_ascii().map(drop)
+    }
+
+    /// The address as it travels: its domain in plain letters.
+    ///
+    /// # Errors
+    /// When mail cannot be sent to it.
+    pub fn to_ascii(&self) -> Result<Cow<'_, str>, AddressError> {
+        let (local, domain) = parse::split(&self.address).ok_or(AddressError::Incomplete)?;
+        parse::check_local(local)?;
+        let address = if domain.is_ascii() {
+            Cow::Borrowed(self.address.as_str())
+        } else {
+            let Ok(Host::Domain(domain)) = Host::parse(domain) else {
+                return Err(AddressError::Domain);
+            };
+            Cow::Owned(format!("{local}@{domain}"))
+        };
+        // Checked in its plain form, because other scripts have characters that become a comma in it.
+        let (_, domain) = parse::split(&address).ok_or(AddressError::Domain)?;
+        parse::check_domain(domain)?;
+        if address.len() > 254 {
             return Err(AddressError::TooLong);
         }
-        if self.address.chars().any(forbidden) {
-            return Err(AddressError::Forbidden);
-        }
-        match self.address.rsplit_once('@') {
-            Some((local, domain))
-                if !local.is_empty() && !domain.is_empty() && !local.contains('@') =>
-            {
-                Ok(())
-            }
-            _ => Err(AddressError::Incomplete),
-        }
+        Ok(address)
+    }
+
+    /// Whether both are the same mailbox: alike but for the case of their letters. Names do not count. (RFC 5321 §2.4 lets
+    /// a service tell `A@x.example` from `a@x.example`; none does.)
+    #[must_use]
+    pub fn is_same_mailbox(&self, other: &Self) -> bool {
+        let plain = |address: &Self| {
+            let plain = address.to_ascii();
+            plain.map_or_else(
+                |_| address.address.to_lowercase(),
+                |plain| plain.to_lowercase(),
+            )
+        };
+        plain(self) == plain(other)
+    }
+
+    /// Reads an address list as people write it or headers hold it (RFC 5322 §3.4): names, quoted text, comments, and groups,
+    /// which are flattened. All of it must be right, unlike with [`parse_list`](Self::parse_list).
+    ///
+    /// ```
+    /// use postroom::Address;
+    ///
+    /// let list = "Team: \"Desk, first\" <support@desk.example>, billing@shop.example (Billing);";
+    /// let list = Address::parse_all(list)?;
+    /// assert_eq!(list[0].name(), Some("Desk, first"));
+    /// assert_eq!(list[1].to_string(), "Billing <billing@shop.example>");
+    /// assert!(Address::parse_all("billing@shop.example support@desk.example").is_err());
+    /// # Ok::<(), postroom::AddressError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it cannot be read, or mail cannot be sent to one of them.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, AddressError> {
+        let list = parse::address_list(text)?;
+        list.iter().try_for_each(Self::validate)?;
+        Ok(list)
     }
 
     /// Reads an address list as it stands in a header (RFC 5322 §3.4), groups flattened. Whatever cannot be read as an
@@ -160,23 +214,21 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains(char::is_control) {
-            return Err(AddressError::Forbidden);
-        }
-        let mut list = Self::parse_list(text).into_iter();
+        let mut list = Self::parse_all(text)?.into_iter();
         let address = list.next().ok_or(AddressError::Incomplete)?;
-        if list.next().is_some() {
-            return Err(AddressError::Several);
+        match list.next() {
+            None => Ok(address),
+            Some(_) => Err(AddressError::Several),
         }
-        address.validate()?;
-        Ok(address)
     }
 }
 
+/// As it can be read again: a name that would not be one by itself is quoted.
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(formatter, "{name} <{}>", self.address),
+            Some(name) if parse::is_phrase(name) => write!(formatter, "{name} <{}>", self.address),
+            Some(name) => write!(formatter, "{} <{}>", parse::quoted(name), self.address),
             None => formatter.write_str(&self.address),
         }
     }

@@ -32,6 +32,8 @@ const CHUNK: usize = 64 * 1024;
 pub struct Content {
     length: u64,
     open: Arc<Open>,
+    /// Whether it was seen to be lines of ASCII that can stand in a message as they are.
+    plain_lines: bool,
 }
 
 impl Content {
@@ -45,6 +47,7 @@ impl Content {
         Self {
             length,
             open: Arc::new(move |offset| Box::pin(open(offset))),
+            plain_lines: false,
         }
     }
 
@@ -168,6 +171,30 @@ impl Content {
         })
     }
 
+    /// Reads all of it to see whether it can stand in a message as it is: lines of at most 998 octets (RFC 5322 §2.1.1), in
+    /// ASCII and without NUL, each ended by CR and LF, and neither of them anywhere else.
+    pub(crate) async fn examined(mut self) -> io::Result<Self> {
+        let mut stream = self.read_from(0).await?;
+        let mut lines = PlainLines::default();
+        let mut length = 0;
+        while let Some(chunk) = stream.try_next().await? {
+            length += chunk.len() as u64;
+            lines.read(&chunk);
+        }
+        if length != self.length {
+            return Err(io::Error::other(
+                "the content does not have the promised length",
+            ));
+        }
+        self.plain_lines = lines.are_plain();
+        Ok(self)
+    }
+
+    /// Whether [`examined`](Self::examined) found that it can stand in a message as it is.
+    pub(crate) fn is_plain_lines(&self) -> bool {
+        self.plain_lines
+    }
+
     /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -211,6 +238,38 @@ impl Content {
                 "the content does not have the promised length",
             ))
         }
+    }
+}
+
+/// What was seen of lines so far.
+#[derive(Default)]
+struct PlainLines {
+    broken: bool,
+    /// Octets of the line that has not ended.
+    line: usize,
+    after_return: bool,
+}
+
+impl PlainLines {
+    fn read(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let ends = self.after_return;
+            self.after_return = *byte == b'\r';
+            match byte {
+                b'\n' if ends => self.line = 0,
+                b'\n' => self.broken = true,
+                // Whatever else follows a return, and a NUL or an octet beyond ASCII anywhere.
+                _ if ends => self.broken = true,
+                b'\r' => {}
+                0 | 128.. => self.broken = true,
+                _ => self.line += 1,
+            }
+            self.broken |= self.line > 998;
+        }
+    }
+
+    fn are_plain(&self) -> bool {
+        !self.broken && !self.after_return
     }
 }
 

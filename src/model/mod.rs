@@ -39,7 +39,10 @@ pub use ids::{
 };
 pub use importing::{ImportDate, ImportLoss, ImportOptions, ImportWay, Imported};
 pub use message::{Attachment, AttachmentKind, Body, Detail, Flowed, Header, Message, Profile};
-pub use outgoing::{Outgoing, OutgoingAttachment};
+pub use outgoing::{
+    AnswerKind, Answers, HeaderError, Importance, Invitation, InvitationError, ListUnsubscribe,
+    ListUnsubscribeError, Outgoing, OutgoingAttachment, OutgoingHeader,
+};
 pub use page::{Page, PageRequest, PageToken};
 pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
 #[cfg(any(feature = "gmail", feature = "outlook"))]
