@@ -185,6 +185,13 @@ impl EmulatorBuilder {
         self
     }
 
+    /// For how long Gmail tells what happened. The default is seven days: "at least a week", and in rare cases a few hours.
+    /// <https://developers.google.com/workspace/gmail/api/guides/sync#limitations>
+    pub fn history_kept(mut self, kept: Duration) -> Self {
+        self.settings.history_kept = kept;
+        self
+    }
+
     /// Opens the ports and serves.
     ///
     /// # Errors

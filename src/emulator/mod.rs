@@ -161,6 +161,7 @@ pub(crate) struct Settings {
     pub(crate) access_token_lifetime: Duration,
     pub(crate) quota: bool,
     pub(crate) sent_copies_after: u32,
+    pub(crate) history_kept: Duration,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -271,6 +272,7 @@ impl Emulator {
                 access_token_lifetime: Duration::from_secs(3599),
                 quota: true,
                 sent_copies_after: 1,
+                history_kept: Duration::from_secs(7 * 24 * 60 * 60),
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,
@@ -453,6 +455,14 @@ impl Emulator {
         let now = self.state.clock.now();
         if let Some((mailbox, random)) = world.outlook(address) {
             mailbox.release(now, random);
+        }
+    }
+
+    /// Gmail forgets what happened in this mailbox until now: every history id that it gave out has expired.
+    pub fn expire_history(&self, address: &str) {
+        let mut world = self.state.world();
+        if let Some((mailbox, random)) = world.gmail(address) {
+            mailbox.expire_history(random);
         }
     }
 

@@ -172,13 +172,19 @@ impl World {
         address: &str,
     ) -> Option<(&mut GmailMailbox, &mut fastrand::Rng)> {
         let Self {
-            accounts, random, ..
+            accounts,
+            random,
+            clock,
+            ..
         } = self;
         let account = accounts
             .iter_mut()
             .find(|account| account.address.eq_ignore_ascii_case(address))?;
         match &mut account.mailbox {
-            Mailbox::Gmail(mailbox) => Some((mailbox, random)),
+            Mailbox::Gmail(mailbox) => {
+                mailbox.now = clock.now();
+                Some((mailbox, random))
+            }
             Mailbox::Outlook(_) => None,
         }
     }
@@ -226,13 +232,17 @@ impl World {
     /// Puts a message into the mailbox of `address` as it is.
     pub(crate) fn store(&mut self, address: &str, arrival: Arrival) {
         let Self {
-            accounts, random, ..
+            accounts,
+            random,
+            clock,
+            ..
         } = self;
         let owner = accounts
             .iter_mut()
             .find(|account| account.address.eq_ignore_ascii_case(address));
         match owner.map(|account| &mut account.mailbox) {
             Some(Mailbox::Gmail(mailbox)) => {
+                mailbox.now = clock.now();
                 mailbox.store(arrival, random);
             }
             Some(Mailbox::Outlook(mailbox)) => {

@@ -336,7 +336,7 @@ fn read_query(query: &str, method: &Method) -> Result<Vec<(String, String)>, Fai
             ));
         };
         let is_known = read.iter().any(|(known, _)| *known == name);
-        if is_known && !matches!(kind, ParameterKind::Texts) {
+        if is_known && !kind.repeats() {
             return Err(Failure::invalid_payload(
                 &name,
                 format!(
@@ -360,8 +360,10 @@ fn checked(name: &str, value: &str, kind: &ParameterKind) -> Result<String, Fail
         ParameterKind::Boolean => Err(invalid_value(&at, "TYPE_BOOL", &quoted)),
         ParameterKind::Unsigned if value.parse::<u32>().is_ok() => Ok(value.to_owned()),
         ParameterKind::Unsigned => Err(invalid_value(&at, "TYPE_UINT32", &quoted)),
+        ParameterKind::Long if value.parse::<u64>().is_ok() => Ok(value.to_owned()),
+        ParameterKind::Long => Err(invalid_value(&at, "TYPE_UINT64", &quoted)),
         // Enumerations are taken in any case.
-        ParameterKind::OneOf(known) => known
+        ParameterKind::OneOf(known) | ParameterKind::AnyOf(known) => known
             .iter()
             .find(|known| known.eq_ignore_ascii_case(value))
             .map(|known| (*known).to_owned())

@@ -81,6 +81,7 @@ pub(crate) fn update(call: &Call<'_>) -> Result<Option<Value>, Failure> {
         let old = known(mailbox, draft)?;
         let message = put(world, &call.account, &raw, &metadata)?;
         let (mailbox, random) = world.gmail(&call.account).ok_or_else(Failure::not_found)?;
+        // Each time a draft is saved, one message goes and another comes.
         mailbox.delete(old, random);
         mailbox.drafts.insert(draft.to_owned(), message);
         Ok(Some(answer(mailbox, draft, message)))

@@ -173,9 +173,11 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Option<Value>, Failure> {
             .filter(|message| message.labels.contains(id))
             .map(|message| message.id)
             .collect();
-        for message in labelled {
-            mailbox.change(message, &[], &[id.to_owned()], random);
-        }
+        mailbox.together(|mailbox| {
+            for message in labelled {
+                mailbox.change(message, &[], &[id.to_owned()], random);
+            }
+        });
         mailbox.labels.retain(|label| label.id != id);
         mailbox.settings.forget_label(id);
         Ok(None)

@@ -1,7 +1,7 @@
 //! A Gmail mailbox: messages with sets of labels in threads, drafts, and a history of what happened to
 //! them. Requests are read in the files beside this one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,14 @@ pub(crate) struct GmailMailbox {
     /// Draft id to the message that holds its content now.
     pub(crate) drafts: BTreeMap<String, u64>,
     /// What happened, oldest first.
-    pub(crate) history: Vec<HistoryRecord>,
+    pub(crate) history: VecDeque<HistoryRecord>,
     pub(crate) history_id: u64,
+    /// The first id from which the history can still be told.
+    pub(crate) history_begins: u64,
+    /// What time it is, as of the last look at the mailbox.
+    pub(crate) now: DateTime<Utc>,
+    /// Whether what happens belongs to one record, and whether that one has begun.
+    together: Option<bool>,
     pub(crate) attachments: AttachmentTokens,
     pub(crate) settings: Settings,
     next_label: u64,
@@ -103,16 +109,22 @@ pub(crate) struct Label {
     pub(crate) color: Option<(String, String)>,
 }
 
-/// One entry of the history.
+/// One record of the history: what one request did, to any number of messages and in any number of ways.
+/// <https://github.com/activepieces/activepieces/pull/14057>
 #[derive(Clone, Debug)]
-#[allow(
-    dead_code,
-    reason = "kept from the beginning, for the method that will list it"
-)]
 pub(crate) struct HistoryRecord {
     pub(crate) id: u64,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) entries: Vec<HistoryEntry>,
+}
+
+/// One thing that happened to one message.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryEntry {
     pub(crate) message: u64,
     pub(crate) thread: u64,
+    /// The message's labels afterwards.
+    pub(crate) labels: BTreeSet<String>,
     pub(crate) event: HistoryEvent,
 }
 
@@ -127,12 +139,16 @@ pub(crate) enum HistoryEvent {
 
 impl GmailMailbox {
     pub(crate) fn new(random: &mut fastrand::Rng) -> Self {
+        let history_id = random.u64(1_000_000..9_000_000);
         Self {
             messages: BTreeMap::new(),
             labels: Vec::new(),
             drafts: BTreeMap::new(),
-            history: Vec::new(),
-            history_id: random.u64(1_000_000..9_000_000),
+            history: VecDeque::new(),
+            history_id,
+            history_begins: history_id,
+            now: DateTime::UNIX_EPOCH,
+            together: None,
             attachments: AttachmentTokens::default(),
             settings: Settings::default(),
             next_label: 1,
@@ -253,12 +269,16 @@ impl GmailMailbox {
             .filter(|label| message.labels.insert((*label).clone()))
             .cloned()
             .collect();
+        let outer = self.together;
+        self.together.get_or_insert(false);
         if !added.is_empty() {
             self.record(id, HistoryEvent::LabelsAdded(added), random);
         }
         if !removed.is_empty() {
             self.record(id, HistoryEvent::LabelsRemoved(removed), random);
         }
+        // Both are one step, which may be part of a greater one.
+        self.together = outer.and(self.together);
         true
     }
 
@@ -291,20 +311,55 @@ impl GmailMailbox {
         id
     }
 
+    /// Does something that is one step to the history, however many messages it changes.
+    pub(crate) fn together<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.together.get_or_insert(false);
+        let done = work(self);
+        self.together = None;
+        done
+    }
+
     fn record(&mut self, id: u64, event: HistoryEvent, random: &mut fastrand::Rng) {
-        // History ids grow with gaps.
-        self.history_id += random.u64(1..40);
-        let history_id = self.history_id;
-        let Some(message) = self.messages.get_mut(&id) else {
+        if self.together != Some(true) {
+            // History ids grow with gaps.
+            self.history_id += random.u64(1..40);
+            self.history.push_back(HistoryRecord {
+                id: self.history_id,
+                at: self.now,
+                entries: Vec::new(),
+            });
+        }
+        self.together = self.together.map(|_| true);
+        let (Some(message), Some(record)) = (self.messages.get_mut(&id), self.history.back_mut())
+        else {
             return;
         };
-        message.history_id = history_id;
-        self.history.push(HistoryRecord {
-            id: history_id,
+        message.history_id = record.id;
+        record.entries.push(HistoryEntry {
             message: id,
             thread: message.thread,
+            labels: message.labels.clone(),
             event,
         });
+    }
+
+    /// Forgets what happened longer ago than it is kept.
+    pub(crate) fn forget_history(&mut self, kept: Duration) {
+        let now = self.now;
+        let is_old =
+            |record: &HistoryRecord| (now - record.at).to_std().is_ok_and(|age| age > kept);
+        while self.history.front().is_some_and(is_old) {
+            if let Some(record) = self.history.pop_front() {
+                self.history_begins = record.id;
+            }
+        }
+    }
+
+    /// Forgets everything that happened until now: no id that was given out is of use any longer.
+    pub(crate) fn expire_history(&mut self, random: &mut fastrand::Rng) {
+        self.history.clear();
+        self.history_id += random.u64(1..40);
+        self.history_begins = self.history_id;
     }
 
     /// What a test may look at.

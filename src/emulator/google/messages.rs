@@ -109,9 +109,11 @@ pub(crate) fn batch_modify(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     call.with_mailbox(|mailbox, random| {
         labels::check_change(mailbox, &add, &remove)?;
         // Nothing is said of messages that are not there.
-        for id in &ids {
-            mailbox.change(*id, &add, &remove, random);
-        }
+        mailbox.together(|mailbox| {
+            for id in &ids {
+                mailbox.change(*id, &add, &remove, random);
+            }
+        });
         Ok(None)
     })
 }
@@ -119,9 +121,11 @@ pub(crate) fn batch_modify(call: &Call<'_>) -> Result<Option<Value>, Failure> {
 pub(crate) fn batch_delete(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     let ids = batch_ids(call)?;
     call.with_mailbox(|mailbox, random| {
-        for id in &ids {
-            mailbox.delete(*id, random);
-        }
+        mailbox.together(|mailbox| {
+            for id in &ids {
+                mailbox.delete(*id, random);
+            }
+        });
         Ok(None)
     })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::Failure;
 use super::schema::{self, Schema};
-use super::{drafts, insertion, labels, messages, profile, sending, settings, threads};
+use super::{drafts, history, insertion, labels, messages, profile, sending, settings, threads};
 
 /// One method of the API.
 #[derive(Debug)]
@@ -37,10 +37,21 @@ pub(crate) enum ParameterKind {
     Texts,
     Boolean,
     Unsigned,
+    /// A number of 64 bits.
+    Long,
     OneOf(&'static [&'static str]),
+    /// Any number of these.
+    AnyOf(&'static [&'static str]),
 }
 
-use ParameterKind::{Boolean, OneOf, Text, Texts, Unsigned};
+impl ParameterKind {
+    /// Whether a query may name it more than once.
+    pub(crate) fn repeats(&self) -> bool {
+        matches!(self, Texts | AnyOf(_))
+    }
+}
+
+use ParameterKind::{AnyOf, Boolean, Long, OneOf, Text, Texts, Unsigned};
 
 /// What every method takes besides its own parameters.
 pub(crate) const COMMON: &[(&str, ParameterKind)] = &[
@@ -120,6 +131,22 @@ pub(crate) static METHODS: &[Method] = &[
         units: 1,
         response: Some(&schema::PROFILE),
         answer: profile::get,
+        ..PLAIN
+    },
+    Method {
+        id: "users.history.list",
+        path: "/history",
+        parameters: &[
+            ("historyTypes", AnyOf(history::TYPES)),
+            ("labelId", Text),
+            ("maxResults", Unsigned),
+            ("pageToken", Text),
+            ("startHistoryId", Long),
+        ],
+        scopes: READING,
+        units: 2,
+        response: Some(&schema::LIST_HISTORY),
+        answer: history::list,
         ..PLAIN
     },
     Method {

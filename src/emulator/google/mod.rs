@@ -6,6 +6,7 @@ mod call;
 mod drafts;
 mod error;
 mod fields;
+mod history;
 mod insertion;
 mod labels;
 mod listing;

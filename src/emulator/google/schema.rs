@@ -108,6 +108,36 @@ pub(crate) static LIST_MESSAGES: Schema = Schema {
     ],
 };
 
+pub(crate) static LIST_HISTORY: Schema = Schema {
+    fields: &[
+        ("history", Kind::Objects(&HISTORY)),
+        ("nextPageToken", Kind::Text),
+        ("historyId", Kind::Integer),
+    ],
+};
+
+static HISTORY: Schema = Schema {
+    fields: &[
+        ("id", Kind::Integer),
+        ("messages", Kind::Objects(&MESSAGE)),
+        ("messagesAdded", Kind::Objects(&HISTORY_MESSAGE)),
+        ("messagesDeleted", Kind::Objects(&HISTORY_MESSAGE)),
+        ("labelsAdded", Kind::Objects(&HISTORY_LABELS)),
+        ("labelsRemoved", Kind::Objects(&HISTORY_LABELS)),
+    ],
+};
+
+static HISTORY_MESSAGE: Schema = Schema {
+    fields: &[("message", Kind::Object(&MESSAGE))],
+};
+
+static HISTORY_LABELS: Schema = Schema {
+    fields: &[
+        ("message", Kind::Object(&MESSAGE)),
+        ("labelIds", Kind::Texts),
+    ],
+};
+
 pub(crate) static THREAD: Schema = Schema {
     fields: &[
         ("id", Kind::Text),

@@ -74,9 +74,11 @@ pub(crate) fn modify(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     call.with_mailbox(|mailbox, random| {
         let thread = known(mailbox, call)?;
         labels::check_change(mailbox, &add, &remove)?;
-        for id in ids(mailbox, thread) {
-            mailbox.change(id, &add, &remove, random);
-        }
+        mailbox.together(|mailbox| {
+            for id in ids(mailbox, thread) {
+                mailbox.change(id, &add, &remove, random);
+            }
+        });
         Ok(Some(changed(mailbox, thread)))
     })
 }
