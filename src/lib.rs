@@ -140,16 +140,16 @@ pub use journal::{MemoryJournal, SendJournal, SendState};
 pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads, merged};
 pub use model::{
     Access, AccountId, Address, AddressError, AnswerKind, Answers, Attachment, AttachmentId,
-    AttachmentKind, AuthenticationServer, AutomaticReply, Body, ByteStream, Category,
-    CategoryColor, CategoryId, Change, Confirmation, Content, Detail, Draft, DraftBody, DraftEdit,
-    DraftId, DraftRevision, Exactness, Flowed, Folder, FolderColor, FolderCounts, FolderEdit,
-    FolderId, FolderRole, Header, HeaderError, Identity, ImportDate, ImportLoss, ImportOptions,
-    ImportWay, Importance, Imported, Invitation, InvitationError, Keyword, KnownMessage,
-    ListUnsubscribe, ListUnsubscribeError, Message, MessageId, NativeQuery, NewRule, Outgoing,
-    OutgoingAttachment, OutgoingHeader, Page, PageRequest, PageToken, Profile, Query, QueryError,
-    QueryPlan, ReplyAudience, ReplySchedule, ReplyText, Rule, RuleActions, RuleConditions, RuleId,
-    RulePart, Scope, SendKey, SendTicket, Sent, SubscriptionId, SyncCursor, SyncPhase,
-    SyncProgress, ThreadId, UnknownColor,
+    AttachmentKind, Audit, AuditWindow, AuthenticationServer, AutomaticReply, Body, ByteStream,
+    Category, CategoryColor, CategoryId, Change, Confirmation, Content, Detail, Draft, DraftBody,
+    DraftEdit, DraftId, DraftRevision, Exactness, Flowed, Folder, FolderColor, FolderCounts,
+    FolderEdit, FolderId, FolderRole, Header, HeaderError, Identity, ImportDate, ImportLoss,
+    ImportOptions, ImportWay, Importance, Imported, Invitation, InvitationError, Keyword,
+    KnownMessage, ListUnsubscribe, ListUnsubscribeError, Message, MessageId, MessageUpdate,
+    NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader, Page, PageRequest,
+    PageToken, Profile, Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule, ReplyText,
+    Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket, Sent,
+    SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId, Uncertainty, UnknownColor,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -7,6 +7,7 @@ mod merged;
 mod organising;
 mod reading;
 mod searching;
+mod syncing;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,13 +25,13 @@ use crate::facts::Facts;
 use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
     Access, AttachmentId, ByteStream, Confirmation, Detail, Folder, FolderRole, Message, MessageId,
-    Outgoing, Page, PageRequest, PageToken, Profile, Query, Scope, SendKey, SendTicket, Sent,
-    SyncCursor,
+    Outgoing, Page, PageRequest, PageToken, Profile, Query, SendKey, SendTicket, Sent,
 };
-use crate::provider::{Capabilities, Known, MailProvider, SyncPage};
+use crate::provider::{Capabilities, MailProvider};
 
 pub use self::merged::{Merged, merged};
 pub use self::reading::{AttachedMessage, Threads};
+pub use self::syncing::SyncPages;
 
 /// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
@@ -59,6 +60,8 @@ pub struct Mailbox {
     provider: Arc<dyn MailProvider>,
     journal: Arc<dyn SendJournal>,
     sends: Arc<Turns>,
+    /// Held by the sync that runs.
+    syncing: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<dyn Clock>,
     access: Option<Access>,
     /// What is left of the provider's capabilities on a restricted handle.
@@ -72,6 +75,7 @@ impl Mailbox {
             provider: Arc::new(provider),
             journal: Arc::new(MemoryJournal::new()),
             sends: Arc::default(),
+            syncing: Arc::default(),
             clock: Arc::new(SystemClock::new()),
             access: None,
             capabilities: None,
@@ -93,10 +97,11 @@ impl Mailbox {
     }
 
     /// The same sends as another handle to this mailbox knows: a key that was sent through one is not sent through the
-    /// other.
+    /// other. Nor does one sync while the other does.
     pub(crate) fn continuing(mut self, earlier: &Self) -> Self {
         self.journal = Arc::clone(&earlier.journal);
         self.sends = Arc::clone(&earlier.sends);
+        self.syncing = Arc::clone(&earlier.syncing);
         self
     }
 
@@ -399,41 +404,6 @@ impl Mailbox {
         self.provider.confirm(ticket).await
     }
 
-    /// What changed within `scope` since `cursor`, page by page, until nothing is left to tell. Store each page's changes
-    /// and its cursor together, where the stored cursor is still the page's `after`.
-    ///
-    /// `known` is asked only while reconciling after a cursor was lost.
-    pub fn sync(
-        &self,
-        cursor: Option<SyncCursor>,
-        scope: Scope,
-        known: Arc<dyn Known>,
-    ) -> SyncPages {
-        if let Err(error) = self.require(Access::READ) {
-            return SyncPages(stream::once(async { Err(error) }).boxed());
-        }
-        let provider = Arc::clone(&self.provider);
-        let pages = stream::try_unfold(Some(cursor), move |state| {
-            let (provider, scope, known) =
-                (Arc::clone(&provider), scope.clone(), Arc::clone(&known));
-            async move {
-                let Some(cursor) = state else { return Ok(None) };
-                let page = provider
-                    .sync(cursor.as_ref(), &scope, known.as_ref())
-                    .await?;
-                if page.more && cursor.as_ref() == Some(&page.cursor) {
-                    return Err(Error::new(
-                        ErrorKind::Protocol,
-                        "a page of a sync leads to itself",
-                    ));
-                }
-                let next = page.more.then(|| Some(page.cursor.clone()));
-                Ok(Some((page, next)))
-            }
-        });
-        SyncPages(pages.boxed())
-    }
-
     async fn note_sent(&self, key: &SendKey, sent: Sent) -> Result<Sent> {
         // It is sent, whether or not that can be noted: the host must not take it for unsent.
         self.note(key, &SendState::Sent(sent.clone())).await;
@@ -471,24 +441,6 @@ impl Stream for Messages {
 impl std::fmt::Debug for Messages {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Messages")
-    }
-}
-
-/// The pages of a sync; see [`Mailbox::sync`]. An error ends the stream; syncing again from the last stored cursor goes on.
-#[must_use = "streams do nothing unless polled"]
-pub struct SyncPages(BoxStream<'static, Result<SyncPage>>);
-
-impl Stream for SyncPages {
-    type Item = Result<SyncPage>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context)
-    }
-}
-
-impl std::fmt::Debug for SyncPages {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("SyncPages")
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`Capabilities`], what each implementation says of itself. Conveniences are `Mailbox`'s.
 
 mod facets;
+mod syncing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Content, Detail,
-    Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, KnownMessage, Message,
-    MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Scope, SendKey, SendTicket,
-    Sent, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    Access, AttachmentId, Audit, AuditWindow, AuthenticationServer, ByteStream, Change,
+    Confirmation, Content, Detail, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions,
+    Imported, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Scope,
+    SendKey, SendTicket, Sent, SyncCursor, ThreadId,
 };
 
 pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules};
+pub use syncing::{Known, SyncChange, SyncPage};
 
 /// A mail service, seen through one mailbox.
 ///
@@ -170,6 +172,13 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         Err(Error::unsupported("this provider does not sync"))
     }
 
+    /// Compares what the service has within `scope` and `window` with what the host has; see
+    /// [`Mailbox::audit`](crate::Mailbox::audit).
+    async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {
+        let _ = (scope, window, known);
+        Err(Error::unsupported("this provider does not audit"))
+    }
+
     /// A whole conversation, each message read as far as `detail` asks.
     async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {
         let _ = (id, detail);
@@ -285,6 +294,8 @@ pub struct Capabilities {
     pub custom_keywords: bool,
     /// Whether `sync` works.
     pub sync: bool,
+    /// Whether `audit` works.
+    pub audit: bool,
     /// By what name the service signs what it found about who sent a message, for
     /// [`Message::authentication`](crate::Message::authentication); `None` if it does not tell.
     pub authentication_server: Option<AuthenticationServer>,
@@ -319,6 +330,7 @@ impl Capabilities {
             import: false,
             custom_keywords: false,
             sync: false,
+            audit: false,
             authentication_server: None,
             plan_queries: false,
             threads: false,
@@ -350,6 +362,7 @@ impl Capabilities {
             import: self.import && change,
             custom_keywords: self.custom_keywords && change,
             sync: self.sync && read,
+            audit: self.audit && read,
             threads: self.threads && read,
             plan_queries: self.plan_queries && read,
             ..self.clone()
@@ -365,68 +378,4 @@ pub enum FoldersPerMessage {
     One,
     /// Any number: Gmail's labels.
     Many,
-}
-
-/// What the host already has, read while a sync reconciles after its cursor was lost. Without it neither deletions
-/// nor "fetch only what is missing" could be right.
-#[async_trait]
-pub trait Known: fmt::Debug + Send + Sync {
-    /// The host's messages within the scope that follow `after`, sorted by id as bytes, at most `limit` of them; fewer
-    /// only at the end.
-    ///
-    /// # Errors
-    /// Whatever the host's storage reports; it ends the sync, which can be resumed.
-    async fn page(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<KnownMessage>>;
-}
-
-/// One page of a sync.
-///
-/// The host stores the changes and [`cursor`](Self::cursor) in one transaction, and only if the cursor it has is
-/// still [`after`](Self::after): a worker that was overtaken then changes nothing.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct SyncPage {
-    /// What the page says about messages that it does not mention.
-    pub phase: SyncPhase,
-    /// What changed, each message at most once.
-    pub changes: Vec<SyncChange>,
-    /// The cursor that this page follows; `None` for the first page of all.
-    pub after: Option<SyncCursor>,
-    /// The cursor to store with this page.
-    pub cursor: SyncCursor,
-    /// Whether more is there already; otherwise the round is complete.
-    pub more: bool,
-    /// How far the sync has got.
-    pub progress: SyncProgress,
-}
-
-impl SyncPage {
-    /// A page without changes that ends its round.
-    #[must_use]
-    pub fn new(phase: SyncPhase, after: Option<SyncCursor>, cursor: SyncCursor) -> Self {
-        Self {
-            phase,
-            changes: Vec::new(),
-            after,
-            cursor,
-            more: false,
-            progress: SyncProgress::default(),
-        }
-    }
-}
-
-/// One change that a sync found.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SyncChange {
-    /// A message is new or changed; this is its latest state.
-    Message(Box<Message>),
-    /// A message is there and could not be read.
-    Unreadable(MessageId, Error),
-    /// A message is gone for good.
-    Deleted(MessageId),
-    /// A folder is new or changed.
-    Folder(Folder),
-    /// A folder is gone.
-    FolderDeleted(FolderId),
 }

@@ -49,4 +49,7 @@ pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
 pub(crate) use query::{Language, Residue, Told, approximate, is_address, normal, words};
 pub use rule::{NewRule, Rule, RuleActions, RuleConditions, RulePart};
 pub use sending::{Confirmation, SendKey, SendTicket, Sent};
-pub use sync::{KnownMessage, Scope, SyncCursor, SyncPhase, SyncProgress};
+pub use sync::{
+    Audit, AuditWindow, KnownMessage, MessageUpdate, Scope, SyncCursor, SyncPhase, SyncProgress,
+    Uncertainty,
+};

@@ -1,50 +1,32 @@
-//! The data of staying in step with a mailbox: cursors, scopes, and what the host says it has. The contract itself is
-//! in `provider.rs`.
+//! The data of staying in step with a mailbox: cursors, scopes, what the host says it has, and what changed of a message.
+//! The contract itself is in `provider.rs`.
 
-use std::fmt;
+mod cursor;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Detail, FolderId, Keyword, MessageId};
+use super::{Detail, FolderId, FolderRole, Keyword, MessageId};
 
-/// Where a sync has got to: opaque, kept by the host in the same transaction as the page it came with.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SyncCursor(String);
+pub use cursor::SyncCursor;
 
-impl SyncCursor {
-    /// Takes a provider's text, or one that was stored.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text to store.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Outlook's cursors hold whole addresses, which are nobody's to read in a log.
-impl fmt::Debug for SyncCursor {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SyncCursor(..)")
-    }
-}
-
-/// Which part of the mailbox a sync covers. A cursor belongs to its scope.
+/// Which part of the mailbox a sync covers. A cursor belongs to its scope; with another one, what the change brings is
+/// told, and nothing else again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Scope {
     /// Only messages received since then; all if unset.
     pub since: Option<DateTime<Utc>>,
-    /// Only these folders; all if empty.
+    /// Only messages in one of these folders, or in one of [`roles`](Self::roles); all if both are empty.
     pub folders: Vec<FolderId>,
-    /// How much of each message a change carries.
+    /// Only messages in the folders of these roles, or in one of [`folders`](Self::folders).
+    pub roles: Vec<FolderRole>,
+    /// How much of each new message comes with it.
     pub detail: Detail,
-    /// Whether spam and trash are covered.
+    /// Whether spam and trash are covered. What goes there is out of scope otherwise, and comes back as new.
     pub junk_and_trash: bool,
 }
 
@@ -53,9 +35,27 @@ impl Default for Scope {
         Self {
             since: None,
             folders: Vec::new(),
+            roles: Vec::new(),
             detail: Detail::Headers,
             junk_and_trash: false,
         }
+    }
+}
+
+impl Scope {
+    /// Everything that is in the mailbox, spam and trash included.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self {
+            junk_and_trash: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether only some folders are covered.
+    #[must_use]
+    pub fn names_folders(&self) -> bool {
+        !self.folders.is_empty() || !self.roles.is_empty()
     }
 }
 
@@ -83,15 +83,117 @@ impl KnownMessage {
     }
 }
 
+/// What changed of a message that the host has: in which folders it is, and its keywords. What is not mentioned stays as
+/// it was. [`apply`](Self::apply) does what it says; doing it twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MessageUpdate {
+    /// Which message.
+    pub id: MessageId,
+    /// All the folders that it is in now, where the service tells all of them.
+    pub folders: Option<Vec<FolderId>>,
+    /// The folders that it came into.
+    pub into: BTreeSet<FolderId>,
+    /// The folders that it left.
+    pub out_of: BTreeSet<FolderId>,
+    /// The keywords that it has now.
+    pub set: BTreeSet<Keyword>,
+    /// The keywords that it does not have any longer.
+    pub cleared: BTreeSet<Keyword>,
+    /// All the [custom](Keyword::Custom) keywords that it has now, where the service tells all of them.
+    pub custom: Option<BTreeSet<String>>,
+}
+
+impl MessageUpdate {
+    /// Nothing changed yet.
+    #[must_use]
+    pub fn new(id: MessageId) -> Self {
+        Self {
+            id,
+            folders: None,
+            into: BTreeSet::new(),
+            out_of: BTreeSet::new(),
+            set: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+            custom: None,
+        }
+    }
+
+    /// Whether the message is in other folders now.
+    #[must_use]
+    pub fn is_move(&self) -> bool {
+        self.folders.is_some() || !self.into.is_empty() || !self.out_of.is_empty()
+    }
+
+    /// Whether the message has other keywords now.
+    #[must_use]
+    pub fn is_about_keywords(&self) -> bool {
+        self.custom.is_some() || !self.set.is_empty() || !self.cleared.is_empty()
+    }
+
+    /// Brings what the host has up to date.
+    pub fn apply(&self, folders: &mut Vec<FolderId>, keywords: &mut BTreeSet<Keyword>) {
+        if let Some(now) = &self.folders {
+            folders.clone_from(now);
+        }
+        folders.retain(|folder| !self.out_of.contains(folder));
+        for folder in &self.into {
+            if !folders.contains(folder) {
+                folders.push(folder.clone());
+            }
+        }
+        if let Some(custom) = &self.custom {
+            keywords.retain(|keyword| !matches!(keyword, Keyword::Custom(_)));
+            keywords.extend(custom.iter().cloned().map(Keyword::Custom));
+        }
+        keywords.retain(|keyword| !self.cleared.contains(keyword));
+        keywords.extend(self.set.iter().cloned());
+    }
+
+    /// Notes that the message came into a folder, whatever was noted before.
+    pub fn came_into(&mut self, folder: FolderId) {
+        self.out_of.remove(&folder);
+        self.into.insert(folder);
+    }
+
+    /// Notes that the message left a folder, whatever was noted before.
+    pub fn left(&mut self, folder: FolderId) {
+        self.into.remove(&folder);
+        self.out_of.insert(folder);
+    }
+
+    /// Notes that the message has a keyword, or has not, whatever was noted before.
+    pub fn has(&mut self, keyword: Keyword, set: bool) {
+        if set {
+            self.cleared.remove(&keyword);
+            self.set.insert(keyword);
+        } else {
+            self.set.remove(&keyword);
+            self.cleared.insert(keyword);
+        }
+    }
+}
+
 /// What a page of a sync says about messages that it does not mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SyncPhase {
-    /// Part of a listing. Absence means something only once the listing is complete.
+    /// Part of a listing. Absence means nothing: what is gone is told as such.
     Snapshot,
     /// Changes since the cursor. What is not mentioned has not changed.
     Delta,
+}
+
+/// Something was lost on the service's side (a cursor that it no longer knows, an answer that ended early), and what the
+/// host has was compared with what is there. The changes that this brought are told as any others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uncertainty {
+    /// Since when changes may not have been told at the time; unset if that is not known.
+    pub since: Option<DateTime<Utc>>,
+    /// In which folders; in all if empty.
+    pub folders: Vec<FolderId>,
 }
 
 /// How far a sync has got.
@@ -102,6 +204,68 @@ pub struct SyncProgress {
     pub done: u64,
     /// Messages expected in this phase, where the service tells; an estimate.
     pub expected: Option<u64>,
-    /// Quota units spent on this page.
+    /// About how many quota units this page took, where the service counts those.
     pub units: u64,
+    /// About how many requests this page took; the parts of a batch count each.
+    pub requests: u64,
+}
+
+/// Which messages an audit compares: those received within a time. Unset ends are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditWindow {
+    /// Received then or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Received before then.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl AuditWindow {
+    /// All messages.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Messages received then or later.
+    #[must_use]
+    pub fn since(from: DateTime<Utc>) -> Self {
+        Self {
+            from: Some(from),
+            until: None,
+        }
+    }
+
+    /// Only those received before then.
+    #[must_use]
+    pub fn until(mut self, until: DateTime<Utc>) -> Self {
+        self.until = Some(until);
+        self
+    }
+}
+
+/// What an audit found: how what the host has differs from what the service has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// How many messages the service has within the window.
+    pub checked: u64,
+    /// Messages that the host does not have.
+    pub missing: Vec<MessageId>,
+    /// Messages that only the host has.
+    pub extra: Vec<MessageId>,
+    /// What is different of messages that both have.
+    pub stale: Vec<MessageUpdate>,
+    /// About how many quota units it took, where the service counts those.
+    pub units: u64,
+    /// About how many requests it took; the parts of a batch count each.
+    pub requests: u64,
+}
+
+impl Audit {
+    /// Whether the host has just what the service has.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.missing.is_empty() && self.extra.is_empty() && self.stale.is_empty()
+    }
 }

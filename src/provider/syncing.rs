@@ -1,0 +1,97 @@
+//! What a sync says, page by page, and what it asks the host. What the data means is in `model/sync.rs`, how hosts run one in
+//! `mailbox/syncing.rs`.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, Result};
+use crate::model::{
+    Folder, FolderId, KnownMessage, Message, MessageId, MessageUpdate, SyncCursor, SyncPhase,
+    SyncProgress, Uncertainty,
+};
+
+/// What the host already has, read while a sync reconciles after its cursor was lost, and by audits. Without it neither
+/// deletions nor "fetch only what is missing" could be right.
+#[async_trait]
+pub trait Known: fmt::Debug + Send + Sync {
+    /// The host's messages of this mailbox that follow `after`, sorted by id as bytes, at most `limit` of them; fewer only
+    /// at the end. A message that could not be read counts, too.
+    ///
+    /// # Errors
+    /// Whatever the host's storage reports; it ends the sync, which can be resumed.
+    async fn page(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<KnownMessage>>;
+}
+
+/// One page of a sync.
+///
+/// The host stores the changes and [`cursor`](Self::cursor) in one transaction, and only if the cursor it has is
+/// still [`after`](Self::after): a worker that was overtaken then changes nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SyncPage {
+    /// What the page says about messages that it does not mention.
+    pub phase: SyncPhase,
+    /// What changed, each message at most once.
+    pub changes: Vec<SyncChange>,
+    /// The cursor that this page follows; `None` for the first page of all.
+    pub after: Option<SyncCursor>,
+    /// The cursor to store with this page.
+    pub cursor: SyncCursor,
+    /// Whether more is there already; otherwise the round is complete.
+    pub more: bool,
+    /// Set if something was lost on the service's side, and this page has what was found out instead.
+    pub uncertain: Option<Uncertainty>,
+    /// How far the sync has got.
+    pub progress: SyncProgress,
+}
+
+impl SyncPage {
+    /// A page without changes that ends its round.
+    #[must_use]
+    pub fn new(phase: SyncPhase, after: Option<SyncCursor>, cursor: SyncCursor) -> Self {
+        Self {
+            phase,
+            changes: Vec::new(),
+            after,
+            cursor,
+            more: false,
+            uncertain: None,
+            progress: SyncProgress::default(),
+        }
+    }
+}
+
+/// One change that a sync found. Pages may come again after a crash, so that every change can be applied twice.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SyncChange {
+    /// A message is new to the scope, or its content changed; this is its latest state.
+    Message(Box<Message>),
+    /// A message is in other folders or has other keywords. It is nothing to a host that does not have the message: that
+    /// one is out of scope, or still to come.
+    Updated(MessageUpdate),
+    /// A message is there and could not be read. It counts among those that the host has.
+    Unreadable(MessageId, Error),
+    /// A message is no longer within the scope. It is still in the mailbox.
+    OutOfScope(MessageId),
+    /// A message is gone for good.
+    Deleted(MessageId),
+    /// A folder is new, or was renamed, moved or changed otherwise; this is what it is now.
+    Folder(Folder),
+    /// A folder is gone. What becomes of its messages is told for each of them.
+    FolderDeleted(FolderId),
+}
+
+impl SyncChange {
+    /// The message it is about, if it is about one.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Message(message) => Some(&message.id),
+            Self::Updated(update) => Some(&update.id),
+            Self::Unreadable(id, _) | Self::OutOfScope(id) | Self::Deleted(id) => Some(id),
+            Self::Folder(_) | Self::FolderDeleted(_) => None,
+        }
+    }
+}
