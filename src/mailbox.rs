@@ -241,6 +241,23 @@ impl Mailbox {
         self.provider.get(ids, detail).await
     }
 
+    /// The messages that were listed with [`Detail::Ids`], read further: one answer each, in order. Give it as many at once as
+    /// are wanted: at Gmail, three or more messages of one conversation are then had for the price of two.
+    ///
+    /// # Errors
+    /// As [`messages_by_id`](Self::messages_by_id).
+    pub async fn hydrate(
+        &self,
+        listed: &[Message],
+        detail: Detail,
+    ) -> Result<Vec<Result<Message>>> {
+        self.require(Access::READ)?;
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.provider.hydrate(listed, detail).await
+    }
+
     /// A whole message as RFC 5322. Outlook writes it anew, so it is not what was received byte by byte.
     ///
     /// # Errors

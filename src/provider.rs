@@ -85,6 +85,13 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     /// The messages with these ids, read as far as `detail` asks: one answer per id, in order.
     async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>>;
 
+    /// The messages that a listing named, read as far as `detail` asks: one answer each, in order. What the listing told of
+    /// them (their conversations, say) may make that cheaper than [`get`](Self::get), which is what it is by default.
+    async fn hydrate(&self, listed: &[Message], detail: Detail) -> Result<Vec<Result<Message>>> {
+        let ids: Vec<MessageId> = listed.iter().map(|message| message.id.clone()).collect();
+        self.get(&ids, detail).await
+    }
+
     /// The whole message as RFC 5322, as a stream.
     async fn raw(&self, id: &MessageId) -> Result<ByteStream>;
 

@@ -10,7 +10,8 @@ use mail_parser::{MessageParser, MimeHeaders, PartType};
 use super::api::{self, Api};
 use crate::error::Result;
 use crate::http::{
-    Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, protocol, send_batches,
+    Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, protocol,
+    send_and_read_batches, send_batches,
 };
 use crate::model::Content;
 
@@ -18,14 +19,27 @@ use crate::model::Content;
 /// concurrent requests for user" (<https://github.com/googleapis/google-api-dotnet-client/issues/1982>).
 const LARGEST: usize = 25;
 
+/// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
+const MOST_UNITS: u32 = 500;
+
 /// Makes all the calls: one answer each, in order.
 pub(super) async fn send(api: &Api, calls: Vec<Result<ApiRequest>>) -> Vec<Result<Answer>> {
     send_batches(api, calls).await
 }
 
+/// The same with each answer read as soon as it is there.
+pub(super) async fn send_and_read<T: Send>(
+    api: &Api,
+    calls: Vec<Result<ApiRequest>>,
+    read: impl Fn(usize, Result<Answer>) -> T + Send + Sync,
+) -> Vec<T> {
+    send_and_read_batches(api, calls, read).await
+}
+
 #[async_trait]
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
+    const MOST_UNITS: u32 = MOST_UNITS;
 
     fn client(&self) -> &ApiClient {
         &self.client

@@ -74,6 +74,8 @@ use crate::provider::{
 ///   search, say) or do (a star, forwarding) is shown and not made.
 /// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
+/// * Of messages that a listing named, three or more of one conversation are read as a conversation, for 40 units;
+///   [`hydrate`](MailProvider::hydrate) does so too.
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
 /// * A conversation is read in one request of 40 units, and changed in one of 10, all of its messages but drafts; a list of
 ///   conversations costs 10, and 40 more for each whose messages are wanted.
@@ -245,7 +247,13 @@ impl MailProvider for Gmail {
 
     async fn get(&self, ids: &[MessageId], detail: Detail) -> Result<Vec<Result<Message>>> {
         self.require(Access::READ)?;
-        reading::get(&self.api, ids, detail).await
+        Ok(reading::get(&self.api, ids, detail).await)
+    }
+
+    async fn hydrate(&self, listed: &[Message], detail: Detail) -> Result<Vec<Result<Message>>> {
+        self.require(Access::READ)?;
+        let wanted: Vec<reading::Listed> = listed.iter().map(reading::Listed::new).collect();
+        Ok(reading::hydrate(&self.api, &wanted, detail).await)
     }
 
     async fn raw(&self, id: &MessageId) -> Result<ByteStream> {

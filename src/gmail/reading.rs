@@ -1,13 +1,14 @@
 //! Listing and reading messages: what takes more than one request. The requests are `api.rs`'s, what their answers mean is
 //! `convert.rs`'s, the bytes of attachments are `attachments.rs`'s.
 
-use std::collections::HashMap;
+mod hydration;
 
 use super::api::{Api, Format, LONGEST_PAGE};
-use super::{attachments, batch, convert, query, wire};
+use super::{attachments, convert, query};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, parse};
 use crate::model::{ByteStream, Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
+
+pub(super) use hydration::{Listed, complete, hydrate};
 
 /// How many messages a page has unless the caller says: two batches to read.
 const PAGE: u32 = 50;
@@ -16,6 +17,7 @@ const MESSAGE: &str = "gmail.messages.get";
 
 /// The field that holds a whole message.
 const RAW: &str = "raw";
+
 /// One page of a listing, each message read as far as asked.
 pub(super) async fn list(
     api: &Api,
@@ -39,13 +41,9 @@ pub(super) async fn list(
     if read == Detail::Ids {
         return Ok(Page::new(listed, next));
     }
-    let ids: Vec<MessageId> = listed
-        .iter()
-        .flatten()
-        .map(|message| message.id.clone())
-        .collect();
+    let wanted: Vec<Listed> = listed.iter().flatten().map(Listed::new).collect();
     let unnamed = listed.into_iter().filter(Result::is_err);
-    let mut items = get(api, &ids, read).await?;
+    let mut items = hydrate(api, &wanted, read).await;
     if items
         .iter()
         .all(|item| item.as_ref().is_err_and(concerns_all))
@@ -82,24 +80,15 @@ pub(super) fn concerns_all(error: &Error) -> bool {
 }
 
 /// Messages by id.
-pub(super) async fn get(
-    api: &Api,
-    ids: &[MessageId],
-    detail: Detail,
-) -> Result<Vec<Result<Message>>> {
-    let calls = ids
+pub(super) async fn get(api: &Api, ids: &[MessageId], detail: Detail) -> Vec<Result<Message>> {
+    let wanted: Vec<Listed> = ids
         .iter()
-        .map(|id| api.message(id.as_str(), format(detail)))
+        .map(|id| Listed {
+            id: id.clone(),
+            thread: None,
+        })
         .collect();
-    let answers = batch::send(api, calls).await;
-    let mut messages = Vec::with_capacity(answers.len());
-    for answer in answers {
-        messages.push(match answer {
-            Ok(answer) => read(api, &answer, detail).await,
-            Err(error) => Err(error),
-        });
-    }
-    Ok(messages)
+    hydrate(api, &wanted, detail).await
 }
 
 /// How the service calls a detail.
@@ -109,44 +98,6 @@ pub(super) fn format(detail: Detail) -> Format {
         Detail::Headers => Format::Metadata,
         Detail::Full => Format::Full,
     }
-}
-
-async fn read(api: &Api, answer: &Answer, detail: Detail) -> Result<Message> {
-    let message: wire::Message = parse(MESSAGE, &answer.body)?;
-    complete(api, message, detail).await
-}
-
-/// A message as the model has it, with what the service left out of its answer.
-pub(super) async fn complete(api: &Api, message: wire::Message, detail: Detail) -> Result<Message> {
-    let fetched = if detail == Detail::Full {
-        fetch_bodies(api, &message).await?
-    } else {
-        HashMap::new()
-    };
-    convert::message(message, detail, &fetched).map_err(|error| error.with_operation(MESSAGE))
-}
-
-/// The bodies that the service left out because they are long. One that is not to be had is left out of the message; a
-/// failure of the service or the network is one of the whole message, which would look empty otherwise.
-async fn fetch_bodies(api: &Api, message: &wire::Message) -> Result<HashMap<String, Vec<u8>>> {
-    let mut fetched = HashMap::new();
-    let Some(id) = &message.id else {
-        return Ok(fetched);
-    };
-    for (part, token) in convert::missing_bodies(message) {
-        let bytes = match api.attachment(id, &token) {
-            Ok(request) => api.client.json::<wire::PartBody>(request).await,
-            Err(error) => Err(error),
-        };
-        match bytes {
-            Ok(body) => {
-                fetched.extend(convert::bytes(&body).map(|bytes| (part, bytes)));
-            }
-            Err(error) if concerns_all(&error) => return Err(error),
-            Err(_) => {}
-        }
-    }
-    Ok(fetched)
 }
 
 /// The whole message.

@@ -26,8 +26,8 @@ pub(super) async fn get(api: &Api, id: &ThreadId, detail: Detail) -> Result<Thre
 
 async fn read(api: &Api, id: &ThreadId, thread: wire::Thread, detail: Detail) -> Result<Thread> {
     let mut read = Thread::new(id.clone());
-    for message in thread.messages.into_iter().flatten().flatten() {
-        let message = reading::complete(api, message, detail).await;
+    let messages = thread.messages.into_iter().flatten().flatten().collect();
+    for message in reading::complete(api, messages, detail).await {
         if let Err(error) = &message
             && reading::concerns_all(error)
         {

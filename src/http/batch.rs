@@ -1,8 +1,6 @@
 //! Many calls in one request, whose parts fail one by one: those that failed for a while are sent again, the others are
 //! not. How a batch is written and read is each provider's; which calls to make is known by its callers.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -25,6 +23,8 @@ const SMALLEST: usize = 4;
 pub(crate) trait Batch: Sync {
     /// Calls in one batch.
     const LARGEST: usize;
+    /// Quota units in one batch: it waits until all of them are there.
+    const MOST_UNITS: u32;
 
     /// What sends the calls that are left alone.
     fn client(&self) -> &ApiClient;
@@ -42,9 +42,22 @@ pub(crate) async fn send<B: Batch>(
     service: &B,
     calls: Vec<Result<ApiRequest>>,
 ) -> Vec<Result<Answer>> {
-    let mut results = Results::with_capacity(calls.len());
-    let count = calls.len();
-    let mut open = Vec::with_capacity(count);
+    send_and_read(service, calls, |_, answer| answer).await
+}
+
+/// The same with each answer `read` as soon as it is there, so that not all of them are held as they came.
+pub(crate) async fn send_and_read<B: Batch, T: Send>(
+    service: &B,
+    calls: Vec<Result<ApiRequest>>,
+    read: impl Fn(usize, Result<Answer>) -> T + Send + Sync,
+) -> Vec<T> {
+    let mut results: Vec<Option<T>> = calls.iter().map(|_| None).collect();
+    let settle = |results: &mut Vec<Option<T>>, place: usize, outcome: Result<Answer>| {
+        if let Some(result) = results.get_mut(place) {
+            *result = Some(read(place, outcome));
+        }
+    };
+    let mut open = Vec::with_capacity(calls.len());
     for (place, call) in calls.into_iter().enumerate() {
         match call {
             Ok(call) => open.push(Part {
@@ -52,26 +65,25 @@ pub(crate) async fn send<B: Batch>(
                 call,
                 token_renewed: false,
             }),
-            Err(error) => _ = results.insert(place, Err(error)),
+            Err(error) => settle(&mut results, place, Err(error)),
         }
     }
     let client = service.client();
     let mut attempt = 1;
     while !open.is_empty() {
         let mut failed = Vec::new();
-        let done = results.len();
+        let mut got_through = false;
         while !open.is_empty() {
             let size = client.limiter.part_of(B::LARGEST, client.clock.as_ref());
-            let mut chunks = Vec::with_capacity(open.len().div_ceil(size.max(SMALLEST)));
-            while !open.is_empty() {
-                let rest = open.split_off(open.len().min(size.max(SMALLEST)));
-                chunks.push(std::mem::replace(&mut open, rest));
-            }
+            let chunks = chunks(std::mem::take(&mut open), size.max(SMALLEST), B::MOST_UNITS);
             let mut rounds = stream::iter(chunks)
                 .map(|chunk| round(service, chunk))
                 .buffer_unordered(AT_ONCE);
             while let Some(round) = rounds.next().await {
-                results.extend(round.settled);
+                for (place, outcome) in round.settled {
+                    settle(&mut results, place, outcome);
+                    got_through = true;
+                }
                 failed.extend(round.failed);
                 open.extend(round.renewed);
             }
@@ -80,11 +92,9 @@ pub(crate) async fn send<B: Batch>(
         let Some((_, longest)) = longest else { break };
         // What must not be made again is not among them.
         let Some(wait) = client.retry.wait(longest, Replay::Idempotent, attempt) else {
-            results.extend(
-                failed
-                    .drain(..)
-                    .map(|(part, error)| (part.place, Err(error))),
-            );
+            for (part, error) in failed.drain(..) {
+                settle(&mut results, part.place, Err(error));
+            }
             break;
         };
         client.clock.sleep(wait).await;
@@ -92,16 +102,37 @@ pub(crate) async fn send<B: Batch>(
         let only_limits = failed
             .iter()
             .all(|(_, error)| error.kind() == ErrorKind::RateLimited);
-        attempt = if only_limits && results.len() > done {
+        attempt = if only_limits && got_through {
             1
         } else {
             attempt + 1
         };
         open.extend(failed.into_iter().map(|(part, _)| part));
     }
-    (0..count)
-        .map(|place| results.remove(&place).unwrap_or_else(|| Err(unanswered())))
+    let results = results.into_iter().enumerate();
+    results
+        .map(|(place, result)| result.unwrap_or_else(|| read(place, Err(unanswered()))))
         .collect()
+}
+
+/// As few batches as there can be of at most so many calls and units each.
+fn chunks(parts: Vec<Part>, most: usize, most_units: u32) -> Vec<Vec<Part>> {
+    let mut chunks: Vec<Vec<Part>> = Vec::with_capacity(parts.len().div_ceil(most));
+    let mut units = 0_u32;
+    for part in parts {
+        let cost = part.call.cost.units;
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < most && units.saturating_add(cost) <= most_units => {
+                units = units.saturating_add(cost);
+                chunk.push(part);
+            }
+            _ => {
+                units = cost;
+                chunks.push(vec![part]);
+            }
+        }
+    }
+    chunks
 }
 
 /// The bytes of a call's body.
@@ -122,8 +153,6 @@ pub(crate) fn replay(calls: &[ApiRequest]) -> Replay {
         Replay::Read
     }
 }
-
-type Results = HashMap<usize, Result<Answer>>;
 
 /// A call on its way.
 struct Part {

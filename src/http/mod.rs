@@ -46,7 +46,10 @@ pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 
 pub(crate) use batch::Batch;
-pub(crate) use batch::{body as batch_body, replay as batch_replay, send as send_batches};
+pub(crate) use batch::{
+    body as batch_body, replay as batch_replay, send as send_batches,
+    send_and_read as send_and_read_batches,
+};
 pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
 pub(crate) use limit::{Allowance, Limiter};
 pub(crate) use origin::{Origins, is_loopback, require_confidential};

@@ -13,7 +13,8 @@ use super::api::Api;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
-    Answer, ApiClient, ApiRequest, Batch, batch_body, batch_replay, protocol, send_batches,
+    Answer, ApiClient, ApiRequest, Batch, batch_body, batch_replay, protocol,
+    send_and_read_batches, send_batches,
 };
 
 /// Calls in one batch: more are refused.
@@ -24,11 +25,21 @@ pub(super) async fn send(api: &Api, calls: Vec<Result<ApiRequest>>) -> Vec<Resul
     send_batches(api, calls).await
 }
 
+/// The same with each answer read as soon as it is there.
+pub(super) async fn send_and_read<T: Send>(
+    api: &Api,
+    calls: Vec<Result<ApiRequest>>,
+    read: impl Fn(usize, Result<Answer>) -> T + Send + Sync,
+) -> Vec<T> {
+    send_and_read_batches(api, calls, read).await
+}
+
 /// Parts are numbered: ids of messages differ in case only, and those of parts are compared without it
 /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/4449>).
 #[async_trait]
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
+    const MOST_UNITS: u32 = u32::MAX;
 
     fn client(&self) -> &ApiClient {
         &self.client

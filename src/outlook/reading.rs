@@ -252,10 +252,8 @@ pub(super) async fn get(
         .iter()
         .map(|id| api.message(id.as_str(), detail))
         .collect();
-    let answers = batch::send(api, calls).await.into_iter();
-    let mut messages: Vec<Result<Message>> = answers
-        .map(|answer| message(&answer?.body, detail))
-        .collect();
+    let read = |_, answer: Result<Answer>| message(&answer?.body, detail);
+    let mut messages = batch::send_and_read(api, calls, read).await;
     attachments::name_items(api, &mut messages).await;
     Ok(messages)
 }
