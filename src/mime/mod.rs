@@ -7,8 +7,10 @@
 )]
 
 mod base64;
+mod body;
 mod charset;
 mod compose;
+mod fields;
 mod parse;
 mod read;
 mod structure;

@@ -41,10 +41,10 @@ pub(super) fn address_list(text: &str) -> Result<Vec<Address>, AddressError> {
         }
         list.push(parser.mailbox(words)?);
         parser.skip()?;
-        if !parser.rest.is_empty()
-            && !parser.take(',')
-            && !(in_group && parser.rest.starts_with(';'))
-        {
+        let ended = parser.rest.is_empty()
+            || parser.take(',')
+            || (in_group && parser.rest.starts_with(';'));
+        if !ended {
             return Err(AddressError::Several);
         }
     }
