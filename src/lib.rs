@@ -61,6 +61,7 @@
 //! * [`Thread`]: conversations. [`merged()`]: several mailboxes as one stream.
 //! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
 //! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
+//! * [`reply`]: answering and forwarding, with [`Mailbox::reply`] and [`Mailbox::forward`].
 //! * [`FolderEdit`], [`Rules`], [`AutomaticReplies`], [`Categories`]: folders, and the settings that keep mail in order.
 //! * [`Mailbox::send_once`] and [`SendJournal`]: sending once, whatever happens meanwhile.
 //!
@@ -81,7 +82,7 @@
 //!
 //! The source tree is the architecture. `gmail/` and `outlook/` are mirrors, file for file, and know nothing of each other;
 //! both speak the plain data of `model/`, send every request through the one loop in `http/`, and are named together only
-//! in `accounts/`. `facts/` and `view/` compute from messages and ask no service. `credentials/` keeps tokens and knows no
+//! in `accounts/`. `facts/`, `view/` and `reply/` compute from messages and ask no service. `credentials/` keeps tokens and knows no
 //! mail; `oauth/` obtains them and knows no mail either. The emulator shares no code with the providers, so that it cannot
 //! repeat their mistakes. A test holds all this.
 //!
@@ -123,6 +124,7 @@ pub mod oauth;
 #[cfg(feature = "outlook")]
 mod outlook;
 mod provider;
+pub mod reply;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;

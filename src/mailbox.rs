@@ -6,6 +6,7 @@ mod drafting;
 mod merged;
 mod organising;
 mod reading;
+mod replying;
 mod searching;
 mod syncing;
 

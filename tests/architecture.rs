@@ -76,12 +76,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mime", &["model", "error"]),
     ("facts", &["model", "mime"]),
     ("view", &["model"]),
+    ("reply", &["model", "error", "facts", "mime", "view"]),
     ("provider", &["model", "error"]),
     ("journal", &["model", "error"]),
     (
         "mailbox",
         &[
-            "model", "error", "clock", "facts", "mime", "provider", "journal",
+            "model", "error", "clock", "facts", "mime", "provider", "journal", "reply",
         ],
     ),
     ("credentials", &["model", "error", "secret", "clock"]),

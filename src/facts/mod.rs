@@ -34,6 +34,7 @@ pub use automatic::Automatic;
 pub use calendar::{CalendarMethod, CalendarPart};
 pub use list::{MailingList, OneClick, Unsubscribe, UnsubscribeMail};
 pub use protection::{Protection, ProtectionKind, ProtectionStandard};
+pub(crate) use relation::subject_prefix;
 pub use relation::{Relation, base_subject};
 pub use report::{
     DeliveryAction, DeliveryReport, DispositionReport, EnhancedStatus, FeedbackReport,

@@ -179,6 +179,16 @@ pub fn base_subject(subject: &str) -> &str {
     rest
 }
 
+/// What the prefix that a subject begins with says, and what comes after it, as [`base_subject`] finds it.
+pub(crate) fn subject_prefix(subject: &str) -> Option<(Relation, &str)> {
+    let (prefix, after) = first_prefix(subject)?;
+    let relation = match prefix {
+        Prefix::Reply => Relation::Reply,
+        Prefix::Forward => Relation::Forward,
+    };
+    Some((relation, after))
+}
+
 /// The prefix that a subject begins with, and what comes after it. Programs count (`Re[2]:`, `Re^2:`, `RE(3):`) and some
 /// lists put their name before it (`[forum] Re:`).
 fn first_prefix(subject: &str) -> Option<(Prefix, &str)> {

@@ -152,31 +152,31 @@ fn file(attachment: &OutgoingAttachment, shown: bool) -> Result<Part<'_>> {
 /// multiparts (RFC 2046 §5.1, §5.2.1), so a message that needs it is of the type that allows it (RFC 6532 §3.7), and what else
 /// says that it has parts travels as a plain file.
 fn media_type<'a>(given: &'a str, content: &Content) -> Result<(&'a str, bool)> {
-    let token = |text: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
-        // At most 127 characters each (RFC 6838 §4.2).
-        !text.is_empty() && text.len() <= 127 && text.bytes().all(plain)
-    };
-    let Some((kind, subtype)) = given.split_once('/') else {
-        return Err(no_media_type());
-    };
-    if !token(kind) || !token(subtype) {
-        return Err(no_media_type());
+    if !is_media_type(given) {
+        return Err(invalid(
+            "an attachment's media type must be two words with a slash between them",
+        ));
     }
     let is = |name: &str| given.eq_ignore_ascii_case(name);
+    let lower = given.to_ascii_lowercase();
+    let begins = |kind: &str| lower.starts_with(kind);
     Ok(if is("message/rfc822") && content.is_plain_lines() {
         ("message/rfc822", true)
     } else if is("message/rfc822") || is("message/global") {
         ("message/global", false)
-    } else if kind.eq_ignore_ascii_case("message") || kind.eq_ignore_ascii_case("multipart") {
+    } else if ["message/", "multipart/"].into_iter().any(begins) {
         ("application/octet-stream", false)
     } else {
         (given, false)
     })
 }
 
-fn no_media_type() -> Error {
-    invalid("an attachment's media type must be two words with a slash between them")
+/// Whether it is two tokens of at most 127 characters each, without parameters (RFC 6838 §4.2).
+pub(crate) fn is_media_type(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    let token = |text: &str| !text.is_empty() && text.len() <= 127 && text.bytes().all(plain);
+    text.split_once('/')
+        .is_some_and(|(kind, subtype)| token(kind) && token(subtype))
 }
 
 fn random_word() -> Result<String> {

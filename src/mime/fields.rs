@@ -175,7 +175,7 @@ pub(super) fn bare_id(id: &str) -> Result<&str> {
 }
 
 /// The same, of an id that came with mail and may hold anything.
-pub(super) fn usable_id(id: &str) -> Option<&str> {
+pub(crate) fn usable_id(id: &str) -> Option<&str> {
     let bare = id.trim().trim_start_matches('<').trim_end_matches('>');
     let safe = |byte: u8| byte.is_ascii_graphic() && byte != b'<' && byte != b'>';
     (!bare.is_empty() && bare.len() <= LONGEST_WORD && bare.bytes().all(safe)).then_some(bare)

@@ -18,7 +18,8 @@ mod whole;
 
 pub(crate) use base64::base64_text;
 pub(crate) use charset::text;
-pub(crate) use compose::{KEY_HEADER, compose, key_token};
+pub(crate) use compose::{KEY_HEADER, compose, is_media_type, key_token};
+pub(crate) use fields::usable_id;
 pub(crate) use parse::parse;
 pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers};
 pub(crate) use structure::{Bodies, Shape, Use, mark_inline, uses};

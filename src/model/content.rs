@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::future::BoxFuture;
-use futures_core::stream::BoxStream;
+use futures_core::stream::{BoxStream, Stream};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
@@ -92,14 +92,32 @@ impl Content {
     ///
     /// # Errors
     /// When the reader fails or the temporary file cannot be written.
-    pub async fn spool(mut reader: impl AsyncRead + Send + Unpin) -> io::Result<Self> {
-        let file = tokio::task::spawn_blocking(tempfile::tempfile)
-            .await
-            .map_err(io::Error::other)??;
-        let mut writer = tokio::fs::File::from_std(file.try_clone()?);
-        let length = tokio::io::copy(&mut reader, &mut writer).await?;
-        writer.flush().await?;
-        let file = Arc::new(tokio::sync::Mutex::new(writer));
+    pub async fn spool(reader: impl AsyncRead + Send + Unpin) -> io::Result<Self> {
+        let chunks = stream::try_unfold(reader, |mut reader| async move {
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            let read = reader.read_buf(&mut chunk).await?;
+            Ok((read > 0).then(|| (chunk.freeze(), reader)))
+        });
+        let spooled = Self::spool_stream(std::pin::pin!(chunks)).await;
+        spooled.map_err(|error| match error {
+            SpoolError::Source(error) | SpoolError::File(error) => error,
+        })
+    }
+
+    /// The same with everything that a stream gives.
+    pub(crate) async fn spool_stream(
+        mut source: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<Self, SpoolError> {
+        let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
+        let file = file.map_err(io::Error::other).flatten();
+        let mut file = tokio::fs::File::from_std(file.map_err(SpoolError::File)?);
+        let mut length = 0;
+        while let Some(chunk) = source.try_next().await.map_err(SpoolError::Source)? {
+            file.write_all(&chunk).await.map_err(SpoolError::File)?;
+            length += chunk.len() as u64;
+        }
+        file.flush().await.map_err(SpoolError::File)?;
+        let file = Arc::new(tokio::sync::Mutex::new(file));
         Ok(Self::new(length, move |offset| {
             let file = Arc::clone(&file);
             // One file position is shared by all readers, so each chunk is read at its own offset under the lock.
@@ -239,6 +257,15 @@ impl Content {
             ))
         }
     }
+}
+
+/// Why something could not be kept in a temporary file.
+#[derive(Debug)]
+pub(crate) enum SpoolError {
+    /// It could not be read.
+    Source(io::Error),
+    /// It could not be written.
+    File(io::Error),
 }
 
 /// What was seen of lines so far.

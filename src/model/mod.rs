@@ -29,6 +29,7 @@ pub use authentication::AuthenticationServer;
 pub use automatic_reply::{AutomaticReply, ReplyAudience, ReplySchedule, ReplyText};
 pub use category::{Category, CategoryColor, UnknownColor};
 pub use change::{Change, Keyword};
+pub(crate) use content::SpoolError;
 pub use content::{ByteStream, Content};
 pub use draft::{Draft, DraftBody, DraftEdit, DraftRevision};
 pub use folder::{Folder, FolderColor, FolderCounts, FolderEdit, FolderRole};
