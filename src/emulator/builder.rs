@@ -11,6 +11,10 @@ use super::{
 };
 use crate::clock::Clock;
 
+/// What Exchange sends at most unless its administrator says otherwise.
+/// <https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#message-limits>
+pub(super) const LARGEST_MESSAGE: usize = 35 * 1024 * 1024;
+
 pub(super) fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -50,6 +54,22 @@ impl EmulatorBuilder {
     /// an authority made for this emulator alone, see [`Emulator::authority_pem`].
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// The largest message that Exchange sends, in bytes. Its default is the service's, 35 MB; an administrator may set up
+    /// to 150 MB.
+    /// <https://learn.microsoft.com/exchange/mail-flow-best-practices/message-size-limits>
+    pub fn largest_message(mut self, bytes: usize) -> Self {
+        self.settings.largest_message = bytes;
+        self
+    }
+
+    /// Whether the copy of a message that Outlook has sent has another id than the draft, of every kind, as was once seen.
+    /// By default the id that never changes does not.
+    /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/1533>
+    pub fn ids_change_on_send(mut self, change: bool) -> Self {
+        self.settings.ids_change_on_send = change;
         self
     }
 

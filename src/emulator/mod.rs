@@ -162,6 +162,8 @@ pub(crate) struct Settings {
     pub(crate) quota: bool,
     pub(crate) sent_copies_after: u32,
     pub(crate) history_kept: Duration,
+    pub(crate) ids_change_on_send: bool,
+    pub(crate) largest_message: usize,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -273,6 +275,8 @@ impl Emulator {
                 quota: true,
                 sent_copies_after: 1,
                 history_kept: Duration::from_secs(7 * 24 * 60 * 60),
+                ids_change_on_send: false,
+                largest_message: builder::LARGEST_MESSAGE,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,
@@ -392,7 +396,8 @@ impl Emulator {
     /// Every message of the account. Empty if there is no such account.
     #[must_use]
     pub fn messages(&self, address: &str) -> Vec<EmulatedMessage> {
-        let world = self.state.world();
+        let mut world = self.state.world();
+        world.send_due();
         world
             .account(address)
             .map(world::Account::messages)
@@ -463,6 +468,15 @@ impl Emulator {
         let mut world = self.state.world();
         if let Some((mailbox, random)) = world.gmail(address) {
             mailbox.expire_history(random);
+        }
+    }
+
+    /// The user throws away every draft of an Outlook mailbox: they lie among the deleted items then.
+    pub fn discard_drafts(&self, address: &str) {
+        let mut world = self.state.world();
+        let now = self.state.clock.now();
+        if let Some((mailbox, random)) = world.outlook(address) {
+            mailbox.discard_drafts(now, random);
         }
     }
 

@@ -252,6 +252,37 @@ impl World {
         }
     }
 
+    /// Mail leaves an Outlook mailbox: everyone it names gets it, the sender too.
+    pub(crate) fn send_out(&mut self, sender: &str, mail: &Mail) {
+        self.submit(sender, mail);
+        let recipients = mail.parsed().recipients();
+        let is_sender = |address: &String| address.eq_ignore_ascii_case(sender);
+        if recipients.iter().any(is_sender) {
+            let raw = rewrite::remove_field(mail.raw(), "Bcc");
+            self.deliver(sender, &raw);
+        }
+    }
+
+    /// Everything that was held back until now leaves.
+    pub(crate) fn send_due(&mut self) {
+        let now = self.clock.now();
+        let mut due = Vec::new();
+        for account in &mut self.accounts {
+            if let Mailbox::Outlook(mailbox) = &mut account.mailbox {
+                let address = &account.address;
+                due.extend(
+                    mailbox
+                        .due(now)
+                        .into_iter()
+                        .map(|mail| (address.clone(), mail)),
+                );
+            }
+        }
+        for (address, mail) in due {
+            self.send_out(&address, &mail);
+        }
+    }
+
     /// Mail leaves `sender`: everyone else it names gets a copy without `Bcc`. The sender's own copy, and
     /// what becomes of mail to oneself, is the mailbox's business.
     pub(crate) fn submit(&mut self, sender: &str, mail: &Mail) {

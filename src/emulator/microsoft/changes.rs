@@ -11,6 +11,7 @@ use super::call::{field, only_fields, text_field, wrong_type};
 use super::compose::{Content, Piece};
 use super::error::GraphError;
 use super::mailbox::OutlookMessage;
+use super::properties;
 use super::represent;
 
 /// How many header fields of one's own a message may have.
@@ -37,7 +38,8 @@ pub(crate) struct Changes {
     importance: Option<String>,
     inference: Option<String>,
     categories: Option<Vec<String>>,
-    extended: Option<Vec<(String, Value)>>,
+    /// Ids as they come back, and values.
+    extended: Vec<(String, String)>,
 }
 
 impl Changes {
@@ -104,6 +106,25 @@ impl Changes {
             || self.wants_receipt.is_some()
             || self.headers.is_some()
             || self.attachments.is_some()
+            || [
+                properties::IN_REPLY_TO,
+                properties::REFERENCES,
+                properties::LIST_UNSUBSCRIBE,
+            ]
+            .iter()
+            .any(|id| self.extended(id).is_some())
+    }
+
+    /// An extended property, if it is set.
+    fn extended(&self, id: &str) -> Option<&str> {
+        let mut properties = self.extended.iter();
+        let found = properties.find(|(known, _)| known == id);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// When it says that it was sent.
+    pub(crate) fn sent_at(&self) -> Option<DateTime<Utc>> {
+        properties::instant(self.extended(properties::SUBMIT_TIME)?)
     }
 
     /// Whether the body is said.
@@ -147,6 +168,16 @@ impl Changes {
         if self.importance.is_some() {
             content.importance.clone_from(&self.importance);
         }
+        // What cannot be set as a header is a property.
+        if let Some(id) = self.extended(properties::IN_REPLY_TO) {
+            content.in_reply_to = ids(id).next();
+        }
+        if let Some(list) = self.extended(properties::REFERENCES) {
+            content.references = ids(list).collect();
+        }
+        if let Some(places) = self.extended(properties::LIST_UNSUBSCRIBE) {
+            content.list_unsubscribe = Some(places.to_owned());
+        }
     }
 
     /// Applies what concerns the message in its mailbox.
@@ -166,11 +197,24 @@ impl Changes {
         if let Some(categories) = &self.categories {
             message.categories.clone_from(categories);
         }
-        for (id, value) in self.extended.iter().flatten() {
-            message
-                .extended
-                .retain(|(known, _)| !known.eq_ignore_ascii_case(id));
+        for (id, value) in &self.extended {
+            message.extended.retain(|(known, _)| known != id);
             message.extended.push((id.clone(), value.clone()));
+        }
+    }
+
+    /// Applies what only a message that is being made can be told: that it is no draft, and when it came.
+    /// <https://github.com/mguessan/davmail/pull/517>
+    pub(crate) fn apply_origin(&self, message: &mut OutlookMessage) {
+        const UNSENT: i64 = 8;
+        let flags = self.extended(properties::MESSAGE_FLAGS);
+        if let Some(flags) = flags.and_then(|flags| flags.parse::<i64>().ok()) {
+            message.is_draft = flags & UNSENT != 0;
+            message.is_read = flags & 1 != 0;
+        }
+        let arrived = self.extended(properties::DELIVERY_TIME);
+        if let Some(arrived) = arrived.and_then(properties::instant) {
+            message.received = arrived;
         }
     }
 }
@@ -355,11 +399,19 @@ fn categories(object: &Map<String, Value>) -> Result<Option<Vec<String>>, GraphE
     }
 }
 
-fn extended(object: &Map<String, Value>) -> Result<Option<Vec<(String, Value)>>, GraphError> {
+/// Message ids in angle brackets, one after the other.
+fn ids(text: &str) -> impl Iterator<Item = String> {
+    text.split(['<', '>'])
+        .map(str::trim)
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+}
+
+fn extended(object: &Map<String, Value>) -> Result<Vec<(String, String)>, GraphError> {
     let Some(items) = list(object, "singleValueExtendedProperties")? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
-    let mut properties = Vec::new();
+    let mut read = Vec::new();
     for item in items {
         let property = item
             .as_object()
@@ -370,8 +422,15 @@ fn extended(object: &Map<String, Value>) -> Result<Option<Vec<(String, Value)>>,
             "microsoft.graph.singleValueLegacyExtendedProperty",
         )?;
         let id = text_field(property, "id")?.ok_or_else(|| wrong_type("id"))?;
-        let value = field(property, "value").cloned().unwrap_or(Value::Null);
-        properties.push((id, value));
+        let id = properties::id(&id)?;
+        let value = text_field(property, "value")?.unwrap_or_default();
+        if !properties::fits(&id, &value) {
+            return Err(GraphError::bad_request(
+                "ErrorInvalidProperty",
+                "The value of an extended property is not of the property's type.",
+            ));
+        }
+        read.push((id, value));
     }
-    Ok(Some(properties))
+    Ok(read)
 }

@@ -48,6 +48,7 @@ pub(crate) struct Content {
     pub(crate) references: Vec<String>,
     pub(crate) importance: Option<String>,
     pub(crate) wants_receipt: bool,
+    pub(crate) list_unsubscribe: Option<String>,
     /// Fields of the sender's own, whose names begin with `x-`.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) attachments: Vec<Piece>,
@@ -94,6 +95,7 @@ impl Content {
             references: mail.references.clone(),
             importance: root.header("Importance").map(str::to_owned),
             wants_receipt: root.header("Disposition-Notification-To").is_some(),
+            list_unsubscribe: root.header("List-Unsubscribe").map(str::to_owned),
             headers: own.cloned().collect(),
             attachments,
         }
@@ -139,6 +141,9 @@ impl Content {
         }
         if let Some(from) = self.from.as_ref().filter(|_| self.wants_receipt) {
             builder = builder.header("Disposition-Notification-To", address(from));
+        }
+        if let Some(places) = &self.list_unsubscribe {
+            builder = builder.header("List-Unsubscribe", Raw::new(one_line(places)));
         }
         for (name, value) in &self.headers {
             builder = builder.header(one_line(name), Text::new(one_line(value)));

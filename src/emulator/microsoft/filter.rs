@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use super::error::GraphError;
+use super::properties;
 use super::query;
 
 /// A filter that can be read.
@@ -427,7 +428,46 @@ impl Parser<'_> {
         let inner = self.or()?;
         self.variables.pop();
         self.expect(&Token::Close)?;
+        if path == "singleValueExtendedProperties" {
+            return self.extended(path, variable, inner);
+        }
         Ok(Expression::Any(path, variable, Box::new(inner)))
+    }
+
+    /// An extended property is looked for by its id and its value, and by nothing less.
+    /// <https://learn.microsoft.com/en-us/graph/api/singlevaluelegacyextendedproperty-get>
+    fn extended(
+        &self,
+        path: String,
+        variable: String,
+        inner: Expression,
+    ) -> Result<Expression, GraphError> {
+        let refused = || {
+            GraphError::bad_request(
+                "ErrorInvalidUrlQueryFilter",
+                "The query filter contains one or more invalid nodes.",
+            )
+        };
+        let Expression::And(left, right) = inner else {
+            return Err(refused());
+        };
+        let (Expression::Compare(of, Comparison::Equal, Literal::Text(id)), value) =
+            (*left, *right)
+        else {
+            return Err(refused());
+        };
+        let is_about = |known: &str, part: &str| known == format!("{variable}/{part}");
+        let has_value = match &value {
+            Expression::Compare(of, ..) | Expression::Text(_, of, _) => is_about(of, "value"),
+            _ => false,
+        };
+        if !is_about(&of, "id") || !has_value {
+            return Err(refused());
+        }
+        let id = Literal::Text(properties::id(&id)?);
+        let id = Expression::Compare(of, Comparison::Equal, id);
+        let both = Expression::And(Box::new(id), Box::new(value));
+        Ok(Expression::Any(path, variable, Box::new(both)))
     }
 
     fn comparison(&mut self, path: &str) -> Result<Expression, GraphError> {

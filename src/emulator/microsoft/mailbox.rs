@@ -70,8 +70,8 @@ pub(crate) struct OutlookMessage {
     pub(crate) mail: Arc<Mail>,
     /// One for each attachment of `mail`, in its order.
     pub(crate) attachment_ids: Vec<String>,
-    /// Extended properties: id and value.
-    pub(crate) extended: Vec<(String, Value)>,
+    /// Extended properties: id, as it comes back, and value.
+    pub(crate) extended: Vec<(String, String)>,
     /// Set while the message lies in the outbox.
     pub(crate) leaving: Option<Leaving>,
 }
@@ -83,6 +83,10 @@ pub(crate) struct Leaving {
     pub(crate) requests: u32,
     /// Whether a copy goes to the sent items.
     pub(crate) save: bool,
+    /// Until when it is held back.
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Whether not even the id that never changes is the same afterwards.
+    pub(crate) changes_id: bool,
 }
 
 /// An entry of the list of categories.
@@ -379,6 +383,7 @@ impl OutlookMailbox {
                 .get_mut(key)
                 .map(|message| &mut message.leaving)
             {
+                Some(Some(leaving)) if leaving.until.is_some() => {}
                 Some(Some(leaving)) if leaving.requests > 0 => leaving.requests -= 1,
                 _ => gone.push(*key),
             }
@@ -392,7 +397,57 @@ impl OutlookMailbox {
     pub(crate) fn release(&mut self, now: DateTime<Utc>, random: &mut fastrand::Rng) {
         let leaving: Vec<u64> = self.leaving.iter().copied().collect();
         for key in leaving {
-            self.finish_sending(key, now, random);
+            let message = self.messages.get(&key);
+            let is_held = message
+                .and_then(|message| message.leaving)
+                .is_some_and(|leaving| leaving.until.is_some());
+            if !is_held {
+                self.finish_sending(key, now, random);
+            }
+        }
+    }
+
+    /// What was held back until now and goes out: it is on its way from here on. What is not in the outbox any more was
+    /// called back, and is a draft like others.
+    pub(crate) fn due(&mut self, now: DateTime<Utc>) -> Vec<Arc<Mail>> {
+        let outbox = self.well_known_id("outbox");
+        let mut due = Vec::new();
+        let mut called_back = Vec::new();
+        for key in &self.leaving {
+            let Some(message) = self.messages.get_mut(key) else {
+                called_back.push(*key);
+                continue;
+            };
+            let Some(until) = message.leaving.and_then(|leaving| leaving.until) else {
+                continue;
+            };
+            if message.folder != outbox {
+                message.leaving = None;
+                called_back.push(*key);
+            } else if until <= now {
+                if let Some(leaving) = &mut message.leaving {
+                    leaving.until = None;
+                }
+                due.push(Arc::clone(&message.mail));
+            }
+        }
+        for key in called_back {
+            self.leaving.remove(&key);
+        }
+        due
+    }
+
+    /// The user throws away every draft.
+    pub(crate) fn discard_drafts(&mut self, now: DateTime<Utc>, random: &mut fastrand::Rng) {
+        let (drafts, bin) = (
+            self.well_known_id("drafts"),
+            self.well_known_id("deleteditems"),
+        );
+        let is_draft = |message: &&OutlookMessage| message.is_draft && message.folder == drafts;
+        let discarded = self.messages.values().filter(is_draft);
+        let keys: Vec<u64> = discarded.map(|message| message.key).collect();
+        for key in keys {
+            self.move_to(key, bin.clone(), now, random);
         }
     }
 
@@ -408,6 +463,9 @@ impl OutlookMailbox {
         };
         let save = leaving.save;
         message.is_draft = false;
+        if leaving.changes_id {
+            message.immutable_id = new_id("AAkA", random);
+        }
         if save {
             self.move_to(key, sent, now, random);
         } else {

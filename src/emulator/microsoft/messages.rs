@@ -18,6 +18,7 @@ use super::changes::Changes;
 use super::compose::{self, Content};
 use super::error::GraphError;
 use super::mailbox::{OutlookMailbox, OutlookMessage};
+use super::properties;
 use super::query::{self, Listing};
 use super::represent::{self, PROPERTIES, TYPE};
 use super::search;
@@ -107,6 +108,9 @@ fn check_expansions(listing: &Listing) -> Result<(), GraphError> {
     listing.expands_only(&EXPANDABLE, TYPE)?;
     if let Some(expansion) = listing.expansion("attachments") {
         attachments::selection(&expansion.options)?;
+    }
+    if let Some(expansion) = listing.expansion("singleValueExtendedProperties") {
+        properties::expanded(&expansion.options)?;
     }
     Ok(())
 }
@@ -227,7 +231,10 @@ fn create(call: &Call<'_>, folder: Option<&str>) -> Answer {
             ..Content::default()
         };
         changes.apply(&mut content);
-        (content.into_mail(now)?, changes)
+        (
+            content.into_mail(changes.sent_at().unwrap_or(now))?,
+            changes,
+        )
     };
     call.mailbox(|mailbox, random| {
         let folder = match folder {
@@ -244,6 +251,7 @@ fn create(call: &Call<'_>, folder: Option<&str>) -> Answer {
             .get_mut(&key)
             .ok_or_else(GraphError::item_not_found)?;
         changes.apply_state(message);
+        changes.apply_origin(message);
         Ok(created(call, message))
     })
 }

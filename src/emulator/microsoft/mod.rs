@@ -15,6 +15,7 @@ mod html;
 pub(crate) mod mailbox;
 mod messages;
 mod prefer;
+mod properties;
 mod query;
 mod reply;
 mod represent;
@@ -165,6 +166,7 @@ fn inner(
         grant: grant.clone(),
         prefer: Prefer::read(headers),
     };
+    state.world().send_due();
     call.mailbox(|mailbox, random| {
         mailbox.advance(state.clock.now(), random);
         Ok(())

@@ -70,6 +70,13 @@ pub(crate) fn answer(call: &Call<'_>, id: &str, action: &str) -> Answer {
         Some(send::ready(call, &mut world, &mail)?)
     };
     let key = call.mailbox_of(&mut world, |mailbox, random| {
+        // Answering all was seen to mark what is answered as read.
+        // <https://github.com/elie222/inbox-zero/pull/1086>
+        if kind == Kind::ReplyAll
+            && let Some(original) = mailbox.messages.get_mut(&original.key)
+        {
+            original.is_read = true;
+        }
         let drafts = mailbox.well_known_id("drafts");
         let key = mailbox.add(mail, drafts, now, true, random);
         if let Some(message) = mailbox.messages.get_mut(&key) {

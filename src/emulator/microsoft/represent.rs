@@ -6,11 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::super::message::{Address, Parsed};
+use super::super::message::{Address, Mail, Parsed};
 use super::attachments;
 use super::call::Call;
 use super::html;
 use super::mailbox::OutlookMessage;
+use super::properties;
 use super::query::Listing;
 
 /// Every property of a message, in the order in which Graph sends them, with whether it comes unasked.
@@ -83,7 +84,9 @@ pub(crate) fn message(call: &Call<'_>, message: &OutlookMessage, listing: &Listi
         if !wanted || (basic && NOT_BASIC.contains(&name)) {
             continue;
         }
-        if let Some(value) = property(call, message, name) {
+        // Properties are shown only where an expansion names them.
+        let is_extended = name == "singleValueExtendedProperties";
+        if let Some(value) = property(call, message, name).filter(|_| !is_extended) {
             shown.insert(name.to_owned(), value);
         }
     }
@@ -94,7 +97,10 @@ pub(crate) fn message(call: &Call<'_>, message: &OutlookMessage, listing: &Listi
     if let Some(expansion) = listing.expansion("singleValueExtendedProperties") {
         shown.insert(
             "singleValueExtendedProperties".to_owned(),
-            extended(message, &expansion.options),
+            extended(
+                message,
+                properties::expanded(&expansion.options).ok().as_deref(),
+            ),
         );
     }
     Value::Object(shown)
@@ -167,7 +173,7 @@ fn property(call: &Call<'_>, message: &OutlookMessage, name: &str) -> Option<Val
         "flag" => message.flag.clone(),
         "internetMessageHeaders" => headers(message)?,
         "extensions" | "multiValueExtendedProperties" | "attachments" => return None,
-        "singleValueExtendedProperties" => extended(message, ""),
+        "singleValueExtendedProperties" => extended(message, None),
         _ => return None,
     })
 }
@@ -260,6 +266,20 @@ fn headers(message: &OutlookMessage) -> Option<Value> {
     if message.is_draft {
         return None;
     }
+    // A message that was put here as received says what its header was.
+    let told = message
+        .extended
+        .iter()
+        .find(|(id, _)| id == properties::TRANSPORT_HEADERS);
+    if let Some((_, told)) = told {
+        let told = Mail::new(format!("{}\r\n\r\n", told.trim_end()));
+        let fields = told.parsed().root.headers.iter();
+        return Some(
+            fields
+                .map(|(name, value)| json!({"name": name, "value": value}))
+                .collect(),
+        );
+    }
     let fields = &message.mail.parsed().root.headers;
     Some(
         fields
@@ -269,14 +289,12 @@ fn headers(message: &OutlookMessage) -> Option<Value> {
     )
 }
 
-/// The extended properties whose ids an `$expand` names, or all; ids come back in lower case.
-fn extended(message: &OutlookMessage, options: &str) -> Value {
-    let asked = options.to_ascii_lowercase();
+/// The extended properties with these ids, or all; ids come back in lower case.
+fn extended(message: &OutlookMessage, asked: Option<&[String]>) -> Value {
     message
         .extended
         .iter()
-        .map(|(id, value)| (id.to_ascii_lowercase(), value))
-        .filter(|(id, _)| asked.is_empty() || asked.contains(&format!("'{id}'")))
+        .filter(|(id, _)| asked.is_none_or(|asked| asked.contains(id)))
         .map(|(id, value)| json!({"id": id, "value": value}))
         .collect()
 }

@@ -16,10 +16,7 @@ use super::compose::Content;
 use super::error::GraphError;
 use super::mailbox::Leaving;
 use super::messages;
-
-/// What Exchange sends at most.
-/// <https://learn.microsoft.com/en-us/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#message-limits>
-const LARGEST: usize = 35 * 1024 * 1024;
+use super::properties;
 
 /// `POST /sendMail`
 /// <https://learn.microsoft.com/en-us/graph/api/user-sendmail>
@@ -154,7 +151,7 @@ pub(crate) fn ready(
             raw = rewrite::set_field(&raw, "X-Microsoft-Original-Message-ID", &own);
         }
     }
-    if raw.len() > LARGEST {
+    if raw.len() > call.state.settings.largest_message {
         return Err(GraphError::bad_request(
             "ErrorMessageSizeExceeded",
             "The message exceeds the maximum supported size., Cannot submit message.",
@@ -179,28 +176,37 @@ pub(crate) fn submit(
 ) -> Answer {
     let now = call.state.clock.now();
     let requests = call.state.settings.sent_copies_after;
-    call.mailbox_of(world, |mailbox, random| {
+    let changes_id = call.state.settings.ids_change_on_send;
+    let until = call.mailbox_of(world, |mailbox, random| {
         let outbox = mailbox.well_known_id("outbox");
         mailbox.replace(key, Arc::clone(&mail), random);
         mailbox.move_to(key, outbox, now, random);
+        let mut until = None;
         if let Some(message) = mailbox.messages.get_mut(&key) {
             message.received = now;
+            let held = message
+                .extended
+                .iter()
+                .find(|(id, _)| id == properties::DEFERRED_SEND_TIME);
+            until = held
+                .and_then(|(_, value)| properties::instant(value))
+                .filter(|until| *until > now);
         }
-        mailbox.leave(key, Leaving { requests, save });
-        if requests == 0 {
+        let leaving = Leaving {
+            requests,
+            save,
+            until,
+            changes_id,
+        };
+        mailbox.leave(key, leaving);
+        if requests == 0 && until.is_none() {
             mailbox.release(now, random);
         }
-        Ok(())
+        Ok(until)
     })?;
-    world.submit(&call.address, &mail);
-    let to_oneself = mail
-        .parsed()
-        .recipients()
-        .iter()
-        .any(|address| address.eq_ignore_ascii_case(&call.address));
-    if to_oneself {
-        let raw = rewrite::remove_field(mail.raw(), "Bcc");
-        world.deliver(&call.address, &raw);
+    // <https://learn.microsoft.com/en-us/office/client-developer/outlook/mapi/pidtagdeferredsendtime-canonical-property>
+    if until.is_none() {
+        world.send_out(&call.address, &mail);
     }
     Ok(Reply::empty(StatusCode::ACCEPTED))
 }
