@@ -529,10 +529,5 @@ fn random_key() -> Result<SendKey> {
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Content, "the system gives no random numbers").with_source(error)
     })?;
-    Ok(SendKey::new(
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>(),
-    ))
+    Ok(SendKey::unrepeated(bytes))
 }

@@ -26,6 +26,9 @@ use serde_json::json;
 
 const DRAFTS: &str = "POST /v1.0/me/messages";
 const ATTACH: &str = "POST /v1.0/me/messages/d1/attachments";
+const ATTACHED: &str = "GET /v1.0/me/messages/d1/attachments";
+const LOOK: &str = "GET /v1.0/me/mailFolders/drafts/messages";
+const MARK: &str = "PATCH /v1.0/me/messages/d1";
 const START: &str = "POST /v1.0/me/messages/d1/attachments/createUploadSession";
 const SESSION: &str = "https://outlook.office.com/api/session?authtoken=planted-secret";
 
@@ -48,6 +51,17 @@ fn created() -> Reply {
     )
 }
 
+/// A service whose drafts hold nothing under the key, and take it.
+fn without_leftovers(
+    script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    move |request| match request.line().as_str() {
+        LOOK => Reply::json(json!({"value": []})),
+        MARK => Reply::json(json!({"id": "d1"})),
+        _ => script(request),
+    }
+}
+
 fn draft_ticket() -> SendTicket {
     SendTicket::new(
         r#"{"version":1,"outlook":"draft","draft":"d1","thread":"c1","key":"outbox-7"}"#,
@@ -61,11 +75,11 @@ fn file(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
-    let service = Scripted::new(|request| match request.line().as_str() {
+    let service = Scripted::new(without_leftovers(|request| match request.line().as_str() {
         DRAFTS => created(),
         "POST /v1.0/me/messages/d1/send" => Reply::status(202),
         _ => Reply::status(500),
-    });
+    }));
     let outlook = connect(&service);
     let html = outgoing()
         .html("<p>Attached.</p>")
@@ -75,7 +89,12 @@ async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
             b"a,b\n".to_vec(),
         ));
     let ticket = outlook.prepare(&html, &key()).await.unwrap();
-    let draft = service.requests().remove(0);
+    assert_eq!(
+        service.lines(),
+        [LOOK, DRAFTS, MARK],
+        "nothing was sent yet"
+    );
+    let draft = service.requests().remove(1);
     assert_eq!(draft.header("content-type"), "text/plain");
     let mime = String::from_utf8(STANDARD.decode(&draft.body).unwrap()).unwrap();
     for part in [
@@ -87,10 +106,16 @@ async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
     ] {
         assert!(mime.contains(part), "{part} is missing in {mime}");
     }
-    assert_eq!(service.requests().len(), 1, "nothing was sent yet");
+    let marked = service.requests().remove(2).json();
+    assert_eq!(
+        marked,
+        json!({"singleValueExtendedProperties": [{
+            "id": "String {00020329-0000-0000-C000-000000000046} Name PostroomKey", "value": "outbox-7",
+        }]})
+    );
     let sent = outlook.dispatch(&ticket).await.unwrap();
     assert_eq!(sent, Sent::new(Some("d1".into()), Some("c1".into())));
-    let send = service.requests().remove(1);
+    let send = service.requests().remove(3);
     assert!(send.body.is_empty());
 }
 
@@ -99,6 +124,7 @@ async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
 struct Drafts {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     uploaded: Arc<Mutex<Vec<u8>>>,
+    attached: Arc<Mutex<Vec<serde_json::Value>>>,
 }
 
 impl Drafts {
@@ -111,6 +137,9 @@ impl Drafts {
                     .decode(file["contentBytes"].as_str().unwrap())
                     .unwrap();
                 let name = file["name"].as_str().unwrap().to_owned();
+                self.attached.lock().unwrap().push(json!({
+                    "id": "a1", "name": name, "size": bytes.len() + 120, "contentId": file["contentId"],
+                }));
                 self.files.lock().unwrap().insert(name, bytes);
                 Reply::error(201, json!({"id": "a1"}))
             }
@@ -120,6 +149,8 @@ impl Drafts {
             ),
             "PUT /api/session" => self.put(request, usize::MAX),
             "GET /api/session" => self.state(),
+            ATTACHED => Reply::json(json!({"value": *self.attached.lock().unwrap()})),
+            LOOK => Reply::json(json!({"value": []})),
             _ => Reply::status(500),
         }
     }
@@ -145,6 +176,8 @@ impl Drafts {
         assert!(request.body.len() <= 4 * 1024 * 1024);
         uploaded.extend(request.body.iter().take(most));
         if uploaded.len() == length {
+            let listed = json!({"id": "a2", "name": "large.zip", "size": length + 200});
+            self.attached.lock().unwrap().push(listed);
             return Reply::status(201);
         }
         let next = uploaded.len().to_string();
@@ -180,7 +213,7 @@ async fn a_message_too_long_for_one_request_is_put_together_at_the_service() {
     assert_eq!(drafts.files.lock().unwrap()["small.png"], file(500));
     assert_eq!(*drafts.uploaded.lock().unwrap(), large);
     let requests = service.requests();
-    let draft = requests[0].json();
+    let draft = requests[1].json();
     assert_eq!(
         draft["body"],
         json!({"contentType": "html", "content": "<p><img src=\"cid:logo\"></p>"})
@@ -260,17 +293,17 @@ async fn an_upload_goes_on_where_it_broke() {
 
 #[tokio::test]
 async fn a_file_is_complete_only_if_the_service_says_so() {
-    let service = Scripted::new(|request| match request.line().as_str() {
+    let service = Scripted::new(without_leftovers(|request| match request.line().as_str() {
         DRAFTS => created(),
         START => Reply::error(
             201,
-            json!({"uploadUrl": "https://outlook.office.com/session"}),
+            json!({"uploadUrl": "https://outlook.office365.com/session"}),
         ),
         "PUT /session" => Reply::Lost,
         "GET /session" => Reply::json(json!({"expirationDateTime": "2026-11-22T09:00:00Z"})),
         "DELETE /v1.0/me/messages/d1" => Reply::status(204),
         other => panic!("{other}"),
-    });
+    }));
     let file = OutgoingAttachment::new("large.zip", "application/zip", file(4_000_000));
     let message = outgoing().attach(file);
     let failure = connect(&service).prepare(&message, &key()).await;
@@ -284,12 +317,14 @@ async fn a_draft_that_could_not_be_completed_is_not_left_behind() {
         ("http://outlook.office.com/session", ErrorKind::Protocol),
         ("", ErrorKind::Protocol),
     ] {
-        let service = Scripted::new(move |request| match request.line().as_str() {
-            DRAFTS => created(),
-            START => Reply::error(201, json!({"uploadUrl": session})),
-            "DELETE /v1.0/me/messages/d1" => Reply::status(204),
-            _ => Reply::status(500),
-        });
+        let service = Scripted::new(without_leftovers(move |request| {
+            match request.line().as_str() {
+                DRAFTS => created(),
+                START => Reply::error(201, json!({"uploadUrl": session})),
+                "DELETE /v1.0/me/messages/d1" => Reply::status(204),
+                _ => Reply::status(500),
+            }
+        }));
         let message = outgoing().attach(OutgoingAttachment::new(
             "large.zip",
             "application/zip",
@@ -302,36 +337,137 @@ async fn a_draft_that_could_not_be_completed_is_not_left_behind() {
         assert_eq!(failure.kind(), kind);
         assert_eq!(
             service.lines(),
-            [DRAFTS, START, "DELETE /v1.0/me/messages/d1"]
+            [LOOK, DRAFTS, START, "DELETE /v1.0/me/messages/d1"]
         );
         assert!(!format!("{failure} {failure:?}").contains("session"));
     }
-    // An attachment that may be there already is not sent again: people would get it twice.
+}
+
+fn two_files() -> Outgoing {
+    let file = |name: &str| OutgoingAttachment::new(name, "application/zip", file(2_000_000));
+    outgoing().attach(file("a.zip")).attach(file("b.zip"))
+}
+
+#[tokio::test]
+async fn an_attachment_whose_answer_was_lost_is_looked_for_before_it_is_sent_again() {
+    for arrived in [true, false] {
+        let drafts = Drafts::default();
+        let lost = Mutex::new(true);
+        let service = Scripted::new({
+            let drafts = drafts.clone();
+            move |request| {
+                let is_lost =
+                    request.line() == ATTACH && std::mem::take(&mut *lost.lock().unwrap());
+                if is_lost && !arrived {
+                    return Reply::Lost;
+                }
+                let reply = drafts.answer(request);
+                if is_lost { Reply::Lost } else { reply }
+            }
+        });
+        connect(&service)
+            .prepare(&two_files(), &key())
+            .await
+            .unwrap();
+        assert_eq!(drafts.attached.lock().unwrap().len(), 2);
+        let sent = service
+            .lines()
+            .iter()
+            .filter(|line| *line == ATTACH)
+            .count();
+        assert_eq!(sent, if arrived { 2 } else { 3 });
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_other_attachments_than_were_meant() {
+    let listed = |change: fn(&mut Vec<serde_json::Value>)| async move {
+        let drafts = Drafts::default();
+        let service = Scripted::new(move |request| {
+            if request.line() == ATTACHED {
+                let mut attached = drafts.attached.lock().unwrap().clone();
+                change(&mut attached);
+                return Reply::json(json!({"value": attached}));
+            }
+            if request.method == "DELETE" {
+                return Reply::status(204);
+            }
+            drafts.answer(request)
+        });
+        let image = OutgoingAttachment::new("logo.png", "image/png", file(900)).inline("logo");
+        let message = two_files().html("<img src=\"cid:logo\">").attach(image);
+        let prepared = connect(&service).prepare(&message, &key()).await;
+        let lines = service.lines();
+        let left = lines.last().is_none_or(|line| !line.starts_with("DELETE"));
+        (prepared.map_err(|error| error.kind()).err(), left)
+    };
+    assert_eq!(listed(|_| ()).await, (None, true));
+    let refused = (Some(ErrorKind::Protocol), false);
+    assert_eq!(listed(|all| drop(all.pop())).await, refused);
+    assert_eq!(listed(|all| all.push(all[0].clone())).await, refused);
+    assert_eq!(
+        listed(|all| all[0]["size"] = json!(1_999_999)).await,
+        refused
+    );
+    assert_eq!(
+        listed(|all| all[2]["contentId"] = json!(null)).await,
+        refused
+    );
+}
+
+#[tokio::test]
+async fn a_draft_whose_answer_was_lost_is_found_and_not_made_twice() {
+    for found in [true, false] {
+        let looked = Mutex::new(0);
+        let service = Scripted::new(move |request| match request.line().as_str() {
+            DRAFTS => Reply::Lost,
+            LOOK => {
+                let mut looked = looked.lock().unwrap();
+                *looked += 1;
+                // What an earlier process left under the key, and then what the lost request made.
+                match (*looked, found) {
+                    (2, true) => Reply::json(json!({"value": [{"id": "d1", "isDraft": true}]})),
+                    _ => Reply::json(json!({"value": []})),
+                }
+            }
+            MARK => Reply::json(json!({"id": "d1"})),
+            _ => Reply::status(500),
+        });
+        let prepared = connect(&service).prepare(&outgoing(), &key()).await;
+        assert_eq!(prepared.is_ok(), found);
+        let made = service
+            .lines()
+            .iter()
+            .filter(|line| *line == DRAFTS)
+            .count();
+        assert_eq!(made, 1);
+        // The second look is for the message's own id, which no other draft has.
+        let second = service.requests().remove(2);
+        let query: BTreeMap<_, _> = second.url.query_pairs().into_owned().collect();
+        assert!(query["$filter"].starts_with("internetMessageId eq '<"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_under_the_key_is_thrown_away() {
+    let property = |value: &str| json!([{"id": "string {00020329-0000-0000-c000-000000000046} name postroomkey", "value": value}]);
     let service = Scripted::new(move |request| match request.line().as_str() {
         DRAFTS => created(),
-        ATTACH => Reply::Lost,
-        _ => Reply::status(204),
+        LOOK => Reply::json(json!({"value": [
+            {"id": "left", "isDraft": true, "singleValueExtendedProperties": property("outbox-7")},
+            {"id": "others", "isDraft": true, "singleValueExtendedProperties": property("OUTBOX-7")},
+            {"id": "unknown", "isDraft": true},
+        ]})),
+        MARK => Reply::json(json!({"id": "d1"})),
+        "DELETE /v1.0/me/messages/left" => Reply::status(204),
+        _ => Reply::status(500),
     });
-    let message = outgoing()
-        .attach(OutgoingAttachment::new(
-            "a.zip",
-            "application/zip",
-            file(2_000_000),
-        ))
-        .attach(OutgoingAttachment::new(
-            "b.zip",
-            "application/zip",
-            file(2_000_000),
-        ));
-    let failure = connect(&service)
-        .prepare(&message, &key())
+    connect(&service)
+        .prepare(&outgoing(), &key())
         .await
-        .unwrap_err();
-    assert_eq!(failure.kind(), ErrorKind::Network);
-    assert_eq!(
-        service.lines(),
-        [DRAFTS, ATTACH, "DELETE /v1.0/me/messages/d1"]
-    );
+        .unwrap();
+    let lines = service.lines();
+    assert_eq!(lines, [LOOK, "DELETE /v1.0/me/messages/left", DRAFTS, MARK]);
 }
 
 #[tokio::test]
@@ -417,12 +553,15 @@ async fn a_send_is_repeated_only_after_a_refusal() {
             let script = reply.clone();
             let service = Scripted::new(move |_| script.clone());
             let failure = connect(&service).dispatch(&ticket).await.unwrap_err();
+            let sends = |line: &&String| line.contains("/send");
+            let lines = service.lines();
+            let sends = lines.iter().filter(sends).count();
             let delivery = match (kind, service.lines()[0].as_str()) {
                 (ErrorKind::NotFound, "POST /v1.0/me/sendMail") => Delivery::Answered,
                 _ => delivery,
             };
             assert_eq!((failure.kind(), failure.delivery()), (kind, delivery));
-            assert_eq!(service.requests().len() > 1, repeated, "{kind:?}");
+            assert_eq!(sends > 1, repeated, "{kind:?}");
         }
     }
 }
@@ -433,6 +572,7 @@ async fn what_became_of_a_draft_is_told_by_the_draft() {
         let service = batched(move |request| match request.path() {
             "/v1.0/me/mailFolders/outbox" => Reply::json(json!({"id": "f-outbox"})),
             "/v1.0/me/messages/d1" => draft.clone(),
+            "/v1.0/me/mailFolders/sentitems/messages" => Reply::json(json!({"value": []})),
             _ => Reply::status(500),
         });
         connect(&service).confirm(&draft_ticket()).await.unwrap()
@@ -457,6 +597,44 @@ async fn what_became_of_a_draft_is_told_by_the_draft() {
         else {
             panic!("only what is proved is told");
         };
+    }
+}
+
+#[tokio::test]
+async fn a_draft_whose_id_did_not_last_is_known_by_its_sent_copy() {
+    let key = "string {00020329-0000-0000-c000-000000000046} name postroomkey";
+    for (value, is_draft, sent) in [
+        ("outbox-7", false, true),
+        ("outbox-7", true, false),
+        ("outbox-8", false, false),
+    ] {
+        let service = batched(move |request| match request.path() {
+            "/v1.0/me/mailFolders/outbox" => Reply::json(json!({"id": "f-outbox"})),
+            "/v1.0/me/messages/d1" => {
+                Reply::error(404, json!({"error": {"code": "ErrorItemNotFound"}}))
+            }
+            "/v1.0/me/mailFolders/sentitems/messages" => Reply::json(json!({"value": [{
+                "id": "s1", "isDraft": is_draft, "conversationId": "c1",
+                "singleValueExtendedProperties": [{"id": key, "value": value}],
+            }]})),
+            "/v1.0/me/messages/d1/send" => {
+                Reply::error(404, json!({"error": {"code": "ErrorItemNotFound"}}))
+            }
+            _ => Reply::status(500),
+        });
+        let outlook = connect(&service);
+        let copy = Sent::new(Some("s1".into()), Some("c1".into()));
+        let confirmed = outlook.confirm(&draft_ticket()).await.unwrap();
+        assert_eq!(confirmed == Confirmation::Sent(copy.clone()), sent);
+        assert_eq!(
+            matches!(confirmed, Confirmation::StillUnknown { .. }),
+            !sent
+        );
+        // Dispatched again, it says that it was sent.
+        match outlook.dispatch(&draft_ticket()).await {
+            Ok(told) => assert!(sent && told == copy),
+            Err(error) => assert!(!sent && error.delivery() == Delivery::Unknown),
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::{MessageId, ThreadId};
 
+/// What keys begin with that were made for one send.
+const UNREPEATED: &str = "postroom-once-";
+
 /// The host's own name for one send: the same key never sends twice. Any text, such as the primary key of a row in the
 /// host's outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +28,25 @@ impl SendKey {
         }
         let hash = Sha256::digest(key.as_bytes());
         Self(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A key of these random bytes, for a send that nobody repeats.
+    #[cfg_attr(
+        not(any(feature = "gmail", feature = "outlook")),
+        allow(dead_code, reason = "without a provider nothing is sent")
+    )]
+    pub(crate) fn unrepeated(random: [u8; 16]) -> Self {
+        let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("{UNREPEATED}{digits}"))
+    }
+
+    /// Whether it was made for one send and is known to nobody else, so that there is nothing to look for under it.
+    #[cfg_attr(
+        not(feature = "outlook"),
+        allow(dead_code, reason = "other providers do not look")
+    )]
+    pub(crate) fn is_unrepeated(&self) -> bool {
+        self.0.starts_with(UNREPEATED)
     }
 
     /// The key's text.

@@ -2,14 +2,15 @@
 //! for, and what an answer means, is known by the callers.
 //!
 //! What can go into a batch is made as a request; the rest is sent here. Changes of messages are in `api/changing.rs`,
-//! folders in `api/folders.rs`, settings in `api/settings.rs`.
+//! folders in `api/folders.rs`, sending in `api/sending.rs`, settings in `api/settings.rs`.
 
 mod changing;
 mod folders;
+mod sending;
 mod settings;
 mod threads;
 
-use http::header::{CONTENT_RANGE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderValue, Method};
 use url::Url;
 
@@ -17,16 +18,12 @@ use super::query::Search;
 use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay, protocol};
-use crate::model::{ByteStream, Content, Detail};
+use crate::http::{ApiClient, ApiRequest, Connection, Cost, Origins, Replay};
+use crate::model::{ByteStream, Detail};
 
 /// Where Microsoft serves the API. Sovereign clouds have hosts of their own
 /// (<https://learn.microsoft.com/graph/deployments>).
 pub(super) const ENDPOINT: &str = "https://graph.microsoft.com/";
-
-/// Where upload sessions of attachments are
-/// (<https://learn.microsoft.com/graph/outlook-large-attachments>).
-const UPLOAD_ENDPOINT: &str = "https://outlook.office.com/";
 
 /// How many parts of a batch Outlook works on at once: all that it runs for one mailbox.
 const BATCH_CONCURRENCY: u32 = 4;
@@ -46,6 +43,9 @@ const TEXT_BODY: HeaderValue =
     HeaderValue::from_static("IdType=\"ImmutableId\", outlook.body-content-type=\"text\"");
 
 const MIME: HeaderValue = HeaderValue::from_static("text/plain");
+
+/// What tells a draft from a sent message.
+const STATE_FIELDS: &str = "id,isDraft,conversationId,parentFolderId";
 
 const IDS: &str = "id,conversationId,parentFolderId";
 
@@ -92,7 +92,7 @@ impl Api {
         base.set_query(None);
         base.set_fragment(None);
         let mut upload = vec![base.clone()];
-        upload.extend(Url::parse(UPLOAD_ENDPOINT));
+        upload.extend(sending::upload_hosts(&base));
         let origins = Origins::new(std::slice::from_ref(&base), &upload)?;
         Ok(Self {
             client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
@@ -193,10 +193,7 @@ impl Api {
 
     /// The same, with what tells a draft from a sent message.
     pub(super) fn message_state(&self, id: &str) -> Result<ApiRequest> {
-        self.message_with(
-            id,
-            &[("$select", "id,isDraft,conversationId,parentFolderId")],
-        )
+        self.message_with(id, &[("$select", STATE_FIELDS)])
     }
 
     fn message_with(&self, id: &str, query: &[(&'static str, &str)]) -> Result<ApiRequest> {
@@ -238,123 +235,6 @@ impl Api {
         let query = [("$expand", "microsoft.graph.itemattachment/item")];
         let url = self.url(&["messages", message, "attachments", id], &query)?;
         Ok(read("outlook.attachments.get", url))
-    }
-
-    /// `POST {user}/messages` with a whole message as base64: a draft
-    /// (<https://learn.microsoft.com/graph/outlook-send-mime-message>). Nobody receives a draft, but two of them would be
-    /// one too many.
-    pub(super) async fn create_mime_draft(&self, mime_text: Content) -> Result<wire::Message> {
-        let url = self.url(&["messages"], &[])?;
-        let request = request("outlook.messages.create", Method::POST, url, Replay::Once);
-        self.client
-            .json(request.with_content(MIME, mime_text))
-            .await
-    }
-
-    /// `POST {user}/messages`: a draft, attachments to be added
-    /// (<https://learn.microsoft.com/graph/api/user-post-messages>).
-    pub(super) async fn create_draft(&self, message: &wire::NewMessage) -> Result<wire::Message> {
-        let url = self.url(&["messages"], &[])?;
-        let request = request("outlook.messages.create", Method::POST, url, Replay::Once);
-        self.client.json(request.with_json(message)).await
-    }
-
-    /// `DELETE {user}/messages/{id}`, for a draft that came to nothing
-    /// (<https://learn.microsoft.com/graph/api/message-delete>).
-    pub(super) async fn delete_draft(&self, id: &str) -> Result<()> {
-        let url = self.url(&["messages", id], &[])?;
-        let replay = Replay::Idempotent;
-        let request = request("outlook.messages.delete", Method::DELETE, url, replay);
-        self.client.done(request).await
-    }
-
-    /// `POST {user}/messages/{id}/attachments`, for those of less than 3 MB
-    /// (<https://learn.microsoft.com/graph/api/message-post-attachments>). Done twice it would be there twice.
-    pub(super) async fn attach(&self, id: &str, attachment: &wire::NewAttachment) -> Result<()> {
-        let url = self.url(&["messages", id, "attachments"], &[])?;
-        let request = request(
-            "outlook.attachments.create",
-            Method::POST,
-            url,
-            Replay::Once,
-        );
-        self.client.done(request.with_json(attachment)).await
-    }
-
-    /// `POST {user}/messages/{id}/attachments/createUploadSession`
-    /// (<https://learn.microsoft.com/graph/api/attachment-createuploadsession>). A session that is never completed
-    /// attaches nothing.
-    pub(super) async fn start_upload(
-        &self,
-        id: &str,
-        session: &wire::NewUploadSession,
-    ) -> Result<wire::UploadSession> {
-        let path = ["messages", id, "attachments", "createUploadSession"];
-        let url = self.url(&path, &[])?;
-        let replay = Replay::Idempotent;
-        let request = request(
-            "outlook.attachments.createUploadSession",
-            Method::POST,
-            url,
-            replay,
-        );
-        self.client.json(request.with_json(session)).await
-    }
-
-    /// `PUT {session}` with some bytes of the file: 200 while some are missing, 201 with the last
-    /// (<https://learn.microsoft.com/graph/outlook-large-attachments>). The address alone authorizes it; a token is
-    /// refused (<https://github.com/microsoftgraph/msgraph-sdk-java/issues/409>).
-    pub(super) async fn upload(
-        &self,
-        session: &Url,
-        start: u64,
-        length: u64,
-        content: Content,
-    ) -> Result<Answer> {
-        let end = start + content.len().saturating_sub(1);
-        let range = HeaderValue::from_str(&format!("bytes {start}-{end}/{length}"))
-            .map_err(|_| protocol("the range cannot be written"))?;
-        let request = ApiRequest::new(
-            "outlook.attachments.upload",
-            Method::PUT,
-            session.clone(),
-            Cost::requests(1),
-            // What the session has got is asked before anything is sent again.
-            Replay::Once,
-        )
-        .with_content(
-            HeaderValue::from_static("application/octet-stream"),
-            content,
-        )
-        .with_header(CONTENT_RANGE, range)
-        .unauthorized();
-        self.client.answer(request).await
-    }
-
-    /// `GET {session}`: which bytes it still expects
-    /// (<https://learn.microsoft.com/graph/api/resources/uploadsession>).
-    pub(super) async fn upload_state(&self, session: &Url) -> Result<wire::UploadSession> {
-        let cost = Cost::requests(1);
-        let request = ApiRequest::read("outlook.attachments.upload", session.clone(), cost);
-        self.client.json(request.unauthorized()).await
-    }
-
-    /// `POST {user}/messages/{id}/send`: the one that people receive
-    /// (<https://learn.microsoft.com/graph/api/message-send>).
-    pub(super) async fn send_draft(&self, id: &str) -> Result<()> {
-        let url = self.url(&["messages", id, "send"], &[])?;
-        let request = request("outlook.messages.send", Method::POST, url, Replay::Once);
-        self.client.done(request).await
-    }
-
-    /// `POST {user}/sendMail` with a whole message as base64
-    /// (<https://learn.microsoft.com/graph/api/user-sendmail>).
-    pub(super) async fn send_mime(&self, mime_text: Content) -> Result<()> {
-        let url = self.url(&["sendMail"], &[])?;
-        let request = request("outlook.sendMail", Method::POST, url, Replay::Once);
-        self.client
-            .done(request.with_content(MIME, mime_text))
-            .await
     }
 
     /// `POST $batch` (<https://learn.microsoft.com/graph/json-batching>).

@@ -1,5 +1,6 @@
 //! Between Graph's JSON and the model: the only place that knows both.
 
+mod composing;
 mod organising;
 mod settings;
 
@@ -13,9 +14,12 @@ use crate::http::protocol;
 use crate::mime;
 use crate::model::{
     Address, Attachment, AttachmentId, AttachmentKind, Body, Detail, FolderId, FolderRole, Header,
-    Keyword, Message, MessageId, Outgoing, OutgoingAttachment, Profile, SendKey, ThreadId,
+    Keyword, Message, MessageId, Profile, ThreadId,
 };
 
+pub(super) use composing::{
+    KEY_PROPERTY, draft, has_property, key_properties, small_attachment, upload_session,
+};
 pub(super) use organising::{
     Action, ROOT, action, categories, counts, folder, folder_name, folders,
 };
@@ -40,14 +44,6 @@ const MESSAGE: &str = "message/rfc822";
 
 /// Where a message waits between being submitted and being sent.
 pub(super) const OUTBOX: &str = "outbox";
-
-/// Names in the namespace that clients share (`PS_PUBLIC_STRINGS`), and properties of Exchange's own: `In-Reply-To` and
-/// `References`, which JSON cannot set as headers
-/// (<https://learn.microsoft.com/graph/api/resources/extended-properties-overview>,
-/// <https://learn.microsoft.com/office/client-developer/outlook/mapi/pidtaginreplytoid-canonical-property>).
-const KEY_PROPERTY: &str = "String {00020329-0000-0000-C000-000000000046} Name PostroomKey";
-const IN_REPLY_TO_PROPERTY: &str = "String 0x1042";
-const REFERENCES_PROPERTY: &str = "String 0x1039";
 
 /// The roles that a mailbox has a folder for.
 pub(super) fn roles() -> impl Iterator<Item = FolderRole> {
@@ -282,82 +278,6 @@ pub(super) fn name_item(attachment: &mut Attachment, item: &wire::Item) {
     attachment.media_type = media_type.to_owned();
 }
 
-/// A draft that attachments are added to. Graph takes one body: the HTML if there is one.
-pub(super) fn draft(outgoing: &Outgoing, key: &SendKey) -> wire::NewMessage {
-    let body = match (&outgoing.html, &outgoing.text) {
-        (Some(html), _) => ("html", html.clone()),
-        (None, text) => ("text", text.clone().unwrap_or_default()),
-    };
-    let recipients = |list: &[Address]| list.iter().map(recipient).collect();
-    let mut properties = vec![property(KEY_PROPERTY, key.as_str().to_owned())];
-    if let Some(id) = &outgoing.in_reply_to {
-        properties.push(property(IN_REPLY_TO_PROPERTY, bracketed(id)));
-    }
-    if !outgoing.references.is_empty() {
-        let ids: Vec<String> = outgoing.references.iter().map(|id| bracketed(id)).collect();
-        properties.push(property(REFERENCES_PROPERTY, ids.join(" ")));
-    }
-    wire::NewMessage {
-        subject: outgoing.subject.clone(),
-        body: wire::ItemBody {
-            content_type: Some(body.0.to_owned()),
-            content: Some(body.1),
-        },
-        from: outgoing.from.as_ref().map(recipient),
-        to_recipients: recipients(&outgoing.to),
-        cc_recipients: recipients(&outgoing.cc),
-        bcc_recipients: recipients(&outgoing.bcc),
-        reply_to: recipients(&outgoing.reply_to),
-        single_value_extended_properties: properties,
-    }
-}
-
-fn property(id: &'static str, value: String) -> wire::ExtendedProperty {
-    wire::ExtendedProperty { id, value }
-}
-
-fn bracketed(id: &str) -> String {
-    format!("<{}>", unbracketed(id))
-}
-
-fn unbracketed(id: &str) -> String {
+pub(super) fn unbracketed(id: &str) -> String {
     id.trim().trim_matches(['<', '>']).to_owned()
-}
-
-fn recipient(address: &Address) -> wire::Recipient {
-    wire::Recipient {
-        email_address: Some(wire::EmailAddress {
-            name: address.name().map(str::to_owned),
-            address: Some(address.address().to_owned()),
-        }),
-    }
-}
-
-/// A small attachment with its bytes.
-pub(super) fn small_attachment(
-    attachment: &OutgoingAttachment,
-    content_bytes: String,
-) -> wire::NewAttachment {
-    wire::NewAttachment {
-        odata_type: "#microsoft.graph.fileAttachment",
-        name: attachment.name.clone(),
-        content_type: attachment.media_type.clone(),
-        is_inline: attachment.content_id.is_some(),
-        content_id: attachment.content_id.as_deref().map(unbracketed),
-        content_bytes,
-    }
-}
-
-/// An attachment whose bytes follow in a session.
-pub(super) fn upload_session(attachment: &OutgoingAttachment) -> wire::NewUploadSession {
-    wire::NewUploadSession {
-        attachment_item: wire::AttachmentItem {
-            attachment_type: "file",
-            name: attachment.name.clone(),
-            size: attachment.content.len(),
-            content_type: attachment.media_type.clone(),
-            is_inline: attachment.content_id.is_some(),
-            content_id: attachment.content_id.as_deref().map(unbracketed),
-        },
-    }
 }

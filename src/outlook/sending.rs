@@ -1,19 +1,22 @@
 //! Sending in two steps. With access to drafts the first step makes a draft and the second sends it: its id stays the
 //! same, so that afterwards it tells what became of it. With the right to send and no other, the ticket holds the message
 //! itself, and an answer that was lost stays lost.
+//!
+//! `sending/ticket.rs` is what the host keeps between the steps, `sending/uploading.rs` gets attachments into drafts,
+//! `sending/finding.rs` finds what is no longer known by its id.
+
+mod finding;
+mod ticket;
+mod uploading;
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use url::Url;
+use ticket::{Draft, Way};
 
 use super::api::{Api, LARGEST_REQUEST};
 use super::{batch, convert, reading, wire};
 use crate::error::{Action, Delivery, Error, ErrorKind, Result};
-use crate::http::{Answer, Replay, protocol};
+use crate::http::protocol;
 use crate::mime;
 use crate::model::{
     Access, Confirmation, Content, MessageId, Outgoing, OutgoingAttachment, SendKey, SendTicket,
@@ -24,44 +27,9 @@ use crate::model::{
 /// most (<https://learn.microsoft.com/graph/outlook-send-mime-message>).
 const LARGEST_MIME_TEXT: u64 = 3_500_000;
 
-/// Up to here a file goes in one request, which base64 makes a third longer; what is longer is uploaded in pieces. The
-/// service draws the line at 3 MB (<https://learn.microsoft.com/graph/outlook-large-attachments>).
-const LARGEST_SMALL_FILE: u64 = 3 * 1024 * 1024 - 4 * 1024;
-
-/// The largest file that can be attached (<https://learn.microsoft.com/graph/outlook-large-attachments>).
-const LARGEST_FILE: u64 = 150 * 1024 * 1024;
-
-/// How much is uploaded at a time: less than 4 MB, and a multiple of 320 KiB, which uploads elsewhere at Graph must be
-/// (<https://learn.microsoft.com/graph/api/driveitem-createuploadsession>).
-const PIECE: u64 = 10 * 320 * 1024;
-
 /// When asking again what became of a draft may help: it is moved to the sent items some time after it was accepted
 /// (<https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail>).
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-
-/// What the second step needs to know, as text of this shape.
-#[derive(Serialize, Deserialize)]
-struct Ticket {
-    version: u32,
-    #[serde(flatten)]
-    way: Way,
-}
-
-const VERSION: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "outlook", rename_all = "snake_case")]
-enum Way {
-    /// A draft that is complete.
-    Draft {
-        draft: String,
-        thread: Option<String>,
-        /// The host's key, which the message carries too.
-        key: String,
-    },
-    /// The whole message, in base64.
-    Message { mime: String, key: String },
-}
 
 /// The first step.
 pub(super) async fn prepare(
@@ -72,8 +40,7 @@ pub(super) async fn prepare(
 ) -> Result<SendTicket> {
     // The service fills in the author where the message names none.
     let message = mime::compose(outgoing, None, key, api.client.clock.now())?;
-    let message = mime::base64_text(&message);
-    let too_large = |file: &OutgoingAttachment| file.content.len() > LARGEST_FILE;
+    let too_large = |file: &OutgoingAttachment| file.content.len() > uploading::LARGEST_FILE;
     if outgoing.attachments.iter().any(too_large) {
         return Err(Error::new(
             ErrorKind::InvalidRequest,
@@ -81,18 +48,12 @@ pub(super) async fn prepare(
         ));
     }
     let way = if keeps_drafts(access) {
-        prepare_draft(api, outgoing, message, key).await?
+        finding::discard_abandoned(api, key).await?;
+        Way::Draft(prepare_draft(api, outgoing, &message, key).await?)
     } else {
-        prepare_message(message, key).await?
+        prepare_message(mime::base64_text(&message), key).await?
     };
-    let ticket = Ticket {
-        version: VERSION,
-        way,
-    };
-    // A ticket holds text and numbers, which can always be written.
-    Ok(SendTicket::new(
-        serde_json::to_string(&ticket).unwrap_or_default(),
-    ))
+    Ok(ticket::write(way))
 }
 
 /// Whether the access covers drafts (`Mail.ReadWrite`).
@@ -103,106 +64,69 @@ pub(super) fn keeps_drafts(access: Access) -> bool {
 async fn prepare_draft(
     api: &Api,
     outgoing: &Outgoing,
-    mime_text: Content,
+    message: &Content,
     key: &SendKey,
-) -> Result<Way> {
-    let in_pieces = mime_text.len() > LARGEST_MIME_TEXT;
-    let created = if in_pieces {
-        api.create_draft(&convert::draft(outgoing, key)).await?
+) -> Result<Draft> {
+    let mime_text = mime::base64_text(message);
+    let (created, message_id) = if mime_text.len() > LARGEST_MIME_TEXT {
+        let created = api.create_draft(&convert::draft(outgoing, key)).await;
+        (created_or_found(api, created, key, None).await?, None)
     } else {
-        api.create_mime_draft(mime_text).await?
+        let message_id = finding::message_id(message).await;
+        let created = api.create_mime_draft(mime_text).await;
+        let created = created_or_found(api, created, key, message_id.as_deref()).await?;
+        (created, Some(message_id))
     };
-    let draft = created
+    let id = created
         .id
         .filter(|id| !id.is_empty())
         .ok_or_else(|| protocol("the draft came without its id"))?;
-    if in_pieces && let Err(error) = attach_all(api, &draft, &outgoing.attachments).await {
-        // Nobody should find half a message among the drafts; that it could not be attached matters more than that it
+    let completed = match &message_id {
+        // JSON carried the key; only the files are missing.
+        None => uploading::attach_all(api, &id, &outgoing.attachments).await,
+        Some(_) => mark(api, &id, key).await,
+    };
+    if let Err(error) = completed {
+        // Nobody should find half a message among the drafts; that it could not be completed matters more than that it
         // could not be deleted.
-        _ = api.delete_draft(&draft).await;
+        _ = api.delete_draft(&id).await;
         return Err(error);
     }
-    Ok(Way::Draft {
-        draft,
+    Ok(Draft {
+        id,
         thread: created.conversation_id,
         key: key.as_str().to_owned(),
+        message_id: message_id.flatten(),
+        send_at: None,
     })
 }
 
-async fn attach_all(api: &Api, draft: &str, attachments: &[OutgoingAttachment]) -> Result<()> {
-    for attachment in attachments {
-        if attachment.content.len() <= LARGEST_SMALL_FILE {
-            let bytes = attachment.content.to_bytes(LARGEST_SMALL_FILE).await;
-            let bytes = STANDARD.encode(bytes.map_err(unreadable)?);
-            let attachment = convert::small_attachment(attachment, bytes);
-            api.attach(draft, &attachment).await?;
-        } else {
-            upload(api, draft, attachment).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Uploads a file in pieces. After a break the session is asked what it has got, so that no byte is there twice.
-async fn upload(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Result<()> {
-    let length = attachment.content.len();
-    let created = api
-        .start_upload(draft, &convert::upload_session(attachment))
-        .await?;
-    let session = created
-        .upload_url
-        .and_then(|address| Url::parse(address.expose()).ok())
-        .ok_or_else(|| protocol("the answer does not say where to upload to"))?;
-    let mut start = 0;
-    let mut attempt = 1;
-    while start < length {
-        let end = length.min(start + PIECE);
-        let piece = attachment.content.range(start, end);
-        match api.upload(&session, start, length, piece).await {
-            Ok(answer) => {
-                let next = match expected(&answer) {
-                    Some(next) => next,
-                    None if answer.status == StatusCode::CREATED => length,
-                    None => end,
-                };
-                if next > start {
-                    attempt = 1;
-                } else if attempt >= api.client.retry.attempts {
-                    return Err(protocol("the upload does not get on"));
-                } else {
-                    attempt += 1;
-                }
-                start = next;
-            }
-            Err(error) => {
-                let replay = Replay::Idempotent;
-                if !api.client.wait_to_repeat(&error, replay, attempt).await {
-                    return Err(error);
-                }
-                attempt += 1;
-                let state = api.upload_state(&session).await?;
-                // Nothing is missing only if the service says so: a file without its end must not be sent.
-                start = match state.next_expected_ranges.as_deref() {
-                    Some([]) => length,
-                    _ => next_expected(&state).ok_or_else(|| {
-                        protocol("the service does not say what it has of an upload")
-                    })?,
-                };
+/// The draft that was made. If the answer was lost, it may be there nevertheless; a second one would be one too many.
+async fn created_or_found(
+    api: &Api,
+    created: Result<wire::Message>,
+    key: &SendKey,
+    message_id: Option<&str>,
+) -> Result<wire::Message> {
+    match created {
+        Err(error) if error.delivery() == Delivery::Unknown => {
+            match finding::lost_draft(api, key, message_id).await {
+                Ok(Some(found)) => Ok(found),
+                _ => Err(error),
             }
         }
+        created => created,
     }
-    Ok(())
 }
 
-/// The first byte that is still missing, if the answer to a piece says so.
-fn expected(answer: &Answer) -> Option<u64> {
-    next_expected(&answer.json()?)
-}
-
-/// The first byte that is still missing: ranges come as `2097152`, `2097152-` or `2097152-4194303`.
-fn next_expected(session: &wire::UploadSession) -> Option<u64> {
-    let range = session.next_expected_ranges.as_ref()?.first()?;
-    range.split('-').next()?.trim().parse().ok()
+/// MIME has no place for a property by which the draft is found if this process dies before the host has noted the ticket.
+/// Nobody looks for a key that cannot be repeated.
+async fn mark(api: &Api, draft: &str, key: &SendKey) -> Result<()> {
+    if key.is_unrepeated() {
+        return Ok(());
+    }
+    api.set_properties(draft, &convert::key_properties(key))
+        .await
 }
 
 /// The ticket then holds the whole message: without drafts there is no other place for it.
@@ -225,36 +149,16 @@ fn unreadable(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Content, "the message could not be read").with_source(error)
 }
 
-fn read_ticket(ticket: &SendTicket) -> Result<Way> {
-    // The parser's own error could quote the ticket.
-    let ticket: Option<Ticket> = serde_json::from_str(ticket.expose()).ok();
-    ticket
-        .filter(|ticket| ticket.version == VERSION)
-        .map(|ticket| ticket.way)
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                "this is no ticket of Outlook's, or one of another version",
-            )
-        })
-}
-
 /// The second step.
 pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
-    match read_ticket(ticket)? {
-        Way::Draft { draft, thread, .. } => {
-            api.send_draft(&draft).await.map_err(|error| {
-                if error.kind() == ErrorKind::NotFound {
-                    // Deleted by the user, or sent by an earlier try whose answer was lost.
-                    return error.with_delivery(Delivery::Unknown);
-                }
-                error
-            })?;
-            Ok(Sent::new(
-                Some(MessageId::new(draft)),
-                thread.map(ThreadId::new),
-            ))
-        }
+    match ticket::read(ticket)? {
+        Way::Draft(draft) => match api.send_draft(&draft.id).await {
+            Ok(()) => Ok(Sent::new(
+                Some(MessageId::new(draft.id)),
+                draft.thread.map(ThreadId::new),
+            )),
+            Err(error) => refused(api, &draft, error).await,
+        },
         Way::Message { mime, .. } => {
             api.send_mime(Content::from_bytes(mime)).await?;
             Ok(Sent::default())
@@ -262,30 +166,56 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
     }
 }
 
+/// A draft that is not there, or that the service does not take for one, was deleted by the user or sent by an earlier try
+/// whose answer was lost. The message itself says which.
+async fn refused(api: &Api, draft: &Draft, error: Error) -> Result<Sent> {
+    let is_about_draft = matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::InvalidRequest | ErrorKind::Conflict
+    );
+    if error.delivery() != Delivery::Answered || !is_about_draft {
+        return Err(error);
+    }
+    match became(api, draft).await {
+        Ok(Confirmation::Sent(sent)) => Ok(sent),
+        Ok(Confirmation::NotSent) => Err(error),
+        _ => Err(error.with_delivery(Delivery::Unknown)),
+    }
+}
+
 /// What became of a ticket.
 pub(super) async fn confirm(api: &Api, ticket: &SendTicket) -> Result<Confirmation> {
-    let Way::Draft { draft, .. } = read_ticket(ticket)? else {
-        return Err(Error::unsupported(
+    match ticket::read(ticket)? {
+        Way::Draft(draft) => became(api, &draft).await,
+        Way::Message { .. } => Err(Error::unsupported(
             "without access to drafts Outlook does not tell what was sent",
-        ));
-    };
-    let calls = vec![api.message_state(&draft), api.folder(convert::OUTBOX)];
+        )),
+    }
+}
+
+/// What a draft is by now. While it is a draft, wherever it lies but in the outbox, it was not sent: a message that was
+/// accepted is in the outbox, and is none any more once it has left. A draft that the user threw away is one among the
+/// deleted items. If it is gone for good, only a sent copy proves anything.
+async fn became(api: &Api, draft: &Draft) -> Result<Confirmation> {
+    let calls = vec![api.message_state(&draft.id), api.folder(convert::OUTBOX)];
     let mut answers = batch::send(api, calls).await.into_iter();
     let (Some(state), Some(outbox)) = (answers.next(), answers.next()) else {
         return Err(protocol("a batch has fewer answers than parts"));
     };
-    let unknown = Confirmation::StillUnknown {
-        ask_again_at: Some(api.client.clock.now() + ASK_AGAIN),
-    };
     let message: wire::Message = match state {
         Ok(answer) => reading::read("outlook.messages.get", &answer)?,
-        // On its way to the sent items, or deleted since.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(unknown),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let copy = finding::sent_copy(api, draft).await?;
+            return Ok(copy.map_or_else(|| unknown(api, None), Confirmation::Sent));
+        }
         Err(error) => return Err(error),
     };
     match message.is_draft {
         Some(false) => Ok(Confirmation::Sent(Sent::new(
-            message.id.or(Some(draft)).map(MessageId::new),
+            message
+                .id
+                .or_else(|| Some(draft.id.clone()))
+                .map(MessageId::new),
             message.conversation_id.map(ThreadId::new),
         ))),
         // What lies in the outbox was accepted, and is a draft until it leaves.
@@ -297,12 +227,20 @@ pub(super) async fn confirm(api: &Api, ticket: &SendTicket) -> Result<Confirmati
                 }
                 Err(error) => return Err(error),
             };
-            if message.parent_folder_id.is_some() && message.parent_folder_id == outbox.id {
-                Ok(unknown)
-            } else {
-                Ok(Confirmation::NotSent)
+            match (&message.parent_folder_id, &outbox.id) {
+                (Some(lies_in), Some(outbox)) if lies_in != outbox => Ok(Confirmation::NotSent),
+                (Some(_), Some(_)) => Ok(unknown(api, draft.send_at)),
+                _ => Ok(unknown(api, None)),
             }
         }
-        None => Ok(unknown),
+        None => Ok(unknown(api, None)),
+    }
+}
+
+/// Asking again helps after a while, and not before the service is to send it.
+fn unknown(api: &Api, send_at: Option<chrono::DateTime<chrono::Utc>>) -> Confirmation {
+    let now = api.client.clock.now();
+    Confirmation::StillUnknown {
+        ask_again_at: Some(send_at.unwrap_or(now).max(now) + ASK_AGAIN),
     }
 }

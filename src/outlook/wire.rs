@@ -3,6 +3,7 @@
 //!
 //! No type here is `Debug`: they hold mail.
 
+mod composing;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::secret::Secret;
-
+pub(super) use composing::{
+    AttachmentItem, ExtendedProperty, NewAttachment, NewMessage, NewUploadSession, Properties,
+    ReadProperty, UploadSession,
+};
 pub(super) use settings::{
     AutomaticRepliesSetting, CategoryColor, DateTimeTimeZone, MailboxSettings, MessageRule,
     NewCategory, NewMessageRule, OutlookCategory, RuleActions, RulePredicates, SizeRange,
@@ -84,6 +87,7 @@ pub(super) struct Message {
     pub(super) body_preview: Option<String>,
     pub(super) body: Option<ItemBody>,
     pub(super) attachments: Option<Vec<Option<Attachment>>>,
+    pub(super) single_value_extended_properties: Option<Vec<Option<ReadProperty>>>,
 }
 
 /// <https://learn.microsoft.com/graph/api/resources/followupflag>
@@ -149,72 +153,6 @@ pub(super) struct ItemAttachment {
 pub(super) struct Item {
     #[serde(rename = "@odata.type")]
     pub(super) odata_type: Option<String>,
-}
-
-/// A draft to be created from JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NewMessage {
-    pub(super) subject: String,
-    pub(super) body: ItemBody,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) from: Option<Recipient>,
-    pub(super) to_recipients: Vec<Recipient>,
-    pub(super) cc_recipients: Vec<Recipient>,
-    pub(super) bcc_recipients: Vec<Recipient>,
-    pub(super) reply_to: Vec<Recipient>,
-    pub(super) single_value_extended_properties: Vec<ExtendedProperty>,
-}
-
-/// <https://learn.microsoft.com/graph/api/resources/singlevaluelegacyextendedproperty>
-#[derive(Serialize)]
-pub(super) struct ExtendedProperty {
-    pub(super) id: &'static str,
-    pub(super) value: String,
-}
-
-/// A small attachment to be added to a draft.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NewAttachment {
-    #[serde(rename = "@odata.type")]
-    pub(super) odata_type: &'static str,
-    pub(super) name: String,
-    pub(super) content_type: String,
-    pub(super) is_inline: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content_id: Option<String>,
-    pub(super) content_bytes: String,
-}
-
-/// What is asked for when an upload session is created.
-#[derive(Serialize)]
-pub(super) struct NewUploadSession {
-    #[serde(rename = "AttachmentItem")]
-    pub(super) attachment_item: AttachmentItem,
-}
-
-/// <https://learn.microsoft.com/graph/api/resources/attachmentitem>
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AttachmentItem {
-    pub(super) attachment_type: &'static str,
-    pub(super) name: String,
-    pub(super) size: u64,
-    pub(super) content_type: String,
-    pub(super) is_inline: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content_id: Option<String>,
-}
-
-/// <https://learn.microsoft.com/graph/api/resources/uploadsession>. Its address is all that is needed to write to it,
-/// and the case of the names differs between the answers.
-#[derive(Deserialize)]
-pub(super) struct UploadSession {
-    #[serde(rename = "uploadUrl", alias = "UploadUrl")]
-    pub(super) upload_url: Option<Secret>,
-    #[serde(rename = "nextExpectedRanges", alias = "NextExpectedRanges")]
-    pub(super) next_expected_ranges: Option<Vec<String>>,
 }
 
 /// What `move` is told.

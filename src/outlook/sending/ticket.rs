@@ -1,0 +1,72 @@
+//! What stands in a ticket of Outlook's, as text.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{SendKey, SendTicket};
+
+const VERSION: u32 = 1;
+
+/// What the second step needs to know, as text of this shape.
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    version: u32,
+    #[serde(flatten)]
+    way: Way,
+}
+
+/// How a message is sent.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "outlook", rename_all = "snake_case")]
+pub(super) enum Way {
+    /// A draft that is complete.
+    Draft(Draft),
+    /// The whole message, in base64.
+    Message { mime: String, key: String },
+}
+
+/// A draft that only needs to be sent, and what it is known by afterwards.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Draft {
+    #[serde(rename = "draft")]
+    pub(super) id: String,
+    pub(super) thread: Option<String>,
+    /// The host's key, which the message carries too.
+    pub(super) key: String,
+    /// Its `Message-ID`, if it has one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message_id: Option<String>,
+    /// When the service is to send it, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) send_at: Option<DateTime<Utc>>,
+}
+
+impl Draft {
+    pub(super) fn key(&self) -> SendKey {
+        SendKey::new(self.key.as_str())
+    }
+}
+
+pub(super) fn write(way: Way) -> SendTicket {
+    let ticket = Ticket {
+        version: VERSION,
+        way,
+    };
+    // A ticket holds text and numbers, which can always be written.
+    SendTicket::new(serde_json::to_string(&ticket).unwrap_or_default())
+}
+
+pub(super) fn read(ticket: &SendTicket) -> Result<Way> {
+    // The parser's own error could quote the ticket.
+    let ticket: Option<Ticket> = serde_json::from_str(ticket.expose()).ok();
+    ticket
+        .filter(|ticket| ticket.version == VERSION)
+        .map(|ticket| ticket.way)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "this is no ticket of Outlook's, or one of another version",
+            )
+        })
+}
