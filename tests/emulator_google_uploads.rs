@@ -223,14 +223,16 @@ async fn a_large_batch_is_too_much_at_once_in_part() {
 #[tokio::test]
 async fn units_run_out_for_each_user_and_come_back_with_time() {
     let clock = Arc::new(HandClock::new());
-    let emulator = Emulator::builder()
-        .empty()
-        .clock(Arc::<HandClock>::clone(&clock));
-    let emulator = emulator.start().await.unwrap();
+    let builder = || {
+        Emulator::builder()
+            .empty()
+            .clock(Arc::<HandClock>::clone(&clock))
+    };
+    let emulator = builder().start().await.unwrap();
     let (gmail, other) = (Gmail::new(&emulator, READER), Gmail::new(&emulator, TEAM));
     // Looking for a thread costs 40 units whether there is one or not.
     let path = "/threads/ff?format=minimal";
-    for _ in 0..150 {
+    for _ in 0..25 {
         assert_eq!(gmail.get(path).await.status, 404);
     }
     let answer = gmail.get(path).await;
@@ -241,4 +243,15 @@ async fn units_run_out_for_each_user_and_come_back_with_time() {
     assert_eq!(gmail.get(path).await.status, 403);
     clock.advance(Duration::from_millis(10));
     assert_eq!(gmail.get(path).await.status, 404);
+
+    // Sixty times as fast, what a minute allows is there after a second; no more is saved up.
+    let emulator = builder().quota_speed(60.0).start().await.unwrap();
+    let gmail = Gmail::new(&emulator, READER);
+    for wait in [0, 1_000, 60_000] {
+        clock.advance(Duration::from_millis(wait));
+        for _ in 0..25 {
+            assert_eq!(gmail.get(path).await.status, 404);
+        }
+        assert_eq!(gmail.get(path).await.status, 403);
+    }
 }

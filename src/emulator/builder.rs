@@ -197,6 +197,13 @@ impl EmulatorBuilder {
         self
     }
 
+    /// How much faster than the clock quotas refill: with 60, what a service allows in a minute comes back in a second. How
+    /// much can be saved up stays as it is. The default is 1.
+    pub fn quota_speed(mut self, speed: f64) -> Self {
+        self.settings.quota_speed = speed.max(0.0);
+        self
+    }
+
     /// How many requests to an Outlook mailbox still see a sent message in its outbox before it turns up
     /// among the sent items, as sending is done in the background. The default is 1; `u32::MAX` is never,
     /// until [`Emulator::release_sent_copies`].

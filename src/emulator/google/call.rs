@@ -300,7 +300,8 @@ pub(crate) fn charge(
         return Err(Failure::too_many_concurrent());
     }
     let now = state.clock.monotonic();
-    if state.quotas.spend(account, GMAIL, units, now) {
+    let speed = state.settings.quota_speed;
+    if state.quotas.spend(account, GMAIL, speed, units, now) {
         Ok(())
     } else {
         Err(Failure::quota_exceeded())

@@ -118,7 +118,8 @@ fn inner(
 ) -> Answer {
     if state.settings.quota {
         let now = state.clock.monotonic();
-        if !state.quotas.spend(&grant.account, quota::OUTLOOK, 1, now) {
+        let (limit, speed) = (quota::OUTLOOK, state.settings.quota_speed);
+        if !state.quotas.spend(&grant.account, limit, speed, 1, now) {
             return Err(GraphError::throttled());
         }
     }

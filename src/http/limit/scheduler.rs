@@ -25,6 +25,9 @@ const HELD_FOR_INTERACTIVE: u32 = 120;
 /// What can be saved up: the largest batch (25 reads of 20 units), on top of that. At Gmail's rate more would not pass as
 /// smooth: an account that went 1,080 units over was refused.
 const MOST_UNITS: u32 = 500 + HELD_FOR_INTERACTIVE;
+/// Where there is far more than that a second, a twentieth of a second's units can be saved up: for so long a busy host may
+/// be late without losing any.
+const SAVED_OF_A_MINUTE: u32 = 60 * 20;
 /// Requests of a window that are left to those whom somebody waits for.
 const REQUESTS_FOR_INTERACTIVE: u32 = 100;
 /// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
@@ -354,7 +357,7 @@ impl State {
         let mut wait = Duration::ZERO;
         if let Some(per_minute) = limits.units_per_minute {
             let held = if interactive { 0 } else { HELD_FOR_INTERACTIVE };
-            let size = MOST_UNITS.max(per_minute / 60);
+            let size = MOST_UNITS.max(per_minute / SAVED_OF_A_MINUTE);
             let units = self
                 .units
                 .get_or_insert_with(|| Bucket::new(size, f64::from(per_minute) / 60.0, now));
