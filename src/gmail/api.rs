@@ -2,25 +2,27 @@
 //! for, and what an answer means, is known by the callers.
 //!
 //! What can go into a batch is made as a request; the rest is sent here. Changes of messages are in `api/changing.rs`,
-//! folders in `api/folders.rs`, settings in `api/settings.rs`.
+//! folders in `api/folders.rs`, settings in `api/settings.rs`, drafts in `api/drafts.rs`, and whatever takes a whole message in
+//! `api/uploading.rs`.
 
 mod changing;
+mod drafts;
 mod folders;
 mod settings;
-
 mod threads;
+mod uploading;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{CONTENT_RANGE, HeaderName, LOCATION};
 use http::{HeaderValue, Method};
 use url::Url;
 
+pub(super) use self::uploading::Upload;
 use super::query::Search;
 use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay, protocol};
+use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay};
 use crate::mime::KEY_HEADER;
 use crate::model::{ByteStream, Content};
 
@@ -31,6 +33,10 @@ const OLDER_ENDPOINT: &str = "https://www.googleapis.com/";
 /// The largest message that can be sent, in bytes as it is encoded
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/send>).
 pub(super) const LARGEST_MESSAGE: u64 = 36_700_160;
+
+/// The largest message that can be imported
+/// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/import>).
+pub(super) const LARGEST_IMPORT: u64 = 157_286_400;
 
 /// The most ids that one `batchModify` takes
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/batchModify>).
@@ -54,7 +60,11 @@ mod units {
     pub(super) const MESSAGES_DELETE: u32 = 10;
     pub(super) const MESSAGES_BATCH_DELETE: u32 = 50;
     pub(super) const MESSAGES_SEND: u32 = 100;
+    pub(super) const MESSAGES_IMPORT: u32 = 25;
+    pub(super) const DRAFTS_LIST: u32 = 5;
     pub(super) const DRAFTS_CREATE: u32 = 10;
+    pub(super) const DRAFTS_UPDATE: u32 = 15;
+    pub(super) const DRAFTS_DELETE: u32 = 10;
     pub(super) const DRAFTS_GET: u32 = 20;
     pub(super) const DRAFTS_SEND: u32 = 100;
     pub(super) const THREADS_LIST: u32 = 10;
@@ -96,17 +106,18 @@ const LISTED_HEADERS: [&str; 11] = [
 ];
 
 impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Metadata | Self::Mark => "metadata",
+            Self::Full | Self::Parts => "full",
+        }
+    }
+
     /// The parameters that ask for this much of a message.
     fn write(self, url: &mut Url) {
         let mut query = url.query_pairs_mut();
-        query.append_pair(
-            "format",
-            match self {
-                Self::Minimal => "minimal",
-                Self::Metadata | Self::Mark => "metadata",
-                Self::Full | Self::Parts => "full",
-            },
-        );
+        query.append_pair("format", self.name());
         let headers = match self {
             Self::Metadata => LISTED_HEADERS.as_slice(),
             Self::Mark => &[KEY_HEADER],
@@ -235,137 +246,6 @@ impl Api {
             url,
             cost,
         ))
-    }
-
-    /// `POST upload/users/{user}/drafts?uploadType=multipart`
-    /// (<https://developers.google.com/workspace/gmail/api/guides/uploads#multipart>). Nobody receives a draft, but two
-    /// of them would be one too many.
-    pub(super) async fn create_draft(
-        &self,
-        metadata: &wire::DraftMetadata<'_>,
-        message: Content,
-    ) -> Result<wire::Draft> {
-        let mut url = self.url("upload/", &["drafts"])?;
-        url.query_pairs_mut().append_pair("uploadType", "multipart");
-        fields(&mut url, "id,message(id,threadId)");
-        let boundary = boundary()?;
-        let metadata = serde_json::to_string(metadata).unwrap_or_default();
-        let head = format!(
-            "--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{metadata}\r\n\
-             --{boundary}\r\nContent-Type: message/rfc822\r\n\r\n"
-        );
-        let tail = format!("\r\n--{boundary}--\r\n");
-        let content = Content::concatenate(vec![
-            Content::from_bytes(head),
-            message,
-            Content::from_bytes(tail),
-        ]);
-        let media_type = header(&format!("multipart/related; boundary={boundary}"))?;
-        let cost = Cost::units(units::DRAFTS_CREATE);
-        let request = ApiRequest::new("gmail.drafts.create", Method::POST, url, cost, Replay::Once);
-        let request = request.with_content(media_type, content);
-        self.client.json(request).await
-    }
-
-    /// `GET users/{user}/drafts/{id}`: whether it is there
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/get>).
-    pub(super) async fn draft(&self, id: &str) -> Result<wire::Draft> {
-        let mut url = self.url("", &["drafts", id])?;
-        url.query_pairs_mut().append_pair("format", "minimal");
-        fields(&mut url, "id,message(id,threadId)");
-        let cost = Cost::units(units::DRAFTS_GET);
-        let request = ApiRequest::read("gmail.drafts.get", url, cost);
-        self.client.json(request).await
-    }
-
-    /// `POST users/{user}/drafts/send`: the one that people receive
-    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/send>).
-    pub(super) async fn send_draft(&self, id: &str) -> Result<Answer> {
-        let mut url = self.url("", &["drafts", "send"])?;
-        fields(&mut url, "id,threadId");
-        let cost = Cost::units(units::DRAFTS_SEND);
-        let request = ApiRequest::new("gmail.drafts.send", Method::POST, url, cost, Replay::Once);
-        self.client
-            .answer(request.with_json(&wire::DraftReference { id }))
-            .await
-    }
-
-    /// `POST upload/users/{user}/messages/send?uploadType=resumable`: opens a session and gives its address
-    /// (<https://developers.google.com/workspace/gmail/api/guides/uploads#resumable>). A session that is never completed
-    /// sends nothing.
-    pub(super) async fn start_upload(
-        &self,
-        metadata: &wire::MessageMetadata<'_>,
-        length: u64,
-    ) -> Result<Url> {
-        const OPERATION: &str = "gmail.messages.send";
-        let mut url = self.url("upload/", &["messages", "send"])?;
-        url.query_pairs_mut().append_pair("uploadType", "resumable");
-        let cost = Cost::units(0);
-        let request = ApiRequest::new(OPERATION, Method::POST, url, cost, Replay::Idempotent)
-            .with_json(metadata)
-            .with_header(
-                HeaderName::from_static("x-upload-content-type"),
-                HeaderValue::from_static("message/rfc822"),
-            )
-            .with_header(
-                HeaderName::from_static("x-upload-content-length"),
-                HeaderValue::from(length),
-            );
-        let answer = self.client.answer(request).await?;
-        answer
-            .header(LOCATION.as_str())
-            .and_then(|location| self.base.join(location).ok())
-            .ok_or_else(|| {
-                protocol("the answer does not say where to upload to").with_operation(OPERATION)
-            })
-    }
-
-    /// `PUT {session}` with some bytes of the message: 308 while some are missing, 200 or 201 once it is sent
-    /// (<https://developers.google.com/workspace/gmail/api/guides/uploads#resumable>).
-    pub(super) async fn upload(
-        &self,
-        session: &Url,
-        start: u64,
-        bytes: Content,
-        length: u64,
-    ) -> Result<Answer> {
-        let last = (start + bytes.len()).saturating_sub(1);
-        // The bytes that complete the message send it, and only they cost what sending costs.
-        let cost = Cost::units(if last + 1 == length {
-            units::MESSAGES_SEND
-        } else {
-            0
-        });
-        let request = ApiRequest::new(
-            "gmail.messages.send",
-            Method::PUT,
-            session.clone(),
-            cost,
-            Replay::Once,
-        )
-        .with_content(HeaderValue::from_static("message/rfc822"), bytes)
-        .with_header(
-            CONTENT_RANGE,
-            header(&format!("bytes {start}-{last}/{length}"))?,
-        )
-        .also_accepting(308);
-        self.client.answer(request).await
-    }
-
-    /// `PUT {session}` with nothing: how much of the message has arrived, 200 or 201 if it was sent
-    /// (<https://developers.google.com/workspace/gmail/api/guides/uploads#resumable>).
-    pub(super) async fn upload_status(&self, session: &Url, length: u64) -> Result<Answer> {
-        let request = ApiRequest::new(
-            "gmail.messages.send",
-            Method::PUT,
-            session.clone(),
-            Cost::units(0),
-            Replay::Read,
-        )
-        .with_header(CONTENT_RANGE, header(&format!("bytes */{length}"))?)
-        .also_accepting(308);
-        self.client.answer(request).await
     }
 
     /// `POST batch/gmail/v1` (<https://developers.google.com/workspace/gmail/api/guides/batch>).

@@ -97,8 +97,19 @@ fn no_such_part() -> Error {
 /// attachment has to fit into memory. Without the field there are none, which is how Gmail writes an empty one; where
 /// bytes are `expected` that is an error.
 pub(super) fn decoded(answer: ByteStream, field: &'static str, expected: bool) -> ByteStream {
+    decoded_at(answer, 1, field, expected)
+}
+
+/// The same where the field is so many objects deep.
+pub(super) fn decoded_at(
+    answer: ByteStream,
+    level: usize,
+    field: &'static str,
+    expected: bool,
+) -> ByteStream {
     let scanner = FieldScanner {
         field,
+        level,
         expected,
         depth: 0,
         text: Text::Outside,
@@ -128,6 +139,8 @@ pub(super) fn decoded(answer: ByteStream, field: &'static str, expected: bool) -
 /// Finds one text field of an object in JSON that comes piece by piece.
 struct FieldScanner {
     field: &'static str,
+    /// In how many objects it lies.
+    level: usize,
     expected: bool,
     depth: usize,
     text: Text,
@@ -206,7 +219,7 @@ impl FieldScanner {
             b'"' => {
                 self.text = Text::Inside;
                 self.wanted =
-                    self.depth == 1 && self.is_value && self.last == self.field.as_bytes();
+                    self.depth == self.level && self.is_value && self.last == self.field.as_bytes();
                 self.found |= self.wanted;
                 self.last.clear();
                 self.is_value = false;

@@ -3,6 +3,7 @@
 
 mod organising;
 mod settings;
+mod writing;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,6 +27,7 @@ pub(super) use organising::{
     with_inside,
 };
 pub(super) use settings::{automatic_reply, filter, rule, vacation};
+pub(super) use writing::{identity, marks, may_be_put};
 
 /// Gmail's own labels that are for something
 /// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>), in the order that folders are

@@ -1,15 +1,18 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
-//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs` and `sending.rs` what takes several
-//! calls, `error.rs` refusals.
+//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs`, `identities.rs`, `drafts.rs`,
+//! `importing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
 mod batch;
 mod changing;
 mod convert;
+mod drafts;
 mod error;
 mod folders;
+mod identities;
+mod importing;
 mod query;
 mod quota;
 mod reading;
@@ -25,12 +28,14 @@ use self::api::Api;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
-    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing, Page,
-    PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent, ThreadId,
+    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Content, Detail,
+    Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, Message, MessageId,
+    NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent,
+    ThreadId,
 };
 use crate::provider::{
-    AutomaticReplies, Capabilities, FoldersPerMessage, MailProvider, Rules, Thread,
+    AutomaticReplies, Capabilities, Drafts, FoldersPerMessage, Identities, MailProvider, Rules,
+    Thread,
 };
 
 /// A Gmail mailbox, personal or of a Workspace, over its REST API.
@@ -205,6 +210,9 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
         automatic_replies: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
         confirm_send: access.contains(Access::SEND) && sending::tells_what_was_sent(access),
+        drafts: sending::keeps_drafts(access),
+        identities: access.contains(Access::READ) || access.contains(Access::SETTINGS),
+        import: change,
         // As in the examples of <https://support.google.com/a/answer/13198639>.
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         threads: access.contains(Access::READ),
@@ -290,6 +298,19 @@ impl MailProvider for Gmail {
     }
 
     fn automatic_replies(&self) -> Option<&dyn AutomaticReplies> {
+        Some(self)
+    }
+
+    async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
+        self.require(Access::READ_WRITE)?;
+        importing::import(&self.api, message, options).await
+    }
+
+    fn drafts(&self) -> Option<&dyn Drafts> {
+        Some(self)
+    }
+
+    fn identities(&self) -> Option<&dyn Identities> {
         Some(self)
     }
 

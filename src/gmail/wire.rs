@@ -8,7 +8,9 @@ mod settings;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub(super) use settings::{Filter, FilterAction, FilterCriteria, FilterList, NewFilter, Vacation};
+pub(super) use settings::{
+    Filter, FilterAction, FilterCriteria, FilterList, NewFilter, SendAs, SendAsList, Vacation,
+};
 
 /// `users.getProfile`.
 #[derive(Default, Deserialize)]
@@ -151,7 +153,16 @@ pub(super) struct Thread {
     pub(super) messages: Option<Vec<Option<Message>>>,
 }
 
-/// `users.drafts.create` and `users.drafts.get`.
+/// `users.drafts.list`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct DraftList {
+    /// Absent when there are none. Each has only ids.
+    pub(super) drafts: Option<Vec<Option<Draft>>>,
+    pub(super) next_page_token: Option<String>,
+}
+
+/// `users.drafts.create`, `update` and `get`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Draft {
@@ -198,6 +209,9 @@ pub(super) struct BatchDeletion<'a> {
 pub(super) struct MessageMetadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thread_id: Option<&'a str>,
+    /// Only what is imported takes labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) label_ids: Vec<&'a str>,
 }
 
 /// What an upload of a draft says beside it.

@@ -23,6 +23,20 @@ pub(crate) fn compose(
     if outgoing.recipients().next().is_none() {
         return Err(invalid("a message needs at least one recipient"));
     }
+    write(outgoing, from, Some(key), date)
+}
+
+/// The same for a message that is not sent yet: it may lack recipients, and belongs to no send.
+pub(crate) fn compose_draft(outgoing: &Outgoing, date: DateTime<Utc>) -> Result<Content> {
+    write(outgoing, None, None, date)
+}
+
+fn write(
+    outgoing: &Outgoing,
+    from: Option<&Address>,
+    key: Option<&SendKey>,
+    date: DateTime<Utc>,
+) -> Result<Content> {
     let mark = random_word()?;
     let mut head = String::new();
     let from = outgoing.from.as_ref().or(from);
@@ -60,7 +74,9 @@ pub(crate) fn compose(
     for header in &outgoing.headers {
         fields::unstructured(&mut head, header.name(), header.value());
     }
-    head.push_str(&format!("{KEY_HEADER}: {}\r\n", key_token(key)));
+    if let Some(key) = key {
+        head.push_str(&format!("{KEY_HEADER}: {}\r\n", key_token(key)));
+    }
     head.push_str("MIME-Version: 1.0\r\n");
     let mut writer = Writer::new(head, mark);
     writer.part(&body(outgoing)?);
@@ -179,7 +195,8 @@ pub(crate) fn is_media_type(text: &str) -> bool {
         .is_some_and(|(kind, subtype)| token(kind) && token(subtype))
 }
 
-fn random_word() -> Result<String> {
+/// A word that occurs in no message: 128 random bits.
+pub(super) fn random_word() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Content, "the system gives no random numbers").with_source(error)

@@ -1,4 +1,4 @@
-//! Gmail's endpoints for filters and the vacation responder.
+//! Gmail's endpoints for filters, the vacation responder and who mail is sent as.
 
 use http::Method;
 
@@ -47,6 +47,15 @@ impl Api {
             Replay::Idempotent,
         );
         self.client.done(request).await
+    }
+
+    /// `GET users/{user}/settings/sendAs`, all in one answer
+    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.sendAs/list>).
+    pub(in crate::gmail) async fn send_as(&self) -> Result<wire::SendAsList> {
+        let url = self.url("", &["settings", "sendAs"])?;
+        let cost = Cost::units(units::SETTINGS_READ);
+        let request = ApiRequest::read("gmail.settings.sendAs.list", url, cost);
+        self.client.json(request).await
     }
 
     /// `GET users/{user}/settings/vacation`

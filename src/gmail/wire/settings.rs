@@ -94,3 +94,25 @@ fn text<S: serde::Serializer>(number: &Option<i64>, serializer: S) -> Result<S::
         None => serializer.serialize_none(),
     }
 }
+
+/// `users.settings.sendAs.list`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::gmail) struct SendAsList {
+    pub(in crate::gmail) send_as: Option<Vec<Option<SendAs>>>,
+}
+
+/// An author that mail can be sent as.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::gmail) struct SendAs {
+    pub(in crate::gmail) send_as_email: Option<String>,
+    pub(in crate::gmail) display_name: Option<String>,
+    pub(in crate::gmail) reply_to_address: Option<String>,
+    /// HTML.
+    pub(in crate::gmail) signature: Option<String>,
+    pub(in crate::gmail) is_primary: Option<bool>,
+    pub(in crate::gmail) is_default: Option<bool>,
+    /// `accepted` or `pending`; only custom authors have one.
+    pub(in crate::gmail) verification_status: Option<String>,
+}

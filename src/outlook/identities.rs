@@ -1,0 +1,1 @@
+//! Who an Outlook mailbox may write as.

@@ -1,0 +1,1 @@
+//! Putting messages that exist elsewhere into an Outlook mailbox.
