@@ -456,12 +456,23 @@ impl Emulator {
         sign_in::visit_device(&self.state, user_code, sign_in::Choice::Decline).await
     }
 
-    /// Everything in the account's outbox turns up among its sent items now.
+    /// From now on the copies of what a Gmail account sends appear late: not before
+    /// [`release_sent_copies`](Self::release_sent_copies). For Outlook see [`EmulatorBuilder::sent_copies_after`].
+    pub fn hold_sent_copies(&self, address: &str) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.gmail(address) {
+            mailbox.hold_copies();
+        }
+    }
+
+    /// Every copy of what the account sent turns up among its sent items now.
     pub fn release_sent_copies(&self, address: &str) {
         let mut world = self.state.world();
         let now = self.state.clock.now();
         if let Some((mailbox, random)) = world.outlook(address) {
             mailbox.release(now, random);
+        } else if let Some((mailbox, random)) = world.gmail(address) {
+            mailbox.release_copies(random);
         }
     }
 
@@ -473,12 +484,39 @@ impl Emulator {
         }
     }
 
-    /// The user throws away every draft of an Outlook mailbox: they lie among the deleted items then.
+    /// The user throws away every draft. Outlook keeps them among the deleted items, Gmail does not keep them.
     pub fn discard_drafts(&self, address: &str) {
         let mut world = self.state.world();
         let now = self.state.clock.now();
         if let Some((mailbox, random)) = world.outlook(address) {
             mailbox.discard_drafts(now, random);
+        } else if let Some((mailbox, random)) = world.gmail(address) {
+            mailbox.discard_drafts(random);
+        }
+    }
+
+    /// Google forgets every upload that was begun, as it does after a week.
+    pub fn lapse_uploads(&self) {
+        self.state.uploads.lapse();
+    }
+
+    /// A Gmail account may send as `alias` from now on, if its owner has agreed.
+    pub fn add_alias(&self, address: &str, alias: &str, name: &str, is_accepted: bool) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.gmail(address) {
+            mailbox.settings.aliases.push(google::authors::Alias {
+                address: alias.to_owned(),
+                name: name.to_owned(),
+                is_accepted,
+            });
+        }
+    }
+
+    /// A Gmail user ends messages with this HTML from now on.
+    pub fn set_signature(&self, address: &str, html: &str) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.gmail(address) {
+            html.clone_into(&mut mailbox.settings.signature);
         }
     }
 

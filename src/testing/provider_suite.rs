@@ -14,7 +14,9 @@
 )]
 
 mod claiming;
+mod drafting;
 mod facts;
+mod importing;
 mod organising;
 mod reading;
 mod searching;
@@ -34,7 +36,9 @@ use crate::model::{
 
 use self::claiming::{changes, sends};
 pub use self::claiming::{confirm_is_refused_unless_claimed, sync_is_refused_unless_claimed};
+pub use self::drafting::*;
 pub use self::facts::*;
+pub use self::importing::*;
 pub use self::organising::*;
 pub use self::reading::*;
 pub use self::searching::*;
@@ -90,6 +94,12 @@ macro_rules! mail_provider_tests {
             preparing_sends_nothing_and_dispatching_sends_once
             a_message_without_recipients_is_refused
             restricted_handles_do_less
+            drafts_are_kept_changed_and_discarded
+            a_draft_that_somebody_else_changed_is_neither_changed_nor_sent
+            a_draft_is_sent_once_with_all_that_is_in_it
+            what_is_no_draft_is_not_changed_as_one
+            authors_are_told_where_that_is_claimed
+            imported_messages_are_what_they_were_but_for_what_is_told
             files_and_attached_messages_are_told_from_text
             conversations_are_read_and_listed_whole
             conversations_are_changed_whole

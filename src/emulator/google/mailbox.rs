@@ -29,6 +29,8 @@ pub(crate) struct GmailMailbox {
     pub(crate) now: DateTime<Utc>,
     /// Whether what happens belongs to one record, and whether that one has begun.
     together: Option<bool>,
+    /// Copies of sent messages that nobody sees yet; `None` where each is seen at once.
+    late: Option<Vec<GmailMessage>>,
     pub(crate) attachments: AttachmentTokens,
     pub(crate) settings: Settings,
     next_label: u64,
@@ -149,6 +151,7 @@ impl GmailMailbox {
             history_begins: history_id,
             now: DateTime::UNIX_EPOCH,
             together: None,
+            late: None,
             attachments: AttachmentTokens::default(),
             settings: Settings::default(),
             next_label: 1,
@@ -190,25 +193,73 @@ impl GmailMailbox {
         received: DateTime<Utc>,
         random: &mut fastrand::Rng,
     ) -> u64 {
+        let message = self.new_message(mail, labels, thread, received, random);
+        self.file(message, random)
+    }
+
+    /// A message that is not in the mailbox yet.
+    pub(crate) fn new_message(
+        &self,
+        mail: Arc<Mail>,
+        labels: BTreeSet<String>,
+        thread: Option<u64>,
+        received: DateTime<Utc>,
+        random: &mut fastrand::Rng,
+    ) -> GmailMessage {
         // Ids are 16 hexadecimal digits that grow with time, and say no more than that.
         let time = u64::try_from(received.timestamp_millis()).unwrap_or_default() << 20;
         let last = self.messages.range(time..time + (1 << 20)).next_back();
         let mut id = last.map_or(time, |(last, _)| *last) + random.u64(1..1 << 10);
-        while self.messages.contains_key(&id) {
+        let is_late = |id: u64| {
+            let mut late = self.late.iter().flatten();
+            late.any(|message| message.id == id)
+        };
+        while self.messages.contains_key(&id) || is_late(id) {
             id += 1;
         }
-        let thread = thread.unwrap_or(id);
-        self.messages.insert(
+        GmailMessage {
             id,
-            GmailMessage {
-                id,
-                thread,
-                labels,
-                received,
-                history_id: 0,
-                mail,
-            },
-        );
+            thread: thread.unwrap_or(id),
+            labels,
+            received,
+            history_id: 0,
+            mail,
+        }
+    }
+
+    /// Files the copy of a sent message, which may appear late: lists, threads and the history do not know of it until then.
+    pub(crate) fn file_copy(&mut self, copy: GmailMessage, random: &mut fastrand::Rng) {
+        match &mut self.late {
+            Some(late) => late.push(copy),
+            None => {
+                self.file(copy, random);
+            }
+        }
+    }
+
+    /// From now on copies of sent messages appear late.
+    pub(crate) fn hold_copies(&mut self) {
+        self.late.get_or_insert_default();
+    }
+
+    /// Every copy appears, and those to come do so at once.
+    pub(crate) fn release_copies(&mut self, random: &mut fastrand::Rng) {
+        for copy in self.late.take().into_iter().flatten() {
+            self.file(copy, random);
+        }
+    }
+
+    /// Deletes every draft for good.
+    pub(crate) fn discard_drafts(&mut self, random: &mut fastrand::Rng) {
+        let drafts: Vec<u64> = self.drafts.values().copied().collect();
+        for draft in drafts {
+            self.delete(draft, random);
+        }
+    }
+
+    fn file(&mut self, message: GmailMessage, random: &mut fastrand::Rng) -> u64 {
+        let id = message.id;
+        self.messages.insert(id, message);
         self.record(id, HistoryEvent::Added, random);
         id
     }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::Failure;
 use super::schema::{self, Schema};
-use super::{drafts, history, insertion, labels, messages, profile, sending, settings, threads};
+use super::{
+    authors, drafts, history, insertion, labels, messages, profile, sending, settings, threads,
+};
 
 /// One method of the API.
 #[derive(Debug)]
@@ -511,6 +513,24 @@ pub(crate) static METHODS: &[Method] = &[
         scopes: SETTINGS_CHANGING,
         units: 5,
         answer: settings::delete_filter,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.sendAs.list",
+        path: "/settings/sendAs",
+        scopes: SETTINGS_READING,
+        units: 1,
+        response: Some(&schema::LIST_SEND_AS),
+        answer: authors::list,
+        ..PLAIN
+    },
+    Method {
+        id: "users.settings.sendAs.get",
+        path: "/settings/sendAs/{sendAsEmail}",
+        scopes: SETTINGS_READING,
+        units: 1,
+        response: Some(&schema::SEND_AS),
+        answer: authors::get,
         ..PLAIN
     },
     Method {

@@ -1,6 +1,7 @@
 //! Gmail's REST API v1 over the mail world: from a request to an answer. `method` lists what there is,
 //! `call` holds requests against it, the files named after the API's resources do the work.
 
+pub(crate) mod authors;
 mod batch;
 mod call;
 mod drafts;

@@ -266,6 +266,40 @@ pub(crate) static LIST_FILTERS: Schema = Schema {
     fields: &[("filter", Kind::Objects(&FILTER))],
 };
 
+pub(crate) static SEND_AS: Schema = Schema {
+    fields: &[
+        ("sendAsEmail", Kind::Text),
+        ("displayName", Kind::Text),
+        ("replyToAddress", Kind::Text),
+        ("signature", Kind::Text),
+        ("isPrimary", Kind::Boolean),
+        ("isDefault", Kind::Boolean),
+        ("treatAsAlias", Kind::Boolean),
+        ("smtpMsa", Kind::Object(&SMTP_MSA)),
+        (
+            "verificationStatus",
+            Kind::OneOf(&["verificationStatusUnspecified", "accepted", "pending"]),
+        ),
+    ],
+};
+
+static SMTP_MSA: Schema = Schema {
+    fields: &[
+        ("host", Kind::Text),
+        ("port", Kind::Integer),
+        ("username", Kind::Text),
+        ("password", Kind::Text),
+        (
+            "securityMode",
+            Kind::OneOf(&["securityModeUnspecified", "none", "ssl", "starttls"]),
+        ),
+    ],
+};
+
+pub(crate) static LIST_SEND_AS: Schema = Schema {
+    fields: &[("sendAs", Kind::Objects(&SEND_AS))],
+};
+
 pub(crate) static VACATION: Schema = Schema {
     fields: &[
         ("enableAutoReply", Kind::Boolean),

@@ -47,8 +47,9 @@ pub(crate) fn dispatch(
         // Mail to oneself is one message, not two.
         labels.extend(["INBOX".to_owned(), "UNREAD".to_owned()]);
     }
-    let id = mailbox.add(Arc::clone(&mail), labels, thread, now, random);
-    let answer = mailbox.messages.get(&id).map(brief);
+    let copy = mailbox.new_message(Arc::clone(&mail), labels, thread, now, random);
+    let answer = Some(brief(&copy));
+    mailbox.file_copy(copy, random);
     world.submit(account, &mail);
     Ok(answer.unwrap_or_default())
 }
@@ -90,8 +91,15 @@ fn is_deliverable(address: &Address) -> bool {
 pub(crate) fn completed(world: &mut World, account: &str, raw: &Bytes) -> Vec<u8> {
     let mail = Mail::new(raw.clone());
     let mut message = raw.to_vec();
-    let from = mail.parsed().from.first();
-    if from.is_none_or(|from| !from.address.eq_ignore_ascii_case(account)) {
+    let from = mail.parsed().from.first().map(|from| &from.address);
+    let is_own = |from: &String| {
+        from.eq_ignore_ascii_case(account)
+            || world.gmail(account).is_some_and(|(mailbox, _)| {
+                let mut aliases = mailbox.settings.aliases.iter();
+                aliases.any(|alias| alias.is_accepted && alias.address.eq_ignore_ascii_case(from))
+            })
+    };
+    if !from.is_some_and(is_own) {
         let name = world
             .account(account)
             .map(|account| account.display_name.clone())

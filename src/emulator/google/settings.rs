@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::authors::Alias;
 use super::call::Call;
 use super::error::Failure;
 use super::labels;
@@ -28,6 +29,10 @@ const REMOVED: [&str; 4] = ["INBOX", "UNREAD", "SPAM", "IMPORTANT"];
 /// The settings of a mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
+    /// Who mail may be sent as beside the account itself.
+    pub(crate) aliases: Vec<Alias>,
+    /// What the user ends messages with, as HTML.
+    pub(crate) signature: String,
     filters: Vec<Filter>,
     vacation: Map<String, Value>,
 }
