@@ -19,6 +19,7 @@ mod facts;
 mod importing;
 mod organising;
 mod reading;
+mod replying;
 mod searching;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ pub use self::facts::*;
 pub use self::importing::*;
 pub use self::organising::*;
 pub use self::reading::*;
+pub use self::replying::*;
 pub use self::searching::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
@@ -103,6 +105,8 @@ macro_rules! mail_provider_tests {
             files_and_attached_messages_are_told_from_text
             conversations_are_read_and_listed_whole
             conversations_are_changed_whole
+            answers_go_to_the_right_people_and_stay_in_their_conversation
+            forwarded_messages_take_everything_along
             facts_are_told_of_a_message
             bounces_tell_what_became_of_which_message
             folders_are_made_renamed_moved_and_deleted
