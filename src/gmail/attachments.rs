@@ -41,7 +41,7 @@ pub(super) async fn attachment(
         return Ok(decoded(answer, DATA, !leaf.is_empty()));
     }
     let bytes = match leaf.bytes() {
-        Some(bytes) => bytes,
+        Some(bytes) => bytes.to_vec(),
         None if leaf.is_empty() => Vec::new(),
         // The service gives no way to the bytes of some attached messages.
         None => from_whole(api, message, &leaf.path).await?,
@@ -259,7 +259,7 @@ impl FieldScanner {
 }
 
 fn decode(text: &[u8]) -> io::Result<Vec<u8>> {
-    convert::base64url(text).ok_or_else(malformed)
+    wire::base64url(text).ok_or_else(malformed)
 }
 
 fn malformed() -> io::Error {

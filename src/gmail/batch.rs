@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use memchr::memmem;
 
 use super::api::{self, Api};
 use crate::error::Result;
@@ -13,14 +14,15 @@ use crate::http::{
     Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, protocol,
     send_and_read_batches, send_batches,
 };
+use crate::mime;
 use crate::model::Content;
 
 /// Calls in one batch. A hundred are allowed and fifty advised, but above about twenty-five the service answers "Too many
 /// concurrent requests for user" (<https://github.com/googleapis/google-api-dotnet-client/issues/1982>).
-const LARGEST: usize = 25;
+pub(super) const LARGEST: usize = 25;
 
 /// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
-const MOST_UNITS: u32 = 500;
+pub(super) const MOST_UNITS: u32 = 500;
 
 /// Makes all the calls: one answer each, in order.
 pub(super) async fn send(api: &Api, calls: Vec<Result<ApiRequest>>) -> Vec<Result<Answer>> {
@@ -80,34 +82,29 @@ impl Batch for Api {
 }
 
 /// The parts of an answer by the number that their `Content-ID` gives back; they may come in any order. Where no part has
-/// one, their order counts.
+/// one, their order counts. Nothing is copied: an answer of 25 messages can be long.
 fn parts(answer: &Answer) -> Result<HashMap<usize, Answer>> {
     let media_type = answer.header("content-type").unwrap_or_default();
-    if !media_type.to_ascii_lowercase().starts_with("multipart/") {
-        return Err(protocol("the answer to a batch is no multipart"));
-    }
-    let mut text = format!("Content-Type: {media_type}\r\n\r\n").into_bytes();
-    text.extend_from_slice(&answer.body);
-    let parsed = MessageParser::new()
-        .parse(&text)
-        .ok_or_else(|| protocol("the answer to a batch cannot be read"))?;
-    let root = parsed.parts.first().map(|root| &root.body);
-    let Some(PartType::Multipart(children)) = root else {
-        return Err(protocol("the answer to a batch has no parts"));
-    };
+    let boundary =
+        boundary(media_type).ok_or_else(|| protocol("the answer to a batch is no multipart"))?;
     let mut parts = HashMap::new();
     let mut unnumbered = Vec::new();
-    for child in children {
-        let Some(part) = usize::try_from(*child)
-            .ok()
-            .and_then(|child| parsed.parts.get(child))
+    for part in split(&answer.body, &boundary) {
+        let mut lines = [httparse::EMPTY_HEADER; 16];
+        let Ok(httparse::Status::Complete((head, lines))) =
+            httparse::parse_headers(&part, &mut lines)
         else {
             continue;
         };
-        let Some(inner) = inner(part.contents(), answer) else {
+        let id = lines
+            .iter()
+            .find(|line| line.name.eq_ignore_ascii_case("content-id"))
+            .and_then(|line| std::str::from_utf8(line.value).ok());
+        let number = id.and_then(number);
+        let Some(inner) = inner(&part.slice(head..), answer) else {
             continue;
         };
-        match part.content_id().and_then(number) {
+        match number {
             Some(number) => _ = parts.insert(number, inner),
             None => unnumbered.push(inner),
         }
@@ -118,23 +115,68 @@ fn parts(answer: &Answer) -> Result<HashMap<usize, Answer>> {
     Ok(parts)
 }
 
+/// The boundary that a media type of several parts names (RFC 2046 §5.1.1).
+fn boundary(media_type: &str) -> Option<String> {
+    let kind = media_type.trim_start().get(.."multipart/".len())?;
+    if !kind.eq_ignore_ascii_case("multipart/") {
+        return None;
+    }
+    mime::parameter(media_type, "boundary").filter(|boundary| !boundary.is_empty())
+}
+
+/// What stands between the lines of a boundary. What follows the last such line was cut off, or is no part.
+fn split(body: &Bytes, boundary: &str) -> Vec<Bytes> {
+    let mark = format!("--{boundary}");
+    let mut parts = Vec::new();
+    let mut start = None;
+    for at in memmem::find_iter(body, mark.as_bytes()) {
+        let before = body.get(..at).unwrap_or_default();
+        let after = body.get(at + mark.len()..).unwrap_or_default();
+        let begins_line = before.last().is_none_or(|byte| *byte == b'\n');
+        // A longer boundary that begins alike is another one.
+        let ends = after.first().is_none_or(|byte| b"\r\n \t-".contains(byte));
+        if !begins_line || !ends {
+            continue;
+        }
+        if let Some(start) = start {
+            let part = before.strip_suffix(b"\n").unwrap_or(before);
+            let part = part.strip_suffix(b"\r").unwrap_or(part);
+            parts.push(body.slice(usize::min(start, part.len())..part.len()));
+        }
+        if after.starts_with(b"--") {
+            break;
+        }
+        let Some(line) = after.iter().position(|byte| *byte == b'\n') else {
+            break;
+        };
+        start = Some(at + mark.len() + line + 1);
+    }
+    parts
+}
+
 /// The number in `response-i7`.
 fn number(content_id: &str) -> Option<usize> {
-    let id = content_id.trim_matches(['<', '>']);
+    let id = content_id.trim().trim_matches(['<', '>']);
     let id = id.strip_prefix("response-").unwrap_or(id);
     id.strip_prefix('i')?.parse().ok()
 }
 
 /// The HTTP answer within a part.
-fn inner(bytes: &[u8], outer: &Answer) -> Option<Answer> {
-    // An answer without a body may end without the blank line that ends its head.
-    let mut text = bytes.to_vec();
-    text.extend_from_slice(b"\r\n\r\n");
+fn inner(part: &Bytes, outer: &Answer) -> Option<Answer> {
     let mut lines = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut lines);
-    let httparse::Status::Complete(body) = head.parse(&text).ok()? else {
-        return None;
-    };
+    if let httparse::Status::Complete(body) = head.parse(part).ok()? {
+        return answer(&head, part.slice(body..), outer);
+    }
+    // An answer without a body may end without the blank line that ends its head.
+    let ended = [part.as_ref(), b"\r\n\r\n"].concat();
+    let mut lines = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Response::new(&mut lines);
+    head.parse(&ended).ok()?.is_complete().then_some(())?;
+    answer(&head, Bytes::new(), outer)
+}
+
+fn answer(head: &httparse::Response<'_, '_>, body: Bytes, outer: &Answer) -> Option<Answer> {
     let status = StatusCode::from_u16(head.code?).ok()?;
     // A part has no clock of its own.
     let mut headers = HeaderMap::new();
@@ -152,6 +194,6 @@ fn inner(bytes: &[u8], outer: &Answer) -> Option<Answer> {
     Some(Answer {
         status,
         headers,
-        body: bytes.get(body..).unwrap_or_default().to_vec().into(),
+        body,
     })
 }

@@ -7,9 +7,6 @@ mod writing;
 
 use std::collections::{BTreeSet, HashMap};
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::DateTime;
 
 use super::wire;
@@ -44,14 +41,6 @@ const ROLES: [(&str, FolderRole); 7] = [
 
 /// Unread mail has this label, and read mail does not: it is a keyword and no folder.
 const UNREAD: &str = "UNREAD";
-
-/// Gmail pads sometimes and sometimes not.
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// The label that stands for one of the service's own folders.
 pub(super) fn role_label(role: FolderRole) -> Option<&'static str> {
@@ -120,14 +109,16 @@ pub(super) fn message(
         .and_then(DateTime::from_timestamp_millis);
     read.preview = message.snippet.as_deref().map(unescaped);
     read.size = message.size_estimate.and_then(|size| size.try_into().ok());
-    let Some(payload) = message.payload else {
+    let Some(mut payload) = message.payload else {
         return Ok(read);
     };
-    let headers = headers(&payload);
+    if detail == Detail::Full {
+        read_parts(&mut read, &payload, fetched);
+    }
+    let headers = headers(payload.headers.take());
     mime::read_headers(&mut read, &headers);
     if detail == Detail::Full {
         read.headers = headers;
-        read_parts(&mut read, &payload, fetched);
     }
     Ok(read)
 }
@@ -151,15 +142,10 @@ fn keywords(labels: &[String]) -> BTreeSet<Keyword> {
     .collect()
 }
 
-fn headers(part: &wire::Part) -> Vec<Header> {
-    let lines = part.headers.iter().flatten().flatten();
+fn headers(lines: Option<Vec<Option<wire::Header>>>) -> Vec<Header> {
+    let lines = lines.into_iter().flatten().flatten();
     lines
-        .filter_map(|line| {
-            Some(Header::new(
-                line.name.clone()?,
-                line.value.clone().unwrap_or_default(),
-            ))
-        })
+        .filter_map(|line| Some(Header::new(line.name?, line.value.unwrap_or_default())))
         .collect()
 }
 
@@ -181,8 +167,8 @@ impl Leaf<'_> {
     }
 
     /// The bytes, if they came with the message.
-    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
-        bytes(self.part.body.as_ref()?)
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        self.part.body.as_ref()?.data.as_deref()
     }
 
     /// The service's token for the bytes, if they are to be fetched.
@@ -197,24 +183,6 @@ impl Leaf<'_> {
             .as_ref()
             .is_some_and(|body| body.size == Some(0))
     }
-}
-
-/// The bytes that a body carries with it, if they are base64 at all.
-pub(super) fn bytes(body: &wire::PartBody) -> Option<Vec<u8>> {
-    base64url(body.data.as_deref()?.as_bytes())
-}
-
-/// Bytes that travelled as base64url, padded or not. Some come in the other alphabet or in lines
-/// (<https://github.com/googleworkspace/cli/issues/774>).
-pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    let usual = |byte: &u8| match byte {
-        b'+' => Some(b'-'),
-        b'/' => Some(b'_'),
-        byte if byte.is_ascii_whitespace() => None,
-        byte => Some(*byte),
-    };
-    let text: Vec<u8> = text.iter().filter_map(usual).collect();
-    BASE64URL.decode(text).ok()
 }
 
 fn header<'a>(part: &'a wire::Part, name: &str) -> Option<&'a str> {
@@ -303,12 +271,24 @@ fn file_name(part: &wire::Part) -> Option<String> {
 
 /// The bodies that did not come with the message: the id of each part, and the token to fetch it with.
 pub(super) fn missing_bodies(message: &wire::Message) -> Vec<(String, String)> {
-    let leaves = message.payload.as_ref().map(leaves).unwrap_or_default();
+    // Most messages have none that could be missing.
+    let root = message.payload.as_ref().filter(|root| has_tokens(root));
+    let leaves = root.map(leaves).unwrap_or_default();
     leaves
         .iter()
         .filter(|leaf| leaf.purpose.is_body() && leaf.bytes().is_none_or(|bytes| bytes.is_empty()))
         .filter_map(|leaf| Some((leaf.id.clone(), leaf.token()?.to_owned())))
         .collect()
+}
+
+/// Whether anything of a part is left to be fetched.
+fn has_tokens(part: &wire::Part) -> bool {
+    let token = part
+        .body
+        .as_ref()
+        .and_then(|body| body.attachment_id.as_ref());
+    token.is_some_and(|token| !token.is_empty())
+        || part.parts.iter().flatten().flatten().any(has_tokens)
 }
 
 fn read_parts(message: &mut Message, root: &wire::Part, fetched: &HashMap<String, Vec<u8>>) {
@@ -318,14 +298,15 @@ fn read_parts(message: &mut Message, root: &wire::Part, fetched: &HashMap<String
             message.attachments.push(attachment(&leaf));
             continue;
         }
-        let bytes = fetched.get(&leaf.id).cloned().or_else(|| leaf.bytes());
-        let Some(bytes) = bytes.or_else(|| leaf.is_empty().then(Vec::new)) else {
+        let bytes = fetched.get(&leaf.id).map(Vec::as_slice);
+        let bytes = bytes.or_else(|| leaf.bytes());
+        let Some(bytes) = bytes.or_else(|| leaf.is_empty().then_some(&[])) else {
             // It could not be had with the message; perhaps it can be had alone.
             message.attachments.push(attachment(&leaf));
             continue;
         };
         let content_type = leaf.header("Content-Type");
-        let text = mime::text(&bytes, content_type);
+        let text = mime::text(bytes, content_type);
         let is_html = leaf.media_type == "text/html";
         bodies.add(leaf.purpose, is_html, text, content_type);
     }

@@ -5,6 +5,10 @@
 
 mod settings;
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -130,8 +134,9 @@ pub(super) struct PartBody {
     pub(super) attachment_id: Option<String>,
     #[serde(deserialize_with = "number")]
     pub(super) size: Option<i64>,
-    /// base64url of the decoded bytes, in their own charset.
-    pub(super) data: Option<String>,
+    /// The bytes, in their own charset; base64url as they travel.
+    #[serde(deserialize_with = "bytes")]
+    pub(super) data: Option<Vec<u8>>,
 }
 
 /// `users.threads.list`.
@@ -172,10 +177,97 @@ pub(super) struct Draft {
 
 /// Takes a number however it came: 64-bit numbers travel as text, and a wrong type is no reason to lose the message.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Option::<Value>::deserialize(deserializer)? {
-        Some(Value::Number(number)) => number.as_i64(),
-        Some(Value::String(text)) => text.parse().ok(),
-        _ => None,
+    deserializer.deserialize_any(Lenient(|given: Given<'_>| match given {
+        Given::Number(number) => Some(number),
+        Given::Text(text) => text.parse().ok(),
+    }))
+}
+
+/// Takes bytes that travel as base64url; what is none is as good as nothing. They are decoded where they stand: bodies are
+/// most of what travels.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    deserializer.deserialize_any(Lenient(|given: Given<'_>| match given {
+        Given::Text(text) => base64url(text.as_bytes()),
+        Given::Number(_) => None,
+    }))
+}
+
+/// A value of one of the types that mean something.
+enum Given<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+/// Takes a value for what it means, and nothing for what means nothing.
+struct Lenient<F>(F);
+
+impl<'de, T, F: FnOnce(Given<'_>) -> Option<T>> Visitor<'de> for Lenient<F> {
+    type Value = Option<T>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok((self.0)(Given::Text(text)))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok((self.0)(Given::Number(number)))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        let number = i64::try_from(number).ok();
+        Ok(number.and_then(|number| (self.0)(Given::Number(number))))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+/// Gmail pads sometimes and sometimes not.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Bytes that travelled as base64url, padded or not. Some come in the other alphabet or in lines
+/// (<https://github.com/googleworkspace/cli/issues/774>).
+pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    BASE64URL.decode(text).ok().or_else(|| {
+        let usual = |byte: &u8| match byte {
+            b'+' => Some(b'-'),
+            b'/' => Some(b'_'),
+            byte if byte.is_ascii_whitespace() => None,
+            byte => Some(*byte),
+        };
+        let text: Vec<u8> = text.iter().filter_map(usual).collect();
+        BASE64URL.decode(text).ok()
     })
 }
 

@@ -14,7 +14,7 @@ const THREAD: &str = "gmail.threads.get";
 
 /// From so many messages of one conversation on, reading all of it costs less: 40 units, and each message 20
 /// (<https://developers.google.com/workspace/gmail/api/reference/quota>, 2026-05).
-const CHEAPER_AS_A_WHOLE: usize = 3;
+pub(super) const CHEAPER_AS_A_WHOLE: usize = 3;
 
 /// A message that is to be read.
 #[derive(Clone, Debug)]
@@ -38,7 +38,6 @@ pub(in crate::gmail) struct Hydrated {
     /// One answer for each that was wanted, in order.
     pub(in crate::gmail) wanted: Vec<Result<Message>>,
     /// Of those that are wanted later, the ones that came with a conversation.
-    #[allow(dead_code, reason = "streams over whole listings come next")]
     pub(in crate::gmail) ahead: Vec<Message>,
 }
 
@@ -309,7 +308,7 @@ pub(in crate::gmail) async fn complete(
         .unzip();
     let read = |_, answer: Result<Answer>| -> Result<Option<Vec<u8>>> {
         let body: wire::PartBody = parse("gmail.messages.attachments.get", &answer?.body)?;
-        Ok(convert::bytes(&body))
+        Ok(body.data)
     };
     let fetched = if calls.is_empty() {
         Vec::new()
