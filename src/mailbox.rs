@@ -191,6 +191,12 @@ impl Mailbox {
         if let Err(error) = self.require(Access::READ) {
             return Messages(stream::once(async { Err(error) }).boxed());
         }
+        if page.token.is_none()
+            && page.size.is_none()
+            && let Some(messages) = self.provider.messages(&query, detail)
+        {
+            return Messages(messages);
+        }
         let provider = Arc::clone(&self.provider);
         let query = Arc::new(query);
         let pages = pages(page, move |page| {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_core::stream::BoxStream;
 
 use crate::error::{Error, Result};
 use crate::model::{
@@ -68,6 +69,18 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         detail: Detail,
         page: PageRequest,
     ) -> Result<Page<Result<Message>>>;
+
+    /// All messages that `query` means, in the order of [`list`](Self::list), for a provider that can read them for less than
+    /// page after page, knowing what comes later. An error about the listing ends the stream. With `None`, the pages of
+    /// `list` are followed.
+    fn messages(
+        &self,
+        query: &Query,
+        detail: Detail,
+    ) -> Option<BoxStream<'static, Result<Message>>> {
+        let _ = (query, detail);
+        None
+    }
 
     /// What [`list`](Self::list) does to find what `query` means: whether the service finds just that, what is filtered
     /// here, and what it costs. It asks nothing.

@@ -10,10 +10,13 @@ mod support;
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt};
 use postroom::credentials::StaticToken;
 use postroom::emulator::Emulator;
 use postroom::http::{Connection, Regime};
-use postroom::{Detail, Gmail, MailProvider, Message, MessageId, PageRequest, Query, ThreadId};
+use postroom::{
+    Detail, Gmail, MailProvider, Mailbox, Message, MessageId, PageRequest, Query, ThreadId,
+};
 use support::{GMAIL, everything, transport};
 
 /// What Gmail asks for.
@@ -105,4 +108,50 @@ async fn what_a_conversation_lacks_is_read_by_itself() {
     }
     let gone = hydrated.last().unwrap().as_ref().unwrap_err();
     assert_eq!(gone.kind(), postroom::ErrorKind::NotFound);
+}
+
+/// Of a hundred conversations, 60 have one message, 20 two, 10 three or four, and 10 five to twelve.
+fn usual(hundreds: usize) -> Vec<usize> {
+    let sizes = (0..100 * hundreds).map(|number| match number % 10 {
+        0..=5 => 1,
+        6 | 7 => 2,
+        8 => 3 + number / 10 % 2,
+        _ => [5, 12, 6, 8, 11, 7, 8, 9, 7, 7][number / 10 % 10],
+    });
+    sizes.collect()
+}
+
+#[tokio::test]
+async fn a_whole_mailbox_costs_little_more_than_it_has_to() {
+    let sizes = usual(4);
+    let (emulator, gmail) = conversations(&sizes).await;
+    let optimum: u64 = sizes
+        .iter()
+        .map(|size| THREAD.min(MESSAGE * u64::try_from(*size).unwrap()))
+        .sum();
+    let right = ids(&listed_all(&gmail).await);
+    let before = gmail.spent().units;
+    let mailbox = Mailbox::new(gmail.clone());
+    let read = mailbox.messages_with(Query::inbox(), Detail::Full, PageRequest::first());
+    let read: Vec<Message> = read.try_collect().await.unwrap();
+    assert_eq!(ids(&read), right);
+    assert!(read.iter().all(|message| message.body.text.is_some()));
+    let spent = gmail.spent().units - before;
+    assert!(
+        spent * 100 <= optimum * 102,
+        "{spent} units, and {optimum} would do"
+    );
+
+    // Whoever reads a few does not pay for all.
+    let before = gmail.spent().units;
+    let few: Vec<_> = mailbox.messages(Query::inbox()).take(10).collect().await;
+    assert!(few.iter().all(Result::is_ok));
+    assert!(gmail.spent().units - before <= 505);
+    drop(emulator);
+}
+
+async fn listed_all(gmail: &Gmail) -> Vec<Message> {
+    let mailbox = Mailbox::new(gmail.clone());
+    let listed = mailbox.messages_with(Query::inbox(), Detail::Ids, PageRequest::first());
+    listed.try_collect().await.unwrap()
 }

@@ -74,6 +74,10 @@ mod units {
     pub(super) const SETTINGS_CHANGE: u32 = 5;
 }
 
+/// What reading a message costs, and what a conversation: where they are planned, the figures have to be known.
+pub(super) const MESSAGE_UNITS: u32 = units::MESSAGES_GET;
+pub(super) const THREAD_UNITS: u32 = units::THREADS_GET;
+
 /// How much of a message to ask for
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/Format>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

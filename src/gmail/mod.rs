@@ -22,6 +22,7 @@ mod threads;
 mod wire;
 
 use async_trait::async_trait;
+use futures_core::stream::BoxStream;
 use url::Url;
 
 use self::api::Api;
@@ -80,7 +81,8 @@ use crate::provider::{
 /// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
 /// * Of messages that a listing named, three or more of one conversation are read as a conversation, for 40 units;
-///   [`hydrate`](MailProvider::hydrate) does so too.
+///   [`hydrate`](MailProvider::hydrate) does so too, and [`messages`](MailProvider::messages) looks up to 2,000 messages ahead
+///   for them.
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
 /// * A conversation is read in one request of 40 units, and changed in one of 10, all of its messages but drafts; a list of
 ///   conversations costs 10, and 40 more for each whose messages are wanted.
@@ -247,6 +249,15 @@ impl MailProvider for Gmail {
     ) -> Result<Page<Result<Message>>> {
         self.require(Access::READ)?;
         reading::list(&self.api, query, detail, &page).await
+    }
+
+    fn messages(
+        &self,
+        query: &Query,
+        detail: Detail,
+    ) -> Option<BoxStream<'static, Result<Message>>> {
+        self.require(Access::READ).ok()?;
+        reading::stream(&self.api, query, detail)
     }
 
     fn plan(&self, query: &Query) -> Result<QueryPlan> {

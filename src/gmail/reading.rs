@@ -1,16 +1,21 @@
 //! Listing and reading messages: what takes more than one request. The requests are `api.rs`'s, what their answers mean is
 //! `convert.rs`'s, the bytes of attachments are `attachments.rs`'s.
 
+mod ahead;
 mod hydration;
 
 use super::api::{Api, Format, LONGEST_PAGE};
+use futures_core::stream::BoxStream;
+
+use super::batch::{LARGEST as LARGEST_BATCH, MOST_UNITS};
 use super::{attachments, convert, query};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::protocol;
 use crate::model::{ByteStream, Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
 pub(super) use hydration::{Listed, complete, hydrate};
 
-/// How many messages a page has unless the caller says: two batches to read.
+/// How many messages a page has unless the caller says: two batches to read. Ids cost the same however many there are.
 const PAGE: u32 = 50;
 
 const MESSAGE: &str = "gmail.messages.get";
@@ -28,7 +33,12 @@ pub(super) async fn list(
     let Some(search) = query::compile(query)? else {
         return Ok(Page::new(Vec::new(), None));
     };
-    let size = page.size.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+    let read = search.residue.detail(detail);
+    let usual = match read {
+        Detail::Ids => LONGEST_PAGE,
+        _ => PAGE,
+    };
+    let size = page.size.unwrap_or(usual).clamp(1, LONGEST_PAGE);
     let token = page.token.as_ref().map(PageToken::as_str);
     let list = api.messages(&search, size, token).await?;
     let next = list
@@ -37,31 +47,47 @@ pub(super) async fn list(
         .map(PageToken::new);
     let listed = list.messages.into_iter().flatten().flatten();
     let listed: Vec<Result<Message>> = listed.map(convert::listed).collect();
-    let read = search.residue.detail(detail);
     if read == Detail::Ids {
         return Ok(Page::new(listed, next));
     }
     let wanted: Vec<Listed> = listed.iter().flatten().map(Listed::new).collect();
     let unnamed = listed.into_iter().filter(Result::is_err);
-    let mut items = hydrate(api, &wanted, read).await;
-    if items
-        .iter()
-        .all(|item| item.as_ref().is_err_and(concerns_all))
+    let items = of_a_page(hydrate(api, &wanted, read).await)?;
+    let mut items = search.residue.filtered(items, detail);
+    items.extend(unnamed);
+    Ok(Page::new(items, next))
+}
+
+/// All messages that `query` means, if reading ahead makes that cheaper than page after page.
+pub(super) fn stream(
+    api: &Api,
+    query: &Query,
+    detail: Detail,
+) -> Option<BoxStream<'static, Result<Message>>> {
+    let search = query::compile(query).ok()??;
+    let read = search.residue.detail(detail);
+    (read != Detail::Ids).then(|| ahead::stream(api.clone(), search, read, detail))
+}
+
+/// The messages of a page, without those that were deleted since they were listed; an error if the page failed, and not its
+/// messages.
+fn of_a_page(mut items: Vec<Result<Message>>) -> Result<Vec<Result<Message>>> {
+    let failed = |item: &Result<Message>| item.as_ref().is_err_and(concerns_all);
+    if items.iter().all(failed)
+        && let Some(Err(error)) = items.pop()
     {
-        // The page failed, not its messages.
-        if let Some(Err(error)) = items.pop() {
-            return Err(error);
-        }
+        return Err(error);
     }
-    // Listed a moment ago, and deleted since.
     items.retain(|item| {
         !item
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
-    let mut items = search.residue.filtered(items, detail);
-    items.extend(unnamed);
-    Ok(Page::new(items, next))
+    Ok(items)
+}
+
+fn itself() -> Error {
+    protocol("a page of the service points to itself").with_operation("gmail.messages.list")
 }
 
 /// Whether an error is about the service or the account rather than about one message.
