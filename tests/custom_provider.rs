@@ -16,20 +16,19 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt};
-use mail_builder::MessageBuilder;
-use mail_builder::headers::address::Address as WrittenAddress;
 use mail_parser::MessageParser;
 use postroom::testing::provider_suite::ProviderFixture;
 use postroom::{
-    Access, Address, AttachmentId, ByteStream, Capabilities, Change, Confirmation, Content, Detail,
+    Access, AttachmentId, ByteStream, Capabilities, Change, Confirmation, Content, Detail, Drafts,
     Error, ErrorKind, Folder, FolderCounts, FolderEdit, FolderId, FolderRole, FoldersPerMessage,
-    Keyword, Known, KnownMessage, MailProvider, Mailbox, Message, MessageId, Outgoing, Page,
-    PageRequest, PageToken, Profile, Query, QueryPlan, Result, Scope, SendKey, SendTicket, Sent,
-    SyncChange, SyncCursor, SyncPage, SyncPhase, Thread, ThreadId,
+    Identities, ImportOptions, Imported, Keyword, Known, KnownMessage, MailProvider, Mailbox,
+    Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, QueryPlan, Result,
+    Scope, SendKey, SendTicket, Sent, SyncChange, SyncCursor, SyncPage, SyncPhase, Thread,
+    ThreadId,
 };
 use serde::{Deserialize, Serialize};
 
-use office::message;
+use office::{Writing, message, recipients};
 
 const READER: &str = "reader@office.example";
 const TEAM: &str = "team@office.example";
@@ -75,6 +74,8 @@ struct Office {
     /// How many messages and folders of users it ever had.
     kept: AtomicUsize,
     sent: Mutex<BTreeMap<String, String>>,
+    /// What users are writing.
+    drafts: Mutex<BTreeMap<String, Vec<Writing>>>,
     /// What each sync was handed.
     syncs: Mutex<Vec<(Option<SyncCursor>, Scope)>>,
 }
@@ -119,6 +120,9 @@ impl Shelf {
         capabilities.delete = true;
         capabilities.send = true;
         capabilities.confirm_send = true;
+        capabilities.drafts = true;
+        capabilities.identities = true;
+        capabilities.import = true;
         capabilities.sync = true;
         capabilities.copy = true;
         capabilities.edit_folders = true;
@@ -178,6 +182,8 @@ struct Ticket {
     key: String,
     raw: String,
     recipients: Vec<String>,
+    /// The draft that it is, and which revision of it.
+    draft: Option<(String, usize)>,
 }
 
 impl Ticket {
@@ -185,13 +191,6 @@ impl Ticket {
         serde_json::from_str(ticket.expose())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "this is no ticket of the office"))
     }
-}
-
-fn written(list: &[Address]) -> WrittenAddress<'_> {
-    let written = |one: &Address| {
-        WrittenAddress::new_address(one.name().map(str::to_owned), one.address().to_owned())
-    };
-    WrittenAddress::new_list(list.iter().map(written).collect())
 }
 
 #[async_trait]
@@ -334,56 +333,33 @@ impl MailProvider for Shelf {
         Ok(outcomes)
     }
 
+    async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
+        self.take_in(message, options).await
+    }
+
+    fn drafts(&self) -> Option<&dyn Drafts> {
+        Some(self)
+    }
+
+    fn identities(&self) -> Option<&dyn Identities> {
+        Some(self)
+    }
+
     async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
-        let invalid = |message| Error::new(ErrorKind::InvalidRequest, message);
-        let recipients: Vec<String> = outgoing
-            .recipients()
-            .map(|one| one.address().to_owned())
-            .collect();
-        if recipients.is_empty() {
-            return Err(invalid("a message needs a recipient"));
-        }
-        if recipients.iter().any(|one| Address::new(one).is_err()) {
-            return Err(invalid("a recipient has no address that can be used"));
-        }
-        let mut builder = MessageBuilder::new()
-            .from(self.address.clone())
-            .to(written(&outgoing.to))
-            .subject(outgoing.subject.clone());
-        if !outgoing.cc.is_empty() {
-            builder = builder.cc(written(&outgoing.cc));
-        }
-        if let Some(id) = &outgoing.in_reply_to {
-            builder = builder.in_reply_to(id.clone());
-        }
-        if !outgoing.references.is_empty() {
-            builder = builder.references(outgoing.references.clone());
-        }
-        if let Some(text) = &outgoing.text {
-            builder = builder.text_body(text.clone());
-        }
-        if let Some(html) = &outgoing.html {
-            builder = builder.html_body(html.clone());
-        }
-        for file in &outgoing.attachments {
-            let bytes = file.content.to_bytes(1024 * 1024).await;
-            let bytes = bytes.map_err(|_| Error::new(ErrorKind::Content, "unreadable"))?;
-            builder =
-                builder.attachment(file.media_type.clone(), file.name.clone(), bytes.to_vec());
-        }
-        let raw = builder
-            .write_to_string()
-            .map_err(|_| invalid("the message cannot be written"))?;
         let ticket = Ticket {
             key: key.as_str().to_owned(),
-            raw,
-            recipients,
+            recipients: recipients(outgoing)?,
+            raw: self.write(outgoing).await?,
+            draft: None,
         };
         Ok(SendTicket::new(serde_json::to_string(&ticket).unwrap()))
     }
 
     async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {
         let ticket = Ticket::of(ticket)?;
+        if let Some(draft) = &ticket.draft {
+            self.take_draft(draft)?;
+        }
         let id = self
             .office
             .keep(&self.address, FolderRole::Sent, ticket.raw.as_bytes());

@@ -1,7 +1,8 @@
 //! What the provider of `custom_provider.rs` does to keep mail in order: folders of the user's own, copies, counts, and
-//! conversations. Its messages, searches, sends and syncs are there.
+//! conversations. What it does with messages that are being written is in `writing`, its other messages, searches, sends and syncs are there.
 
 mod reading;
+mod writing;
 
 use postroom::{
     Change, Detail, Error, ErrorKind, Exactness, Folder, FolderCounts, FolderEdit, FolderId,
@@ -11,6 +12,7 @@ use postroom::{
 
 use self::reading::ids;
 pub(crate) use self::reading::message;
+pub(crate) use self::writing::{Writing, recipients};
 use super::{Kept, ROLES, Shelf, is_blank, not_found};
 
 fn invalid(message: &'static str) -> Error {

@@ -48,10 +48,10 @@ pub(crate) fn dispatch(
         labels.extend(["INBOX".to_owned(), "UNREAD".to_owned()]);
     }
     let copy = mailbox.new_message(Arc::clone(&mail), labels, thread, now, random);
-    let answer = Some(brief(&copy));
+    let answer = brief(&copy);
     mailbox.file_copy(copy, random);
     world.submit(account, &mail);
-    Ok(answer.unwrap_or_default())
+    Ok(answer)
 }
 
 /// 35 MiB for the whole encoded message, however it came.
