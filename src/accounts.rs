@@ -37,6 +37,7 @@ use crate::credentials::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{RetryPolicy, Transport};
+use crate::journal::SendJournal;
 use crate::model::AccountId;
 
 /// Every connected mailbox of a host. Clones are cheap and share everything: tokens that are being renewed, connections,
@@ -76,6 +77,7 @@ pub struct Accounts(Arc<Inner>);
 struct Inner {
     store: Arc<dyn CredentialStore>,
     namespace: Option<String>,
+    journal: Option<Arc<dyn SendJournal>>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     retry: RetryPolicy,

@@ -95,6 +95,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The credential store failed; see the source.
     CredentialStore,
+    /// The send journal failed; see the source. Unless [`Error::delivery`] says otherwise, nothing was sent.
+    SendJournal,
     /// A local file or stream given to the crate could not be read.
     Content,
     /// The service answered something that its documentation does not allow, or an address that no token may be

@@ -63,7 +63,8 @@
 //! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
 //! * [`reply`]: answering and forwarding, with [`Mailbox::reply`] and [`Mailbox::forward`].
 //! * [`FolderEdit`], [`Rules`], [`AutomaticReplies`], [`Categories`]: folders, and the settings that keep mail in order.
-//! * [`Mailbox::send_once`] and [`SendJournal`]: sending once, whatever happens meanwhile.
+//! * [`Mailbox::send_once`] and [`SendJournal`]: sending once, whatever happens meanwhile. [`Mailbox::send_many`]: a personal
+//!   message to each of many.
 //!
 //! Running it:
 //!
@@ -94,8 +95,8 @@
 //! | `outlook` | yes | the Outlook provider (`Outlook`) and Microsoft's sign-in |
 //! | `reqwest` | yes | the HTTP client: reqwest over rustls with ring; without it, bring a [`Transport`](http::Transport) |
 //! | `loopback` | | a receiver for the redirect that ends a sign-in, for desktop and command-line programs |
-//! | `sqlite`, `postgres`, `keyring` | | credentials in SQLite, in PostgreSQL, in the operating system's keyring |
-//! | `encryption` | | credentials encrypted in any store |
+//! | `sqlite`, `postgres`, `keyring` | | credentials in SQLite, in PostgreSQL, in the operating system's keyring; sends in the first two |
+//! | `encryption` | | credentials and tickets encrypted in any store or journal |
 //! | `app-only` | | access without users: Google service accounts, Microsoft applications |
 //! | `html` | | HTML made safe to show, and HTML as text |
 //! | `metrics` | | counters and histograms of requests, units, waits and retries, through the `metrics` facade |
@@ -138,20 +139,30 @@ pub use accounts::{
 pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]
 pub use gmail::Gmail;
-pub use journal::{MemoryJournal, SendJournal, SendState};
-pub use mailbox::{AttachedMessage, Mailbox, Merged, Messages, SyncPages, Threads, merged};
+#[cfg(feature = "encryption")]
+pub use journal::EncryptedJournal;
+#[cfg(feature = "postgres")]
+pub use journal::PostgresJournal;
+#[cfg(feature = "sqlite")]
+pub use journal::SqliteJournal;
+pub use journal::{JournalEntry, JournalKey, MemoryJournal, SendJournal, SendScope, SendState};
+pub use mailbox::{
+    AttachedMessage, Campaign, Mailbox, Merged, Messages, OutboxEntries, Outcome, Progress,
+    SendMany, Stopped, SyncPages, Threads, merged,
+};
 pub use model::{
-    Access, AccountId, Address, AddressError, AnswerKind, Answers, Attachment, AttachmentId,
-    AttachmentKind, Audit, AuditWindow, AuthenticationServer, AutomaticReply, Body, ByteStream,
-    Category, CategoryColor, CategoryId, Change, Confirmation, Content, Detail, Draft, DraftBody,
-    DraftEdit, DraftId, DraftRevision, Exactness, Flowed, Folder, FolderColor, FolderCounts,
-    FolderEdit, FolderId, FolderRole, Header, HeaderError, Identity, ImportDate, ImportLoss,
-    ImportOptions, ImportWay, Importance, Imported, Invitation, InvitationError, Keyword,
-    KnownMessage, ListUnsubscribe, ListUnsubscribeError, Message, MessageId, MessageUpdate,
-    NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader, Page, PageRequest,
-    PageToken, Profile, Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule, ReplyText,
-    Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket, Sent,
-    SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId, Uncertainty, UnknownColor,
+    Access, AccountId, AccountType, Address, AddressError, AnswerKind, Answers, Attachment,
+    AttachmentId, AttachmentKind, Audit, AuditWindow, AuthenticationServer, AutomaticReply, Body,
+    ByteStream, Category, CategoryColor, CategoryId, Change, Confirmation, Content, Detail, Draft,
+    DraftBody, DraftEdit, DraftId, DraftRevision, Exactness, Flowed, Folder, FolderColor,
+    FolderCounts, FolderEdit, FolderId, FolderRole, Header, HeaderError, Identity, ImportDate,
+    ImportLoss, ImportOptions, ImportWay, Importance, Imported, Invitation, InvitationError,
+    Keyword, KnownMessage, ListUnsubscribe, ListUnsubscribeError, Message, MessageId,
+    MessageUpdate, NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader, Page,
+    PageRequest, PageToken, Profile, Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule,
+    ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket,
+    SendingLimits, Sent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
+    Uncertainty, UnknownColor,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

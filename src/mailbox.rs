@@ -8,35 +8,33 @@ mod organising;
 mod reading;
 mod replying;
 mod searching;
+mod sending;
+mod sending_many;
 mod syncing;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::{Action, Delivery, Error, ErrorKind, Result};
+use crate::error::{Action, Error, ErrorKind, Result};
 use crate::facts::Facts;
-use crate::journal::{MemoryJournal, SendJournal, SendState, Turns};
 use crate::model::{
-    Access, AttachmentId, ByteStream, Confirmation, Detail, Folder, FolderRole, Message, MessageId,
-    Outgoing, Page, PageRequest, PageToken, Profile, Query, SendKey, SendTicket, Sent,
+    Access, AttachmentId, ByteStream, Detail, Folder, FolderRole, Message, MessageId, Page,
+    PageRequest, PageToken, Profile, Query,
 };
 use crate::provider::{Capabilities, MailProvider};
 
 pub use self::merged::{Merged, merged};
 pub use self::reading::{AttachedMessage, Threads};
+use self::sending::Outbox;
+pub use self::sending::OutboxEntries;
+pub use self::sending_many::{Campaign, Outcome, Progress, SendMany, Stopped};
 pub use self::syncing::SyncPages;
-
-/// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
-/// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
-const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// How much of a message is examined for what it says of itself: reports and invitations come before long attachments.
 const EXAMINED: usize = 8 * 1024 * 1024;
@@ -59,8 +57,7 @@ const EXAMINED: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     provider: Arc<dyn MailProvider>,
-    journal: Arc<dyn SendJournal>,
-    sends: Arc<Turns>,
+    outbox: Outbox,
     /// Held by the sync that runs.
     syncing: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<dyn Clock>,
@@ -74,8 +71,7 @@ impl Mailbox {
     pub fn new(provider: impl MailProvider) -> Self {
         Self {
             provider: Arc::new(provider),
-            journal: Arc::new(MemoryJournal::new()),
-            sends: Arc::default(),
+            outbox: Outbox::default(),
             syncing: Arc::default(),
             clock: Arc::new(SystemClock::new()),
             access: None,
@@ -87,22 +83,6 @@ impl Mailbox {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
-        self
-    }
-
-    /// Notes sends in the host's own journal, so that a key sends once also across a crash.
-    #[must_use]
-    pub fn with_journal(mut self, journal: Arc<dyn SendJournal>) -> Self {
-        self.journal = journal;
-        self
-    }
-
-    /// The same sends as another handle to this mailbox knows: a key that was sent through one is not sent through the
-    /// other. Nor does one sync while the other does.
-    pub(crate) fn continuing(mut self, earlier: &Self) -> Self {
-        self.journal = Arc::clone(&earlier.journal);
-        self.sends = Arc::clone(&earlier.sends);
-        self.syncing = Arc::clone(&earlier.syncing);
         self
     }
 
@@ -313,134 +293,6 @@ impl Mailbox {
         self.provider.attachment(message, attachment).await
     }
 
-    /// Sends a message once. To be able to repeat a send whose outcome is unknown, use
-    /// [`send_once`](Self::send_once).
-    ///
-    /// # Errors
-    /// See [`Error::delivery`] before repeating: [`Delivery::Unknown`] means that it may have been sent.
-    pub async fn send(&self, outgoing: &Outgoing) -> Result<Sent> {
-        self.send_once(&random_key()?, outgoing).await
-    }
-
-    /// Sends a message under a key of the host's. The same key never sends twice: a send that was noted in the journal as
-    /// done is answered from there, one that may have been done is looked for first. Calls with the same key, through this
-    /// handle and its clones, take turns.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send). After [`Delivery::Unknown`], the same call with the same key is safe, and is answered once
-    /// the service tells. If the service says that the message was not sent, that is believed, and the message sent, only
-    /// five minutes after it was tried: until then the service may still be at it.
-    pub async fn send_once(&self, key: &SendKey, outgoing: &Outgoing) -> Result<Sent> {
-        self.require(Access::SEND)?;
-        self.send_prepared(key, || self.prepare(outgoing, key))
-            .await
-    }
-
-    /// A send under a key, whose first step is `prepare` unless it was taken before.
-    async fn send_prepared<F>(
-        &self,
-        key: &SendKey,
-        prepare: impl FnOnce() -> F + Send,
-    ) -> Result<Sent>
-    where
-        F: Future<Output = Result<SendTicket>> + Send,
-    {
-        let _turn = self.sends.take(key).await;
-        let ticket = match self.journal.get(key).await? {
-            Some(SendState::Sent(sent)) => return Ok(sent),
-            Some(SendState::Prepared(ticket)) => ticket,
-            Some(SendState::Dispatching { ticket, since }) => {
-                // Whatever keeps it from being known, it may have been sent.
-                let confirmed = self.provider.confirm(&ticket).await;
-                match confirmed.map_err(|error| error.with_delivery(Delivery::Unknown))? {
-                    Confirmation::Sent(sent) => return self.note_sent(key, sent).await,
-                    Confirmation::NotSent => match self.settles_in(since) {
-                        None => ticket,
-                        Some(wait) => return Err(still_unknown().with_retry_after(wait)),
-                    },
-                    Confirmation::StillUnknown { .. } => return Err(still_unknown()),
-                }
-            }
-            None => {
-                let ticket = prepare().await?;
-                let prepared = SendState::Prepared(ticket.clone());
-                self.journal.put(key, &prepared).await?;
-                ticket
-            }
-        };
-        let dispatching = SendState::Dispatching {
-            ticket: ticket.clone(),
-            since: self.clock.now(),
-        };
-        self.journal.put(key, &dispatching).await?;
-        match self.provider.dispatch(&ticket).await {
-            Ok(sent) => self.note_sent(key, sent).await,
-            Err(error) if error.delivery() == Delivery::Unknown => {
-                // The answer was lost; often the service can say at once that it did send. That it did not is too early
-                // to say.
-                match self.provider.confirm(&ticket).await {
-                    Ok(Confirmation::Sent(sent)) => self.note_sent(key, sent).await,
-                    _ => Err(error),
-                }
-            }
-            Err(error) => {
-                self.note(key, &SendState::Prepared(ticket)).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// How long it takes until a send that began at `since` is over at the service, whatever became of it.
-    fn settles_in(&self, since: DateTime<Utc>) -> Option<Duration> {
-        // A clock that was set back since then must not make the wait longer than it can be.
-        let passed = (self.clock.now() - since).to_std().unwrap_or_default();
-        SETTLED_AFTER
-            .checked_sub(passed)
-            .filter(|wait| !wait.is_zero())
-    }
-
-    /// The first step of a send, for hosts that keep tickets themselves; see [`MailProvider::prepare`].
-    ///
-    /// # Errors
-    /// As [`MailProvider`] says. Nothing was sent.
-    pub async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
-        self.require(Access::SEND)?;
-        let prepared = self.provider.prepare(outgoing, key).await;
-        // Whatever of it was done at the service, nobody received anything.
-        prepared.map_err(|error| error.with_delivery(Delivery::NotSent))
-    }
-
-    /// The second step of a send; see [`MailProvider::dispatch`].
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {
-        self.require(Access::SEND)?;
-        self.provider.dispatch(ticket).await
-    }
-
-    /// Whether a ticket was sent; see [`MailProvider::confirm`].
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] where the grant does not allow to look.
-    pub async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
-        self.require(Access::SEND)?;
-        self.provider.confirm(ticket).await
-    }
-
-    async fn note_sent(&self, key: &SendKey, sent: Sent) -> Result<Sent> {
-        // It is sent, whether or not that can be noted: the host must not take it for unsent.
-        self.note(key, &SendState::Sent(sent.clone())).await;
-        Ok(sent)
-    }
-
-    /// Notes what is known already and does not hang on being noted: without it, the service is asked the next time.
-    async fn note(&self, key: &SendKey, state: &SendState) {
-        if let Err(error) = self.journal.put(key, state).await {
-            tracing::warn!(kind = ?error.kind(), "what became of a send could not be noted in the journal");
-        }
-    }
-
     fn require(&self, needed: Access) -> Result<()> {
         match self.access {
             Some(held) if !held.contains(needed) => Err(restricted()),
@@ -515,25 +367,9 @@ fn restricted() -> Error {
     .with_action(Action::CorrectTheCall)
 }
 
-fn still_unknown() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "it is still not known whether this message was sent",
-    )
-    .with_delivery(Delivery::Unknown)
-}
-
 fn unanswered() -> Error {
     Error::new(
         ErrorKind::Protocol,
         "the provider gave no answer for the message",
     )
-}
-
-fn random_key() -> Result<SendKey> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Content, "the system gives no random numbers").with_source(error)
-    })?;
-    Ok(SendKey::unrepeated(bytes))
 }

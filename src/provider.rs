@@ -15,7 +15,7 @@ use crate::model::{
     Access, AttachmentId, Audit, AuditWindow, AuthenticationServer, ByteStream, Change,
     Confirmation, Content, Detail, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions,
     Imported, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Scope,
-    SendKey, SendTicket, Sent, SyncCursor, ThreadId,
+    SendKey, SendTicket, SendingLimits, Sent, SyncCursor, ThreadId,
 };
 
 pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules};
@@ -180,6 +180,12 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
 
     /// Whether a ticket was sent, as the service has it now: see [`Confirmation::NotSent`] for what that proves.
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation>;
+
+    /// How much may be sent from this mailbox, as far as that is known, for
+    /// [`Mailbox::send_many`](crate::Mailbox::send_many). By default nothing is.
+    fn sending_limits(&self) -> Option<SendingLimits> {
+        None
+    }
 
     /// One page of a sync; see [`Mailbox::sync`](crate::Mailbox::sync). `known` is asked only while reconciling.
     async fn sync(

@@ -23,6 +23,7 @@ fn an_action_follows_from_the_kind_unless_something_better_is_known() {
         (ErrorKind::AdminConsentRequired, Action::AdministratorActs),
         (ErrorKind::Configuration, Action::DeveloperFixes),
         (ErrorKind::CredentialStore, Action::DeveloperFixes),
+        (ErrorKind::SendJournal, Action::DeveloperFixes),
         (ErrorKind::Protocol, Action::DeveloperFixes),
         (ErrorKind::RateLimited, Action::Wait(None)),
         (ErrorKind::QuotaExceeded, Action::Wait(None)),

@@ -78,7 +78,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("view", &["model"]),
     ("reply", &["model", "error", "facts", "mime", "view"]),
     ("provider", &["model", "error"]),
-    ("journal", &["model", "error"]),
+    // Conditional saves, and the tables that they go to, are the credential stores'.
+    ("journal", &["model", "error", "secret", "credentials"]),
     (
         "mailbox",
         &[
@@ -130,6 +131,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "credentials",
             "http",
             "oauth",
+            "journal",
             "mailbox",
             "gmail",
             "outlook",

@@ -101,7 +101,9 @@ fn address() -> impl Strategy<Value = Address> {
     ];
     let name = prop_oneof![1 => Just(String::new()), 3 => plain_line()];
     (local, domain, name).prop_map(|(local, domain, name)| {
-        Address::new(format!("{local}@{domain}")).unwrap().with_name(name)
+        Address::new(format!("{local}@{domain}"))
+            .unwrap()
+            .with_name(name)
     })
 }
 
@@ -188,8 +190,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
-const CALENDAR: &str =
-    "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Grün\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+const CALENDAR: &str = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Grün\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
 
 impl Asked {
     async fn outgoing(&self) -> Outgoing {
@@ -235,11 +236,18 @@ impl Asked {
     /// What it should read back as, but for what only one of the parsers tells.
     fn expected(&self) -> Value {
         let list = |list: &[Address]| -> Vec<Value> {
-            let each = |one: &Address| json!([squeezed(one.name().unwrap_or_default()), one.to_ascii().unwrap()]);
+            let each = |one: &Address| {
+                json!([
+                    squeezed(one.name().unwrap_or_default()),
+                    one.to_ascii().unwrap()
+                ])
+            };
             list.iter().map(each).collect()
         };
         let headers = self.headers.iter();
-        let headers: BTreeMap<_, _> = headers.map(|(name, value)| (name, squeezed(value))).collect();
+        let headers: BTreeMap<_, _> = headers
+            .map(|(name, value)| (name, squeezed(value)))
+            .collect();
         json!({
             "subject": squeezed(&self.subject),
             "to": list(&self.to),
@@ -263,16 +271,13 @@ impl Asked {
     }
 
     fn leaves(&self) -> Vec<Value> {
-        let text = |kind: &str, text: &str| {
-            json!({"type": kind, "data": STANDARD.encode(with_lf(text)), "name": null, "id": null, "method": null})
-        };
-        let file = |(name, kind, bytes, id): &(String, &str, Vec<u8>, Option<String>)| {
-            json!({"type": kind, "name": squeezed(name), "id": id, "data": STANDARD.encode(bytes), "method": null})
-        };
+        let text = |kind: &str, text: &str| json!({"type": kind, "data": STANDARD.encode(with_lf(text)), "name": null, "id": null, "method": null});
+        let file = |(name, kind, bytes, id): &(String, &str, Vec<u8>, Option<String>)| json!({"type": kind, "name": squeezed(name), "id": id, "data": STANDARD.encode(bytes), "method": null});
         let mut leaves = Vec::new();
         leaves.extend(self.text.as_ref().map(|given| text("text/plain", given)));
         leaves.extend(self.html.as_ref().map(|given| text("text/html", given)));
-        let shown = |one: &&(String, &str, Vec<u8>, Option<String>)| one.3.is_some() && self.html.is_some();
+        let shown =
+            |one: &&(String, &str, Vec<u8>, Option<String>)| one.3.is_some() && self.html.is_some();
         leaves.extend(self.files.iter().filter(shown).map(file));
         if self.invitation {
             let mut calendar = text("text/calendar", CALENDAR);
@@ -284,9 +289,15 @@ impl Asked {
         }
         leaves.extend(self.files.iter().filter(|one| !shown(one)).map(file));
         if let Some((message, plain)) = &self.message {
-            let kind = if *plain { "message/rfc822" } else { "message/global" };
+            let kind = if *plain {
+                "message/rfc822"
+            } else {
+                "message/global"
+            };
             let data = STANDARD.encode(message);
-            leaves.push(json!({"type": kind, "name": "it.eml", "id": null, "data": data, "method": null}));
+            leaves.push(
+                json!({"type": kind, "name": "it.eml", "id": null, "data": data, "method": null}),
+            );
         }
         leaves
     }
@@ -323,7 +334,10 @@ fn by_mail_parser(raw: &[u8], names: impl Iterator<Item = String>) -> Value {
         let parsed = MessageParser::new().parse_headers(raw.as_bytes()).unwrap();
         let list = parsed.to().unwrap();
         let each = |one: &mail_parser::Addr<'_>| {
-            json!([squeezed(one.name().unwrap_or_default()), one.address().unwrap()])
+            json!([
+                squeezed(one.name().unwrap_or_default()),
+                one.address().unwrap()
+            ])
         };
         list.iter().map(each).collect()
     };
@@ -396,7 +410,12 @@ fn by_python(raw: &[Vec<u8>]) -> Option<Vec<Value>> {
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
-    Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    Some(
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
 }
 
 /// In the shape of the other one's: white space squeezed, what only Python tells taken out and held here.
@@ -448,7 +467,10 @@ async fn composed(mailbox: &Mailbox, asked: &[Asked]) -> Vec<Vec<u8>> {
     for (index, asked) in asked.iter().enumerate() {
         let outgoing = asked.outgoing().await;
         let key = SendKey::new(format!("case-{index}"));
-        mailbox.prepare(&outgoing, &key).await.unwrap_or_else(|error| panic!("{error:?}: {asked:?}"));
+        mailbox
+            .prepare(&outgoing, &key)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}: {asked:?}"));
     }
     let drafts = Query::InRole(FolderRole::Drafts);
     let mut drafts = mailbox.messages_with(drafts, Detail::Ids, PageRequest::first());
@@ -529,11 +551,26 @@ fn addresses_are_read_as_people_write_them() {
         ("a@x.example", "a@x.example"),
         (" <a@x.example> ", "a@x.example"),
         ("Ann B. Clark <a@x.example>", "Ann B. Clark <a@x.example>"),
-        ("\"Clark, Ann\" <a@x.example>,b@x.example", "\"Clark, Ann\" <a@x.example> | b@x.example"),
-        ("\"say \\\"hi\\\"\" <a@x.example>", "\"say \\\"hi\\\"\" <a@x.example>"),
-        ("a@x.example (Ann (the first))", "\"Ann (the first)\" <a@x.example>"),
-        ("(before) Ann (middle) <a@x.example> (after)", "Ann <a@x.example>"),
-        ("Team: a@x.example, Ann <b@x.example>;, c@x.example", "a@x.example | Ann <b@x.example> | c@x.example"),
+        (
+            "\"Clark, Ann\" <a@x.example>,b@x.example",
+            "\"Clark, Ann\" <a@x.example> | b@x.example",
+        ),
+        (
+            "\"say \\\"hi\\\"\" <a@x.example>",
+            "\"say \\\"hi\\\"\" <a@x.example>",
+        ),
+        (
+            "a@x.example (Ann (the first))",
+            "\"Ann (the first)\" <a@x.example>",
+        ),
+        (
+            "(before) Ann (middle) <a@x.example> (after)",
+            "Ann <a@x.example>",
+        ),
+        (
+            "Team: a@x.example, Ann <b@x.example>;, c@x.example",
+            "a@x.example | Ann <b@x.example> | c@x.example",
+        ),
         ("Nobody:;", ""),
         ("\"a b\"@x.example", "\"a b\"@x.example"),
         ("\"ab\"@x.example", "ab@x.example"),
@@ -583,13 +620,32 @@ fn addresses_that_mail_cannot_be_sent_to_are_refused_with_the_reason() {
 #[test]
 fn nothing_that_a_host_adds_breaks_out_of_its_place() {
     for name in ["", "X Y", "X:", "Grün", "X\r\nBcc", &"X".repeat(77)] {
-        assert_eq!(OutgoingHeader::new(name, "1"), Err(HeaderError::Name), "{name}");
+        assert_eq!(
+            OutgoingHeader::new(name, "1"),
+            Err(HeaderError::Name),
+            "{name}"
+        );
     }
-    for name in ["bcc", "Subject", "CONTENT-TYPE", "X-Postroom-Key", "Resent-To", "Received"] {
-        assert_eq!(OutgoingHeader::new(name, "1"), Err(HeaderError::Reserved), "{name}");
+    for name in [
+        "bcc",
+        "Subject",
+        "CONTENT-TYPE",
+        "X-Postroom-Key",
+        "Resent-To",
+        "Received",
+    ] {
+        assert_eq!(
+            OutgoingHeader::new(name, "1"),
+            Err(HeaderError::Reserved),
+            "{name}"
+        );
     }
     for value in ["", "  ", "a\nb", "a\u{0}"] {
-        assert_eq!(OutgoingHeader::new("X-Y", value), Err(HeaderError::Value), "{value:?}");
+        assert_eq!(
+            OutgoingHeader::new("X-Y", value),
+            Err(HeaderError::Value),
+            "{value:?}"
+        );
     }
     let invitation = |text: &str| Invitation::new(text).map(|read| read.method().to_owned());
     assert_eq!(invitation("Hello"), Err(InvitationError::NoCalendar));
@@ -597,12 +653,18 @@ fn nothing_that_a_host_adds_breaks_out_of_its_place() {
     assert_eq!(invitation(without), Err(InvitationError::NoMethod));
     let hostile = "BEGIN:VCALENDAR\nMETHOD:A; charset=x\n";
     assert_eq!(invitation(hostile), Err(InvitationError::NoMethod));
-    assert_eq!(invitation("begin:vcalendar\nmethod:cancel\n"), Ok("CANCEL".to_owned()));
+    assert_eq!(
+        invitation("begin:vcalendar\nmethod:cancel\n"),
+        Ok("CANCEL".to_owned())
+    );
     assert!(ListUnsubscribe::one_click("http://shop.example".parse().unwrap()).is_err());
     assert!(ListUnsubscribe::page("javascript:x".parse().unwrap()).is_err());
     let hostile = Address::received(None, "a@x.example>, <https://x.example");
     assert!(ListUnsubscribe::mail(&hostile, "").is_err());
     let mail = ListUnsubscribe::mail(&"a@x.example".parse().unwrap(), "x>,\r\nBcc: <").unwrap();
     let address = mail.addresses().next().unwrap().to_string();
-    assert_eq!(address, "mailto:a@x.example?subject=x%3E%2C%0D%0ABcc%3A%20%3C");
+    assert_eq!(
+        address,
+        "mailto:a@x.example?subject=x%3E%2C%0D%0ABcc%3A%20%3C"
+    );
 }

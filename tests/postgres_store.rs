@@ -1,4 +1,4 @@
-//! The store in PostgreSQL keeps the contract of credential stores on a real server, whose address is in the variable
+//! The store in PostgreSQL keeps the contract of credential stores, and the journal that of send journals, on a real server, whose address is in the variable
 //! POSTROOM_POSTGRES. Without it each test says that it was left out, and passes; where CI is set it fails.
 #![allow(
     clippy::unwrap_used,
@@ -53,6 +53,30 @@ mod as_the_server_is_set_up {
     }
 
     postroom::credential_store_tests!(optional: store);
+}
+
+mod the_journal {
+    async fn journal() -> Option<postroom::PostgresJournal> {
+        let pool = super::pool_of(&super::server()?, &[]);
+        let journal = postroom::PostgresJournal::new(pool);
+        journal.migrate().await.unwrap();
+        Some(journal)
+    }
+
+    postroom::send_journal_tests!(optional: journal);
+}
+
+mod the_journal_where_transactions_are_serializable {
+    async fn journal() -> Option<postroom::PostgresJournal> {
+        let level = [("default_transaction_isolation", "serializable")];
+        let pool = super::pool_of(&super::server()?, &level);
+        let journal = postroom::PostgresJournal::new(pool);
+        let journal = journal.with_table("serializable_Sends").unwrap();
+        journal.migrate().await.unwrap();
+        Some(journal)
+    }
+
+    postroom::send_journal_tests!(optional: journal);
 }
 
 mod where_transactions_are_serializable {

@@ -24,7 +24,7 @@ use postroom::oauth::SignInOptions;
 use postroom::{
     AccountId, Accounts, ByteStream, Content, Detail, Error, ErrorKind, Mailbox, MemoryJournal,
     Outgoing, OutgoingAttachment, PageRequest, ProviderConfiguration, Query, Secret, SendJournal,
-    SendKey,
+    SendKey, SendScope,
 };
 use serde_json::Value;
 use support::{GMAIL, OUTLOOK, emulator, transport};
@@ -283,6 +283,7 @@ async fn life(emulator: &Emulator, configuration: &str, address: &str, watch: &W
     emulator.fault(Fault::new(FaultKind::DropBefore).on(Method::POST, "/send"));
     let lost = mailbox.send_once(&key, &outgoing(&to, 10)).await;
     watch.error(&lost.unwrap_err());
+    let key = SendScope::new().key(&key);
     watch.debug(&journal.get(&key).await.unwrap());
     watch.debug(&journal);
 

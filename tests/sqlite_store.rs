@@ -1,4 +1,4 @@
-//! The store in SQLite keeps the contract of credential stores, in a file of its own and in a database of the host's,
+//! The store in SQLite keeps the contract of credential stores, and the journal beside it that of send journals, in a file of its own and in a database of the host's,
 //! and what it leaves there is private and whole.
 #![allow(
     clippy::unwrap_used,
@@ -46,6 +46,34 @@ mod in_a_pool_of_one_connection {
     }
 
     postroom::credential_store_tests!(store);
+}
+
+mod the_journal_in_the_file_of_a_store {
+    async fn journal() -> postroom::SqliteJournal {
+        let path = tempfile::tempdir().unwrap().keep().join("mail.sqlite");
+        let store = postroom::credentials::SqliteStore::open(&path);
+        let journal = postroom::SqliteJournal::open(&path);
+        let (store, journal) = futures_util::join!(store, journal);
+        store.unwrap();
+        journal.unwrap()
+    }
+
+    postroom::send_journal_tests!(journal);
+}
+
+mod the_journal_in_a_pool_of_one_connection {
+    async fn journal() -> postroom::SqliteJournal {
+        let path = tempfile::tempdir().unwrap().keep().join("host.sqlite");
+        let options = super::SqliteConnectOptions::new().filename(path);
+        let pool = super::SqlitePoolOptions::new().max_connections(1);
+        let pool = pool.connect_lazy_with(options.create_if_missing(true));
+        let journal = postroom::SqliteJournal::new(pool);
+        let journal = journal.with_table("main.Order").unwrap();
+        journal.migrate().await.unwrap();
+        journal
+    }
+
+    postroom::send_journal_tests!(journal);
 }
 
 fn pool_in_memory() -> SqlitePool {

@@ -161,7 +161,7 @@ impl Failure {
         match kind {
             ErrorKind::SignInRequired => 3,
             ErrorKind::Network | ErrorKind::Unavailable => 5,
-            ErrorKind::CredentialStore | ErrorKind::Content => 1,
+            ErrorKind::CredentialStore | ErrorKind::SendJournal | ErrorKind::Content => 1,
             _ => 4,
         }
     }

@@ -11,12 +11,14 @@ use crate::error::Result;
 #[cfg(not(feature = "reqwest"))]
 use crate::error::{Error, ErrorKind};
 use crate::http::{RetryPolicy, Transport};
+use crate::journal::SendJournal;
 
 /// Settings of [`Accounts`].
 #[derive(Debug)]
 pub struct AccountsBuilder {
     store: Arc<dyn CredentialStore>,
     namespace: Option<String>,
+    journal: Option<Arc<dyn SendJournal>>,
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     retry: RetryPolicy,
@@ -43,6 +45,14 @@ impl AccountsBuilder {
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Notes every account's sends in this journal, under keys of its own, so that a key sends once also across a crash, and
+    /// across the processes that share the journal. Without one it does within this process, for as long as it runs.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn SendJournal>) -> Self {
+        self.journal = Some(journal);
         self
     }
 
@@ -104,6 +114,7 @@ impl AccountsBuilder {
         let accounts = Accounts(Arc::new(Inner {
             store: self.store,
             namespace: self.namespace,
+            journal: self.journal,
             transport,
             clock: self.clock,
             retry: self.retry,
@@ -142,6 +153,7 @@ impl Accounts {
         AccountsBuilder {
             store,
             namespace: None,
+            journal: None,
             transport: None,
             clock: Arc::new(SystemClock::new()),
             retry: RetryPolicy::default(),

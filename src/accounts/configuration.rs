@@ -12,7 +12,7 @@ use crate::credentials::{AccountRecord, Refresh, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, Project, Regime, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
-use crate::model::Access;
+use crate::model::{Access, AccountType};
 #[cfg(all(feature = "gmail", feature = "app-only"))]
 use crate::oauth::ServiceAccountKey;
 #[cfg(feature = "app-only")]
@@ -421,7 +421,9 @@ impl Configured {
             #[cfg(feature = "gmail")]
             Service::Google => {
                 let connection = self.within_limits(connection);
-                let mut gmail = crate::gmail::Gmail::new(connection)?.with_access(granted);
+                let mut gmail = crate::gmail::Gmail::new(connection)?
+                    .with_access(granted)
+                    .with_account_type(account_type(record));
                 if let Some(endpoint) = &self.api_endpoint {
                     gmail = gmail.with_api_endpoint(endpoint.clone())?;
                 }
@@ -433,7 +435,10 @@ impl Configured {
                     not(feature = "app-only"),
                     expect(unused_mut, reason = "there is nobody else")
                 )]
-                let mut outlook = self.outlook(connection)?.with_access(granted);
+                let mut outlook = self
+                    .outlook(connection)?
+                    .with_access(granted)
+                    .with_account_type(account_type(record));
                 // An application is nobody, so that it has to say whose mailbox it means.
                 #[cfg(feature = "app-only")]
                 if let Way::Application(_) = self.way
@@ -463,7 +468,11 @@ impl Configured {
         access: Access,
         mailbox: &str,
     ) -> Result<Mailbox> {
-        let outlook = self.outlook(connection)?.with_access(access);
+        // Only organisations have mailboxes that are shared.
+        let outlook = self
+            .outlook(connection)?
+            .with_access(access)
+            .with_account_type(AccountType::Organisation);
         Ok(Mailbox::new(outlook.with_user(mailbox)))
     }
 
@@ -481,5 +490,41 @@ impl Configured {
             Some(endpoint) => outlook.with_api_endpoint(endpoint.clone()),
             None => Ok(outlook),
         }
+    }
+}
+
+/// Whose account it is, as far as its record tells: without an address or a tenant, a person's.
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+fn account_type(record: &AccountRecord) -> AccountType {
+    // Google's own domains for people; everybody else's mail is a Workspace's.
+    let is_personal = |address: &String| {
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+        domain.is_none_or(|domain| {
+            domain.eq_ignore_ascii_case("gmail.com")
+                || domain.eq_ignore_ascii_case("googlemail.com")
+        })
+    };
+    let organisations = match record.service {
+        Service::Google => record
+            .addresses
+            .first()
+            .is_some_and(|one| !is_personal(one)),
+        // The tenant of all personal accounts
+        // (<https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference>).
+        Service::Microsoft => {
+            let identity = record.identity.as_ref();
+            let tenant = identity.and_then(|identity| identity.subject.split('/').next());
+            tenant.or(record.tenant.as_deref()).is_some_and(|tenant| {
+                !tenant.eq_ignore_ascii_case("9188040d-6c67-4c5b-b112-36a304b66dad")
+                    && !tenant.eq_ignore_ascii_case("consumers")
+                    && !tenant.eq_ignore_ascii_case("common")
+            })
+        }
+        _ => false,
+    };
+    if organisations {
+        AccountType::Organisation
+    } else {
+        AccountType::Personal
     }
 }

@@ -8,6 +8,7 @@ use super::{Account, Accounts, unknown_account};
 use crate::credentials::{AccountRecord, LoadedAccount, StoredTokens};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Connection;
+use crate::journal::SendScope;
 use crate::mailbox::Mailbox;
 use crate::model::{Access, AccountId};
 
@@ -105,10 +106,13 @@ impl Accounts {
         let mailbox = configured
             .mailbox(self.connection(&tokens), record)?
             .with_clock(Arc::clone(&self.0.clock));
-        let mailbox = match open.remove(account) {
+        let mailbox = match (open.remove(account), &self.0.journal) {
             // What was sent stays known.
-            Some(opened) => mailbox.continuing(&opened.mailbox),
-            None => mailbox,
+            (Some(opened), _) => mailbox.continuing(&opened.mailbox),
+            (None, Some(journal)) => {
+                mailbox.with_journal_in(Arc::clone(journal), self.sends_of(account))
+            }
+            (None, None) => mailbox,
         };
         let mut opened = Opened {
             mailbox: mailbox.clone(),
@@ -122,6 +126,15 @@ impl Accounts {
         opened.earlier.retain(StoredTokens::is_shared);
         open.insert(account.clone(), opened);
         Ok((mailbox, tokens))
+    }
+
+    /// Where the account's sends are in the journal.
+    fn sends_of(&self, account: &AccountId) -> SendScope {
+        let scope = SendScope::account(account.clone());
+        match &self.0.namespace {
+            Some(namespace) => scope.in_namespace(namespace),
+            None => scope,
+        }
     }
 
     fn tokens(&self, account: &AccountId, configured: &Configured) -> Result<StoredTokens> {

@@ -19,7 +19,8 @@ impl Accounts {
     /// takes the right to *send as* it as well. Files of more than 3 MB cannot be attached there
     /// (<https://learn.microsoft.com/graph/known-issues>).
     ///
-    /// Each call gives a handle with limits and a memory of its own: keep it.
+    /// Each call gives a handle with limits of its own: keep it. Keys of sends are the account's, so that one that was used for
+    /// its own mailbox sends nothing from this one.
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`] when the user was never asked for shared mailboxes;
@@ -43,8 +44,10 @@ impl Accounts {
         }
         let configured = self.configuration(&record.configuration)?;
         // With the tokens of the account's own mailbox, so that suspending and disconnecting reach this handle too.
-        let (_, tokens) = self.open_anew(account, &record, Arc::clone(&configured))?;
+        let (own, tokens) = self.open_anew(account, &record, Arc::clone(&configured))?;
         let mailbox = configured.shared_mailbox(self.connection(&tokens), access, mailbox)?;
-        Ok(mailbox.with_clock(Arc::clone(&self.0.clock)))
+        // A key is the account's, whichever mailbox it sends from.
+        let mailbox = mailbox.with_clock(Arc::clone(&self.0.clock));
+        Ok(mailbox.sending_as(&own))
     }
 }

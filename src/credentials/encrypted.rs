@@ -193,12 +193,36 @@ impl<S: CredentialStore> Encrypted<S> {
     }
 
     fn encrypt(&self, key: &RecordKey, record: &Secret) -> Result<Secret, StoreError> {
-        let (name, encryption_key) = &self.keys.writing;
+        self.keys
+            .encrypt(record, &|name| associated_data(key, name))
+    }
+
+    fn decrypt(&self, key: &RecordKey, stored: &Secret) -> Result<Secret, StoreError> {
+        let what = format!("the record of {}", key.account);
+        let bound_to = |name: &str| associated_data(key, name);
+        match self.keys.decrypt(stored, &bound_to, &what)? {
+            Some(record) => Ok(record),
+            None if self.plain => Ok(stored.clone()),
+            None => Err(StoreError::unreadable(format!(
+                "{what} is not encrypted; if it is older than the encryption, allow that by reading_plain_records"
+            ))),
+        }
+    }
+}
+
+impl EncryptionKeys {
+    /// A text encrypted with the writing key, and bound to what is said of it for the name of that key.
+    pub(crate) fn encrypt(
+        &self,
+        text: &Secret,
+        bound_to: &(dyn Fn(&str) -> Vec<u8> + Sync),
+    ) -> Result<Secret, StoreError> {
+        let (name, encryption_key) = &self.writing;
         let mut nonce = [0; 24];
         random(&mut nonce)?;
         let payload = Payload {
-            msg: record.expose().as_bytes(),
-            aad: &associated_data(key, name),
+            msg: text.expose().as_bytes(),
+            aad: &bound_to(name),
         };
         let encrypted = encryption_key
             .cipher()
@@ -217,36 +241,33 @@ impl<S: CredentialStore> Encrypted<S> {
             })
     }
 
-    fn decrypt(&self, key: &RecordKey, stored: &Secret) -> Result<Secret, StoreError> {
-        let account = &key.account;
+    /// The text that was [encrypted](Self::encrypt); `None` if it is not encrypted at all. `what` names it in errors.
+    pub(crate) fn decrypt(
+        &self,
+        stored: &Secret,
+        bound_to: &(dyn Fn(&str) -> Vec<u8> + Sync),
+        what: &str,
+    ) -> Result<Option<Secret>, StoreError> {
         let Some(envelope) = Envelope::read(stored) else {
-            return if self.plain {
-                Ok(stored.clone())
-            } else {
-                Err(StoreError::unreadable(format!(
-                    "the record of {account} is not encrypted; if it is older than the encryption, allow that by \
-                     reading_plain_records"
-                )))
-            };
+            return Ok(None);
         };
         if envelope.encryption != ALGORITHM {
             return Err(StoreError::unreadable(format!(
-                "the record of {account} is encrypted in a way that this version does not know"
+                "{what} is encrypted in a way that this version does not know"
             )));
         }
         let mut candidates = self
-            .keys
             .all()
             .filter(|(name, _)| *name == envelope.key)
             .peekable();
         if candidates.peek().is_none() {
-            let known: Vec<_> = self.keys.all().map(|(name, _)| name).collect();
+            let known: Vec<_> = self.all().map(|(name, _)| name).collect();
             return Err(StoreError::unreadable(format!(
-                "the record of {account} is encrypted with the key {:?}, which is not among those given: {known:?}",
+                "{what} is encrypted with the key {:?}, which is not among those given: {known:?}",
                 envelope.key
             )));
         }
-        let aad = associated_data(key, &envelope.key);
+        let aad = bound_to(&envelope.key);
         let decrypted = envelope.bytes().and_then(|(nonce, text)| {
             candidates.find_map(|(_, encryption_key)| {
                 let payload = Payload {
@@ -265,9 +286,10 @@ impl<S: CredentialStore> Encrypted<S> {
                     None
                 }
             })
+            .map(Some)
             .ok_or_else(|| {
                 StoreError::unreadable(format!(
-                    "the record of {account} cannot be decrypted: the key {:?} is another one than it was encrypted \
+                    "{what} cannot be decrypted: the key {:?} is another one than it was encrypted \
                      with, or the record was changed or is another account's",
                     envelope.key
                 ))
@@ -344,19 +366,21 @@ impl Envelope {
 
 /// What a record is bound to. Every part has its length before it, so that no two keys give the same.
 fn associated_data(key: &RecordKey, name: &str) -> Vec<u8> {
-    let mut data = Vec::new();
-    let mut part = |text: &str| {
-        data.extend_from_slice(&(text.len() as u64).to_be_bytes());
-        data.extend_from_slice(text.as_bytes());
-    };
-    part("postroom");
-    part(ALGORITHM);
-    part(name);
-    part(&key.kind.name());
-    part(key.account.as_str());
+    let kind = key.kind.name();
     // Only a namespace makes a last part, so that none is not the empty one.
-    if let Some(namespace) = &key.namespace {
-        part(namespace);
+    let namespace = key.namespace.as_deref();
+    binding(
+        name,
+        [&*kind, key.account.as_str()].into_iter().chain(namespace),
+    )
+}
+
+/// What a text is bound to by these parts and the name of its key.
+pub(crate) fn binding<'a>(name: &'a str, parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in ["postroom", ALGORITHM, name].into_iter().chain(parts) {
+        data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        data.extend_from_slice(part.as_bytes());
     }
     data
 }

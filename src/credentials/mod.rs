@@ -22,17 +22,19 @@ mod lease;
 mod lifetime;
 mod memory;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 mod record;
 mod refreshing;
 mod renewal;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod sql;
+pub(crate) mod sql;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sqlite;
 mod store;
 mod tokens;
 
+#[cfg(feature = "encryption")]
+pub(crate) use encrypted::binding;
 #[cfg(feature = "encryption")]
 pub use encrypted::{Encrypted, EncryptionKey, EncryptionKeys};
 pub use file::FileStore;

@@ -10,7 +10,7 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgPool, PgQueryResult};
 use sqlx::{Executor, Postgres};
 
-use super::sql::{Refusal, Table, failure, key_columns, namespace_column};
+use super::sql::{Refusal, Table, TableName, failure, key_columns, namespace_column};
 use super::store::{
     CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
 };
@@ -22,7 +22,7 @@ const MIGRATIONS: &[&str] = &[include_str!("sql/postgres_1.sql")];
 
 /// How often a statement is repeated that the server gave up for another transaction's sake. Each time somebody else
 /// got on, so only a bug comes to the end of it.
-const ATTEMPTS: usize = 50;
+pub(crate) const ATTEMPTS: usize = 50;
 
 /// Records in a table of a PostgreSQL database.
 ///
@@ -69,7 +69,7 @@ impl PostgresStore {
     /// # Errors
     /// It is no such name.
     pub fn with_table(mut self, name: &str) -> Result<Self, StoreError> {
-        self.table = Table::new(name)?;
+        self.table = Table::new(TableName::new(name)?);
         Ok(self)
     }
 
@@ -79,7 +79,7 @@ impl PostgresStore {
     /// # Errors
     /// The server is out of reach, or refused.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.try_migrate()
+        migrate(&self.pool, &self.table.name, MIGRATIONS)
             .await
             .map_err(|error| self.failure("make the table", error))
     }
@@ -89,62 +89,12 @@ impl PostgresStore {
     pub fn migrations(&self) -> Vec<String> {
         let migrations = MIGRATIONS.iter();
         migrations
-            .map(|migration| self.table.fill(migration))
+            .map(|migration| self.table.name.fill(migration))
             .collect()
     }
 
-    async fn try_migrate(&self) -> Result<(), sqlx::Error> {
-        let migrations = self.migrations();
-        let latest = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
-        match self.last_migration(&self.pool).await {
-            Ok(done) if done >= latest => return Ok(()),
-            Err(error) if code(&error).as_deref() != Some(UNDEFINED_TABLE) => return Err(error),
-            _ => {}
-        }
-        // What the lock protects is looked at after it was taken, which other levels would not do.
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        let mut transaction = self.pool.begin_with(begin).await?;
-        // CREATE TABLE IF NOT EXISTS fails where two do it at once.
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(self.lock())
-            .execute(&mut *transaction)
-            .await?;
-        transaction
-            .execute(self.table.create_migrations.as_str())
-            .await?;
-        let done = self.last_migration(&mut *transaction).await?;
-        for (number, migration) in (1_i64..).zip(migrations) {
-            if number > done {
-                transaction.execute(migration.as_str()).await?;
-                sqlx::query(&self.table.note_migration)
-                    .bind(number)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-        }
-        transaction.commit().await
-    }
-
-    async fn last_migration<'c>(
-        &self,
-        executor: impl Executor<'c, Database = Postgres>,
-    ) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar(&self.table.last_migration)
-            .fetch_one(executor)
-            .await
-    }
-
-    /// The number of the lock that migrations of this table exclude each other by.
-    fn lock(&self) -> i64 {
-        let digest = Sha256::digest(format!("postroom {}", self.table.name()));
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| (number << 8) | i64::from(*byte))
-    }
-
     fn failure(&self, action: &'static str, error: sqlx::Error) -> StoreError {
-        failure(action, &self.table, error, told)
+        failure(action, &self.table.name, error, told)
     }
 
     async fn try_save(
@@ -184,14 +134,68 @@ impl PostgresStore {
     }
 }
 
+/// Brings a table up to date.
+pub(crate) async fn migrate(
+    pool: &PgPool,
+    table: &TableName,
+    migrations: &[&str],
+) -> Result<(), sqlx::Error> {
+    let latest = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    match last_migration(pool, table).await {
+        Ok(done) if done >= latest => return Ok(()),
+        Err(error) if code(&error).as_deref() != Some(UNDEFINED_TABLE) => return Err(error),
+        _ => {}
+    }
+    // What the lock protects is looked at after it was taken, which other levels would not do.
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    let mut transaction = pool.begin_with(begin).await?;
+    // CREATE TABLE IF NOT EXISTS fails where two do it at once.
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(lock(table))
+        .execute(&mut *transaction)
+        .await?;
+    transaction
+        .execute(table.create_migrations().as_str())
+        .await?;
+    let done = last_migration(&mut *transaction, table).await?;
+    for (number, migration) in (1_i64..).zip(migrations) {
+        if number > done {
+            transaction.execute(table.fill(migration).as_str()).await?;
+            sqlx::query(&table.note_migration())
+                .bind(number)
+                .execute(&mut *transaction)
+                .await?;
+        }
+    }
+    transaction.commit().await
+}
+
+async fn last_migration<'c>(
+    executor: impl Executor<'c, Database = Postgres>,
+    table: &TableName,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(&table.last_migration())
+        .fetch_one(executor)
+        .await
+}
+
+/// The number of the lock that migrations of this table exclude each other by.
+fn lock(table: &TableName) -> i64 {
+    let digest = Sha256::digest(format!("postroom {}", table.as_str()));
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
+}
+
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// How often reading is repeated where the server gives up a serializable transaction for another one.
-const READING_REPEATS: u32 = 10;
+pub(crate) const READING_REPEATS: u32 = 10;
 
 /// Whether the server gave a statement up for another transaction's sake, and it can be tried again: a serialization
 /// failure or a deadlock (<https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html>).
-fn may_be_repeated(error: &sqlx::Error) -> bool {
+pub(crate) fn may_be_repeated(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some("40001" | "40P01"))
 }
 
@@ -202,7 +206,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
 /// Of most refusals the code alone is told, because the server's words may quote values: of data that do not fit,
 /// of constraints, of a trigger's own making. These classes are about the connection, rights, tables and resources
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn told(error: &dyn DatabaseError) -> Refusal {
+pub(crate) fn told(error: &dyn DatabaseError) -> Refusal {
     const WITH_WORDS: &[&str] = &[
         "08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58",
     ];
@@ -217,12 +221,12 @@ fn told(error: &dyn DatabaseError) -> Refusal {
 }
 
 /// Any text in characters that PostgreSQL's texts can hold: U+0000 is `\0`, and a backslash is two.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\0', "\\0")
 }
 
 /// The text that [`escaped`] was given.
-fn unescaped(text: &str) -> String {
+pub(crate) fn unescaped(text: &str) -> String {
     let mut unescaped = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

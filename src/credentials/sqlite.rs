@@ -15,7 +15,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::sql::{Refusal, Table, failure, key_columns, namespace_column};
+use super::sql::{Refusal, Table, TableName, failure, key_columns, namespace_column};
 use super::store::{
     CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
 };
@@ -87,36 +87,10 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, or is no database.
     pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        let cannot = |error: std::io::Error| {
-            StoreError::new(format!("cannot open {}", path.display())).with_source(error)
-        };
-        // SQLite gives its other files the rights of this one, and would give this one whatever the process's mask leaves.
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path).map_err(cannot)?;
-
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(30))
-            .pragma("secure_delete", "ON");
-        let pool = SqlitePoolOptions::new().max_connections(4);
-        let store = Self::new(pool.connect_lazy_with(options));
-        // Turning the log on does not wait for others that open the file at the same moment, as everything else does.
-        for _ in 0..OPENING_ATTEMPTS {
-            match store.try_migrate().await {
-                Err(error) if is_busy(&error) => tokio::time::sleep(OPENING_PAUSE).await,
-                outcome => {
-                    outcome.map_err(|error| store.failure("make the table", error))?;
-                    return Ok(store);
-                }
-            }
-        }
-        store.migrate().await?;
+        let store = Self::new(file(path.as_ref())?);
+        migrate_file(&store.pool, &store.table.name, MIGRATIONS)
+            .await
+            .map_err(|error| store.failure("make the table", error))?;
         Ok(store)
     }
 
@@ -126,7 +100,7 @@ impl SqliteStore {
     /// # Errors
     /// It is no such name.
     pub fn with_table(mut self, name: &str) -> Result<Self, StoreError> {
-        self.table = Table::new(name)?;
+        self.table = Table::new(TableName::new(name)?);
         Ok(self)
     }
 
@@ -142,7 +116,7 @@ impl SqliteStore {
     /// # Errors
     /// The database refused.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.try_migrate()
+        migrate(&self.pool, &self.table.name, MIGRATIONS)
             .await
             .map_err(|error| self.failure("make the table", error))
     }
@@ -152,38 +126,82 @@ impl SqliteStore {
     pub fn migrations(&self) -> Vec<String> {
         let migrations = MIGRATIONS.iter();
         migrations
-            .map(|migration| self.table.fill(migration))
+            .map(|migration| self.table.name.fill(migration))
             .collect()
     }
 
-    async fn try_migrate(&self) -> Result<(), sqlx::Error> {
-        // A transaction that would only later begin to write could not wait for another one that writes.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        transaction
-            .execute(self.table.create_migrations.as_str())
-            .await?;
-        let done: i64 = sqlx::query_scalar(&self.table.last_migration)
-            .fetch_one(&mut *transaction)
-            .await?;
-        for (number, migration) in (1_i64..).zip(self.migrations()) {
-            if number > done {
-                transaction.execute(migration.as_str()).await?;
-                sqlx::query(&self.table.note_migration)
-                    .bind(number)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-        }
-        transaction.commit().await
-    }
-
     fn failure(&self, action: &'static str, error: sqlx::Error) -> StoreError {
-        failure(action, &self.table, error, told)
+        failure(action, &self.table.name, error, told)
     }
 }
 
+/// A pool for a file, which is made if need be, readable by its owner only. It has a write-ahead log, every transaction is on
+/// the disk before it returns, and what is removed or replaced is overwritten.
+pub(crate) fn file(path: &Path) -> Result<SqlitePool, StoreError> {
+    let cannot = |error: std::io::Error| {
+        StoreError::new(format!("cannot open {}", path.display())).with_source(error)
+    };
+    // SQLite gives its other files the rights of this one, and would give this one whatever the process's mask leaves.
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(cannot)?;
+
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(30))
+        .pragma("secure_delete", "ON");
+    let pool = SqlitePoolOptions::new().max_connections(4);
+    Ok(pool.connect_lazy_with(options))
+}
+
+/// Brings a table up to date.
+pub(crate) async fn migrate(
+    pool: &SqlitePool,
+    table: &TableName,
+    migrations: &[&str],
+) -> Result<(), sqlx::Error> {
+    // A transaction that would only later begin to write could not wait for another one that writes.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    transaction
+        .execute(table.create_migrations().as_str())
+        .await?;
+    let done: i64 = sqlx::query_scalar(&table.last_migration())
+        .fetch_one(&mut *transaction)
+        .await?;
+    for (number, migration) in (1_i64..).zip(migrations) {
+        if number > done {
+            transaction.execute(table.fill(migration).as_str()).await?;
+            sqlx::query(&table.note_migration())
+                .bind(number)
+                .execute(&mut *transaction)
+                .await?;
+        }
+    }
+    transaction.commit().await
+}
+
+/// [`migrate`] for a file that others may be opening at the same moment: turning its log on does not wait for them, as
+/// everything else does.
+pub(crate) async fn migrate_file(
+    pool: &SqlitePool,
+    table: &TableName,
+    migrations: &[&str],
+) -> Result<(), sqlx::Error> {
+    for _ in 0..OPENING_ATTEMPTS {
+        match migrate(pool, table, migrations).await {
+            Err(error) if is_busy(&error) => tokio::time::sleep(OPENING_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+    migrate(pool, table, migrations).await
+}
+
 /// SQLite's messages name tables, columns and files, and quote no values.
-fn told(error: &dyn DatabaseError) -> Refusal {
+pub(crate) fn told(error: &dyn DatabaseError) -> Refusal {
     let message = error.message();
     if message.starts_with("no such table") || message.starts_with("no such column") {
         Refusal::NoTable

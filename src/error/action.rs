@@ -101,7 +101,7 @@ impl Error {
     /// | `MailboxUnavailable`, `AlreadyConnected` | [`Action::UseAnotherAccount`] |
     /// | `PermissionDenied` | [`Action::GrantMore`] |
     /// | `AdminConsentRequired` | [`Action::AdministratorActs`] |
-    /// | `Configuration`, `CredentialStore`, `Protocol` | [`Action::DeveloperFixes`] |
+    /// | `Configuration`, `CredentialStore`, `SendJournal`, `Protocol` | [`Action::DeveloperFixes`] |
     /// | `RateLimited`, `QuotaExceeded` | [`Action::Wait`] |
     /// | `Unavailable`, `Network` | [`Action::TryAgain`], or [`Action::Wait`] if the service says how long |
     /// | `NotFound`, `Conflict`, `InvalidRequest`, `CursorExpired`, `Unsupported`, `Content` | [`Action::CorrectTheCall`] |
@@ -119,9 +119,10 @@ impl Error {
             }
             ErrorKind::PermissionDenied => Action::GrantMore(Access::NONE),
             ErrorKind::AdminConsentRequired => Action::AdministratorActs,
-            ErrorKind::Configuration | ErrorKind::CredentialStore | ErrorKind::Protocol => {
-                Action::DeveloperFixes
-            }
+            ErrorKind::Configuration
+            | ErrorKind::CredentialStore
+            | ErrorKind::SendJournal
+            | ErrorKind::Protocol => Action::DeveloperFixes,
             ErrorKind::RateLimited | ErrorKind::QuotaExceeded => Action::Wait(self.retry_after()),
             ErrorKind::Unavailable | ErrorKind::Network => match self.retry_after() {
                 Some(delay) => Action::Wait(Some(delay)),

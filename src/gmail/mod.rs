@@ -29,10 +29,10 @@ use self::api::Api;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
-    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Content, Detail,
-    Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, Message, MessageId,
-    NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent,
-    ThreadId,
+    Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
+    Content, Detail, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, Message,
+    MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey,
+    SendTicket, SendingLimits, Sent, ThreadId,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Drafts, FoldersPerMessage, Identities, MailProvider, Rules,
@@ -104,6 +104,7 @@ pub struct Gmail {
     /// Up to how many messages are changed one by one.
     one_by_one: usize,
     capabilities: Capabilities,
+    sending_limits: SendingLimits,
 }
 
 impl Gmail {
@@ -122,6 +123,7 @@ impl Gmail {
             access,
             one_by_one: changing::ONE_BY_ONE,
             capabilities: capabilities(access, changing::ONE_BY_ONE),
+            sending_limits: quota::sending_limits(AccountType::default()),
         })
     }
 
@@ -159,6 +161,20 @@ impl Gmail {
     #[must_use]
     pub fn with_user(mut self, user: impl Into<String>) -> Self {
         self.api = self.api.with_user(user.into());
+        self
+    }
+
+    /// Says whose account it is, which decides how much may be sent from it
+    /// ([`sending_limits`](MailProvider::sending_limits)). Without this it is taken for a person's own.
+    #[must_use]
+    pub fn with_account_type(self, account: AccountType) -> Self {
+        self.with_sending_limits(quota::sending_limits(account))
+    }
+
+    /// Says how much may be sent from this account, where that is known better.
+    #[must_use]
+    pub fn with_sending_limits(mut self, limits: SendingLimits) -> Self {
+        self.sending_limits = limits;
         self
     }
 
@@ -227,6 +243,10 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
 impl MailProvider for Gmail {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn sending_limits(&self) -> Option<SendingLimits> {
+        Some(self.sending_limits.clone())
     }
 
     async fn profile(&self) -> Result<Profile> {

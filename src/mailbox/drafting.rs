@@ -1,7 +1,8 @@
 //! What a mailbox offers around writing: drafts, who to write as, and putting messages into it that exist elsewhere. How
 //! each is done is the provider's.
 
-use super::{Mailbox, random_key};
+use super::Mailbox;
+use super::sending::random_key;
 use crate::error::{Delivery, Error, Result};
 use crate::model::{
     Access, Content, DraftId, DraftRevision, ImportOptions, Imported, SendKey, Sent,
@@ -51,7 +52,8 @@ impl Mailbox {
             // Whatever of it was done at the service, nobody received anything.
             prepared.map_err(|error| error.with_delivery(Delivery::NotSent))
         };
-        self.send_prepared(key, prepare).await
+        // To how many it goes the service knows.
+        self.send_prepared(key, 1, prepare).await
     }
 
     /// Who the mailbox may write as: its own address and its aliases.

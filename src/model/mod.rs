@@ -20,6 +20,7 @@ mod page;
 mod query;
 mod rule;
 mod sending;
+mod sending_limits;
 mod sync;
 
 pub use access::Access;
@@ -50,6 +51,7 @@ pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
 pub(crate) use query::{Language, Residue, Told, approximate, is_address, normal, words};
 pub use rule::{NewRule, Rule, RuleActions, RuleConditions, RulePart};
 pub use sending::{Confirmation, SendKey, SendTicket, Sent};
+pub use sending_limits::{AccountType, SendingLimits};
 pub use sync::{
     Audit, AuditWindow, KnownMessage, MessageUpdate, Scope, SyncCursor, SyncPhase, SyncProgress,
     Uncertainty,

@@ -28,9 +28,10 @@ use self::reading::OwnFolders;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::{Connection, Lane, Spent};
 use crate::model::{
-    Access, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation, Detail, Folder,
-    FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing, Page,
-    PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, Sent, ThreadId,
+    Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
+    Detail, Folder, FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing,
+    Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, SendingLimits, Sent,
+    ThreadId,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Categories, FoldersPerMessage, MailProvider, Rules, Thread,
@@ -107,6 +108,7 @@ pub struct Outlook {
     /// Whether a category that is set may be put into the mailbox's list, if the grant covers it.
     lists_categories: bool,
     capabilities: Capabilities,
+    sending_limits: SendingLimits,
 }
 
 impl Outlook {
@@ -126,6 +128,7 @@ impl Outlook {
             access,
             lists_categories: true,
             capabilities: capabilities(access),
+            sending_limits: quota::sending_limits(AccountType::default()),
         })
     }
 
@@ -163,6 +166,20 @@ impl Outlook {
     pub fn with_user(mut self, user: impl Into<String>) -> Self {
         self.api = self.api.with_user(user.into());
         self.own_folders = Arc::default();
+        self
+    }
+
+    /// Says whose account it is, which decides how much may be sent from it
+    /// ([`sending_limits`](MailProvider::sending_limits)). Without this it is taken for a person's own.
+    #[must_use]
+    pub fn with_account_type(self, account: AccountType) -> Self {
+        self.with_sending_limits(quota::sending_limits(account))
+    }
+
+    /// Says how much may be sent from this account, where that is known better.
+    #[must_use]
+    pub fn with_sending_limits(mut self, limits: SendingLimits) -> Self {
+        self.sending_limits = limits;
         self
     }
 
@@ -242,6 +259,10 @@ impl MailProvider for Outlook {
         let mut restricted = self.clone();
         restricted.lists_categories &= access.contains(Access::SETTINGS);
         Some(Arc::new(restricted))
+    }
+
+    fn sending_limits(&self) -> Option<SendingLimits> {
+        Some(self.sending_limits.clone())
     }
 
     async fn profile(&self) -> Result<Profile> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::http::{Allowance, Limits};
+use crate::model::{AccountType, SendingLimits};
 
 /// Ten thousand requests in ten minutes and four at once, for each application and mailbox; 130,000 requests in ten seconds
 /// for an application (<https://learn.microsoft.com/graph/throttling-limits>, 2024-06). The parts of a batch count.
@@ -14,3 +15,32 @@ pub(super) const ALLOWANCE: Allowance = Allowance {
     legacy: MAILBOX,
     project: Limits::concurrency(u32::MAX).with_requests_per(130_000, Duration::from_secs(10)),
 };
+
+/// Exchange Online: 30 messages a minute, 10,000 recipients a day, 500 recipients of a message unless the organisation says
+/// otherwise; a trial's organisation may send to 5,000 outsiders a day
+/// (<https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#sending-limits>,
+/// 2026-07). What Outlook.com allows depends on an account's history, and is not published
+/// (<https://support.microsoft.com/office/sending-limits-in-outlook-com-279ee200-594c-40f0-9ec8-bb6af7735c2e>, 2026-07): these
+/// figures are careful ones of our own.
+pub(super) const fn sending_limits(account: AccountType) -> SendingLimits {
+    match account {
+        AccountType::Personal => SendingLimits::new()
+            .with_messages_per_minute(10)
+            .with_messages_per_day(100)
+            .with_recipients_per_day(100)
+            .with_recipients_per_message(100)
+            .with_source("not published: careful figures of postroom's own (2026-11)"),
+        AccountType::Organisation => SendingLimits::new()
+            .with_messages_per_minute(30)
+            .with_recipients_per_day(10_000)
+            .with_recipients_per_message(500)
+            .with_source(EXCHANGE),
+        AccountType::Trial => SendingLimits::new()
+            .with_messages_per_minute(30)
+            .with_recipients_per_day(5_000)
+            .with_recipients_per_message(500)
+            .with_source(EXCHANGE),
+    }
+}
+
+const EXCHANGE: &str = "https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits (2026-07)";

@@ -1,4 +1,4 @@
-//! What the stores in databases have in common: the table's name, the statements, and errors that quote no record.
+//! What the stores in databases, and the journals of sends beside them, have in common: the table's name, the statements, and errors that quote no record.
 //! How each database is spoken to is `sqlite`'s and `postgres`'s.
 
 use std::fmt;
@@ -14,48 +14,88 @@ const DEFAULT_TABLE: &str = "postroom_records";
 /// The longest name. PostgreSQL cuts names off silently after 63 bytes, and there is a second table with a longer one.
 const LONGEST_NAME: usize = 48;
 
-/// The table of a store: a name that can stand in a statement, and the statements.
+/// The name of a table, such that it can stand in a statement. What was migrated stands in a table beside it.
 #[derive(Clone)]
-pub(super) struct Table(Arc<Statements>);
+pub(crate) struct TableName(Arc<str>);
 
-pub(super) struct Statements {
-    /// The name as the host wrote it.
-    name: String,
-    pub(super) load: String,
-    pub(super) save_always: String,
-    pub(super) save_if_absent: String,
-    pub(super) save_if_revision: String,
-    pub(super) remove: String,
-    pub(super) list: String,
-    pub(super) create_migrations: String,
-    pub(super) last_migration: String,
-    pub(super) note_migration: String,
-}
-
-impl Table {
+impl TableName {
     /// The table `name`, or `schema.name`.
-    pub(super) fn new(name: &str) -> Result<Self, StoreError> {
+    pub(crate) fn new(name: &str) -> Result<Self, StoreError> {
         if name.split('.').count() > 2 || !name.split('.').all(is_identifier) {
             return Err(StoreError::new(format!(
-                "{name:?} cannot be the table of credentials: letters of ASCII, digits and underscores, beginning with no \
+                "{name:?} cannot be the name of a table here: letters of ASCII, digits and underscores, beginning with no \
                  digit, {LONGEST_NAME} at the most, if need be after a schema's name and a dot"
             )));
         }
         Ok(Self::checked(name))
     }
 
-    fn checked(name: &str) -> Self {
-        // Quoted, so that capitals stay and a word of the language is a name too.
-        let quoted = |suffix: &str| format!("\"{}{suffix}\"", name.replace('.', "\".\""));
-        let table = quoted("");
-        let migrations = quoted("_migrations");
+    /// A name that is known to be one.
+    pub(crate) fn checked(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The name as the host wrote it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in a statement: quoted, so that capitals stay and a word of the language is a name too.
+    pub(crate) fn quoted(&self, suffix: &str) -> String {
+        format!("\"{}{suffix}\"", self.0.replace('.', "\".\""))
+    }
+
+    /// A migration's text for this table.
+    pub(crate) fn fill(&self, migration: &str) -> String {
+        migration.replace("{table}", &self.quoted(""))
+    }
+
+    pub(crate) fn create_migrations(&self) -> String {
+        let migrations = self.quoted("_migrations");
+        format!("CREATE TABLE IF NOT EXISTS {migrations} (number BIGINT PRIMARY KEY)")
+    }
+
+    pub(crate) fn last_migration(&self) -> String {
+        let migrations = self.quoted("_migrations");
+        format!("SELECT COALESCE(MAX(number), 0) FROM {migrations}")
+    }
+
+    pub(crate) fn note_migration(&self) -> String {
+        let migrations = self.quoted("_migrations");
+        format!("INSERT INTO {migrations} (number) VALUES ($1) ON CONFLICT DO NOTHING")
+    }
+}
+
+impl fmt::Debug for TableName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, formatter)
+    }
+}
+
+/// The table of a store: its name and the statements.
+#[derive(Clone)]
+pub(super) struct Table(Arc<Statements>);
+
+pub(super) struct Statements {
+    pub(super) name: TableName,
+    pub(super) load: String,
+    pub(super) save_always: String,
+    pub(super) save_if_absent: String,
+    pub(super) save_if_revision: String,
+    pub(super) remove: String,
+    pub(super) list: String,
+}
+
+impl Table {
+    pub(super) fn new(name: TableName) -> Self {
+        let table = name.quoted("");
         let insert = format!(
             "INSERT INTO {table} (namespace, kind, account, revision, record) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (namespace, kind, account)"
         );
         let the_record = "namespace = $1 AND kind = $2 AND account = $3";
         Self(Arc::new(Statements {
-            name: name.to_owned(),
+            name,
             load: format!("SELECT record, revision FROM {table} WHERE {the_record}"),
             save_always: format!(
                 "{insert} DO UPDATE SET revision = excluded.revision, record = excluded.record"
@@ -66,32 +106,13 @@ impl Table {
             ),
             remove: format!("DELETE FROM {table} WHERE {the_record}"),
             list: format!("SELECT account FROM {table} WHERE namespace = $1 AND kind = $2"),
-            create_migrations: format!(
-                "CREATE TABLE IF NOT EXISTS {migrations} (number BIGINT PRIMARY KEY)"
-            ),
-            last_migration: format!("SELECT COALESCE(MAX(number), 0) FROM {migrations}"),
-            note_migration: format!(
-                "INSERT INTO {migrations} (number) VALUES ($1) ON CONFLICT DO NOTHING"
-            ),
         }))
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// A migration's text for this table.
-    pub(super) fn fill(&self, migration: &str) -> String {
-        migration.replace(
-            "{table}",
-            &format!("\"{}\"", self.0.name.replace('.', "\".\"")),
-        )
     }
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self::checked(DEFAULT_TABLE)
+        Self::new(TableName::checked(DEFAULT_TABLE))
     }
 }
 
@@ -118,7 +139,7 @@ fn is_identifier(name: &str) -> bool {
 }
 
 /// A namespace as its column has it: no namespace is not the empty one.
-pub(super) fn namespace_column(namespace: Option<&str>) -> String {
+pub(crate) fn namespace_column(namespace: Option<&str>) -> String {
     namespace.map_or_else(String::new, |namespace| format!("={namespace}"))
 }
 
@@ -132,13 +153,13 @@ pub(super) fn key_columns(key: &RecordKey) -> (String, String, &str) {
 }
 
 /// An error of the database as the host may see it. `tell` gives of a refusal what certainly quotes no record.
-pub(super) fn failure(
+pub(crate) fn failure(
     action: &'static str,
-    table: &Table,
+    table: &TableName,
     error: sqlx::Error,
     tell: impl FnOnce(&dyn DatabaseError) -> Refusal,
 ) -> StoreError {
-    let cannot = format!("cannot {action} in the table {:?}", table.name());
+    let cannot = format!("cannot {action} in the table {:?}", table.as_str());
     match error {
         sqlx::Error::Database(error) => match tell(&*error) {
             Refusal::NoTable => StoreError::new(format!(
@@ -158,7 +179,7 @@ pub(super) fn failure(
 }
 
 /// What a database refused.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// A table or a column that is not there.
     NoTable,
     /// Something else, in words that quote no record.
