@@ -17,22 +17,34 @@ use super::read::parameter;
 ///    ISO-2022-JP if it has that charset's escape sequences; as UTF-8 with replaced characters if more of it is UTF-8
 ///    than is not, such as one that was cut off within a character; else as Windows-1252, which reads anything;
 /// 3. any other is read by its charset.
-pub(crate) fn text(bytes: &[u8], content_type: Option<&str>) -> String {
+pub(crate) fn text<'a>(bytes: impl Into<Cow<'a, [u8]>>, content_type: Option<&str>) -> String {
+    let bytes = bytes.into();
     let label = content_type.and_then(|value| parameter(value, "charset"));
     let decoder = label.as_deref().and_then(decoder);
-    match (decoder, std::str::from_utf8(bytes)) {
-        (Some(Decoder::Latin) | None, Ok(text)) => text.to_owned(),
-        (Some(Decoder::Latin), Err(_)) => windows_1252(bytes),
-        (Some(Decoder::Other(decode)), _) => decode(bytes),
-        (Some(Decoder::Standard(encoding)), _) => {
+    if matches!(decoder, Some(Decoder::Latin) | None) {
+        // What is UTF-8 already is not copied.
+        return match String::from_utf8(bytes.into_owned()) {
+            Ok(text) => text,
+            Err(error) => not_utf8(error.as_bytes(), decoder),
+        };
+    }
+    not_utf8(&bytes, decoder)
+}
+
+/// The text of a part that is not UTF-8, or is not to be read as such.
+fn not_utf8(bytes: &[u8], decoder: Option<Decoder>) -> String {
+    match decoder {
+        Some(Decoder::Latin) => windows_1252(bytes),
+        Some(Decoder::Other(decode)) => decode(bytes),
+        Some(Decoder::Standard(encoding)) => {
             encoding.decode_without_bom_handling(bytes).0.into_owned()
         }
-        (None, Err(_)) if has_japanese_escapes(bytes) => encoding_rs::ISO_2022_JP
+        None if has_japanese_escapes(bytes) => encoding_rs::ISO_2022_JP
             .decode_without_bom_handling(bytes)
             .0
             .into_owned(),
-        (None, Err(_)) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        (None, Err(_)) => windows_1252(bytes),
+        None if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        None => windows_1252(bytes),
     }
 }
 

@@ -9,14 +9,37 @@ use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use super::charset::with_known_charsets;
 use crate::model::{Address, Flowed, Header, Message, addresses_of};
 
+/// The headers that say something here. The others are many times as long, and parsing them costs as much as all the rest.
+const READ: [&str; 11] = [
+    "Subject",
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "Date",
+];
+
 /// Fills in what a message's header lines say: subject, addresses, ids and date.
 pub(crate) fn read_headers(message: &mut Message, headers: &[Header]) {
-    let block: String = headers
-        .iter()
-        .filter(|header| is_field_name(&header.name))
-        .map(|header| format!("{}: {}\r\n", header.name, unfolded(&header.value)))
-        .collect();
-    read_header_block(message, format!("{block}\r\n").as_bytes());
+    let mut block = String::new();
+    for header in headers {
+        if READ
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&header.name))
+        {
+            let value = unfolded(&header.value);
+            for text in [header.name.as_str(), ": ", value.as_ref(), "\r\n"] {
+                block.push_str(text);
+            }
+        }
+    }
+    block.push_str("\r\n");
+    read_header_block(message, block.as_bytes());
 }
 
 /// The same, from the lines as they came.
@@ -40,6 +63,11 @@ pub(super) fn read_header_block(message: &mut Message, block: &[u8]) {
 
 /// A parameter of a `Content-Type` or `Content-Disposition` value, decoded after RFC 2231 and RFC 2047.
 pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
+    // Most values have none of the parameters that are looked for, and need no parser.
+    let mut windows = value.as_bytes().windows(name.len());
+    if !windows.any(|window| window.eq_ignore_ascii_case(name.as_bytes())) {
+        return None;
+    }
     let header = format!("Content-Type: {}\r\n\r\n", unfolded(value));
     let parsed = MessageParser::new().parse_headers(header.as_bytes())?;
     let text = parsed.content_type()?.attribute(name)?.trim();
@@ -67,6 +95,15 @@ pub(crate) fn decode_words(value: &str) -> String {
 
 /// The ids in a header such as `References`, without angle brackets.
 pub(crate) fn message_ids(value: &str) -> Vec<String> {
+    // Nearly always it is one id as it should be, which needs no parser.
+    let alone = value
+        .trim()
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'));
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"<>()\"\\".contains(&byte);
+    if let Some(id) = alone.filter(|id| !id.is_empty() && id.bytes().all(plain)) {
+        return vec![id.to_owned()];
+    }
     let header = format!("References: {}\r\n\r\n", unfolded(value));
     MessageParser::new()
         .parse_headers(header.as_bytes())
@@ -93,14 +130,6 @@ fn instant(date: &mail_parser::DateTime) -> Option<DateTime<Utc>> {
         return None;
     }
     DateTime::from_timestamp(date.to_timestamp(), 0)
-}
-
-/// RFC 5322 §2.2: printable ASCII without a colon.
-fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 /// One line, however the header was folded: a line break must not begin another header. Its charsets have the names that

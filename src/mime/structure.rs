@@ -169,22 +169,35 @@ impl Bodies {
         if part.text {
             self.flowed.push(flowed(content_type).filter(|_| !is_html));
             self.text.own |= !is_html;
-            self.text.parts.push(if is_html {
-                html_to_text(&text)
-            } else {
-                text.clone()
-            });
         }
         if part.html {
             self.html.own |= is_html;
-            self.html
-                .parts
-                .push(if is_html { text } else { text_to_html(&text) });
+        }
+        // Whatever is wanted in the form that it is in is not copied.
+        if is_html {
+            if part.text {
+                self.text.parts.push(html_to_text(&text));
+            }
+            if part.html {
+                self.html.parts.push(text);
+            }
+        } else {
+            if part.html {
+                self.html.parts.push(text_to_html(&text));
+            }
+            if part.text {
+                self.text.parts.push(text);
+            }
         }
     }
 
     pub(crate) fn join(self) -> Body {
-        let form = |form: Form| form.own.then(|| form.parts.join("\n"));
+        let form = |mut form: Form| {
+            form.own.then(|| match form.parts.len() {
+                1 => form.parts.remove(0),
+                _ => form.parts.join("\n"),
+            })
+        };
         // Of several texts made into one, all or none can be unwrapped.
         let flowed = match self.flowed.split_first() {
             Some((first, rest)) if self.text.own && rest.iter().all(|other| other == first) => {
@@ -213,6 +226,9 @@ fn text_to_html(text: &str) -> String {
 /// what they say (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/2095>): what counts is whether the HTML
 /// refers to its Content-ID (RFC 2392).
 pub(crate) fn mark_inline(attachments: &mut [Attachment], html: Option<&str>) {
+    if attachments.iter().all(|file| file.content_id.is_none()) {
+        return;
+    }
     let referred = html.map(referred_ids).unwrap_or_default();
     for attachment in attachments {
         attachment.inline = attachment

@@ -67,7 +67,7 @@ struct Leaf<'a> {
 impl Leaf<'_> {
     fn text(&self) -> String {
         match (&self.bytes, &self.part.body) {
-            (Some(bytes), _) => text(bytes, self.content_type.as_deref()),
+            (Some(bytes), _) => text(bytes.as_ref(), self.content_type.as_deref()),
             (None, PartType::Text(decoded) | PartType::Html(decoded)) => decoded.to_string(),
             (None, _) => String::new(),
         }
