@@ -10,6 +10,8 @@ mod sending;
 mod settings;
 mod threads;
 
+use std::sync::{Arc, OnceLock};
+
 use http::header::HeaderName;
 use http::{HeaderValue, Method};
 use url::Url;
@@ -18,7 +20,7 @@ use super::query::Search;
 use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{ApiClient, ApiRequest, Connection, Cost, Origins, Replay};
+use crate::http::{ApiClient, ApiRequest, Connection, Cost, Origins, Replay, parse};
 use crate::model::{ByteStream, Detail};
 
 /// Where Microsoft serves the API. Sovereign clouds have hosts of their own
@@ -71,15 +73,21 @@ const ATTACHMENTS: &str = "attachments($select=id,name,contentType,size,\
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub(super) client: ApiClient,
-    base: Url,
+    base: Arc<Url>,
     user: String,
     /// Whether bodies are asked for as text.
     text_bodies: bool,
 }
 
-impl Api {
-    /// The mailbox of `user`, which is `me` or names another one, at the service at `base`.
-    pub(super) fn new(connection: &Connection, mut base: Url, user: String) -> Result<Self> {
+/// Where the service is.
+#[derive(Clone)]
+struct Place {
+    base: Arc<Url>,
+    origins: Origins,
+}
+
+impl Place {
+    fn new(mut base: Url) -> Result<Self> {
         if base.cannot_be_a_base() {
             return Err(Error::new(
                 ErrorKind::Configuration,
@@ -94,6 +102,26 @@ impl Api {
         let mut upload = vec![base.clone()];
         upload.extend(sending::upload_hosts(&base));
         let origins = Origins::new(std::slice::from_ref(&base), &upload)?;
+        Ok(Self {
+            base: Arc::new(base),
+            origins,
+        })
+    }
+}
+
+impl Api {
+    /// The mailbox of `user`, which is `me` or names another one, at the service at `base`.
+    pub(super) fn new(connection: &Connection, base: Url, user: String) -> Result<Self> {
+        // All mailboxes at the vendor's own address share what is known of it.
+        static VENDORS: OnceLock<Place> = OnceLock::new();
+        let Place { base, origins } = match VENDORS.get() {
+            Some(place) if place.base.as_ref() == &base => place.clone(),
+            _ if base.as_str() == ENDPOINT => {
+                let place = Place::new(base)?;
+                VENDORS.get_or_init(|| place).clone()
+            }
+            _ => Place::new(base)?,
+        };
         Ok(Self {
             client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
@@ -138,7 +166,7 @@ impl Api {
         search: &Search,
         detail: Detail,
         size: u32,
-    ) -> Result<wire::Collection> {
+    ) -> Result<wire::MessagePage> {
         let size = size.to_string();
         let mut query = vec![("$top", size.as_str())];
         query.extend(message_fields(detail));
@@ -148,7 +176,16 @@ impl Api {
             None => self.url(&["messages"], &query)?,
         };
         let request = self.preferring(read("outlook.messages.list", url));
-        self.client.json(request).await
+        self.message_page(request).await
+    }
+
+    async fn message_page(&self, request: ApiRequest) -> Result<wire::MessagePage> {
+        let operation = request.operation;
+        let answer = self.client.answer(request).await?;
+        if let Some(page) = answer.json() {
+            return Ok(page);
+        }
+        parse::<wire::Collection>(operation, &answer.body).map(wire::MessagePage::from)
     }
 
     /// `GET` of the address that the service gave for the next page, as it is
@@ -158,6 +195,21 @@ impl Api {
         operation: &'static str,
         link: &str,
     ) -> Result<wire::Collection> {
+        let request = self.next(operation, link)?;
+        self.client.json(request).await
+    }
+
+    /// The same for a page of messages.
+    pub(super) async fn next_messages(
+        &self,
+        operation: &'static str,
+        link: &str,
+    ) -> Result<wire::MessagePage> {
+        let request = self.next(operation, link)?;
+        self.message_page(request).await
+    }
+
+    fn next(&self, operation: &'static str, link: &str) -> Result<ApiRequest> {
         let listed = [
             "messages",
             "mailFolders",
@@ -176,9 +228,7 @@ impl Api {
             let message = "the page token is not one of this service's";
             Error::new(ErrorKind::InvalidRequest, message).with_operation(operation)
         })?;
-        self.client
-            .json(self.preferring(read(operation, url)))
-            .await
+        Ok(self.preferring(read(operation, url)))
     }
 
     /// `GET {user}/messages/{id}` (<https://learn.microsoft.com/graph/api/message-get>).
@@ -281,7 +331,7 @@ impl Api {
                 "an id that is empty or consists of dots names nothing",
             ));
         }
-        let mut url = self.base.clone();
+        let mut url = self.base.as_ref().clone();
         let segments: Vec<String> = path.iter().map(|segment| escaped(segment, "$")).collect();
         url.set_path(&format!("{}v1.0/{}", self.base.path(), segments.join("/")));
         if !query.is_empty() {

@@ -77,7 +77,7 @@ pub(super) async fn list(
     };
     let listed = async {
         match &link {
-            Some(link) => api.next_page(MESSAGES, link).await,
+            Some(link) => api.next_messages(MESSAGES, link).await,
             None => api.messages(&search, read, size).await,
         }
     };
@@ -94,8 +94,8 @@ pub(super) async fn list(
     };
     let listed_items = listed.value.ok_or_else(|| no_list(MESSAGES))?;
     let mut items: Vec<Result<Message>> = listed_items
-        .iter()
-        .map(|item| message(item.get().as_bytes(), read))
+        .into_iter()
+        .map(|item| converted(item, read))
         .collect();
     attachments::name_items(api, &mut items).await;
     let next = listed.next_link.filter(|link| !link.is_empty());
@@ -124,7 +124,11 @@ pub(super) async fn get(
 }
 
 pub(super) fn message(json: &[u8], detail: Detail) -> Result<Message> {
-    wire::salvage(json)
+    converted(wire::salvage(json), detail)
+}
+
+fn converted(message: Option<wire::Message>, detail: Detail) -> Result<Message> {
+    message
         .ok_or_else(|| protocol("a message came that is no JSON object"))
         .and_then(|message| convert::message(message, detail))
         .map_err(|error| error.with_operation("outlook.messages.get"))

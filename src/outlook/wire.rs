@@ -30,6 +30,28 @@ pub(super) struct Collection {
     pub(super) next_link: Option<String>,
 }
 
+/// A page of messages: read in one go where all of them have the documented shape, which is the rule.
+#[derive(Deserialize)]
+pub(super) struct MessagePage {
+    pub(super) value: Option<Vec<Option<Message>>>,
+    #[serde(rename = "@odata.nextLink")]
+    pub(super) next_link: Option<String>,
+}
+
+impl From<Collection> for MessagePage {
+    /// What can be read of each message; none where it is no object.
+    fn from(page: Collection) -> Self {
+        let items = page.value.map(|items| {
+            let items = items.into_iter();
+            items.map(|item| salvage(item.get().as_bytes())).collect()
+        });
+        Self {
+            value: items,
+            next_link: page.next_link,
+        }
+    }
+}
+
 /// <https://learn.microsoft.com/graph/api/resources/user>
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
