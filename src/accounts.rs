@@ -87,7 +87,7 @@ struct Inner {
     /// By name; one that cannot be right is kept as the error that says why.
     configurations: RwLock<HashMap<String, Result<Arc<Configured>>>>,
     /// One mailbox per account, so that all its handles share tokens and limits.
-    open: Mutex<HashMap<AccountId, Opened>>,
+    open: Mutex<HashMap<AccountId, Box<Opened>>>,
     events: Arc<Events>,
 }
 
@@ -289,7 +289,7 @@ impl Accounts {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<AccountId, Opened>> {
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<AccountId, Box<Opened>>> {
         // Only whole entries are put in or taken out.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

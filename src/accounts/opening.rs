@@ -124,7 +124,7 @@ impl Accounts {
             outdated: false,
         };
         opened.earlier.retain(StoredTokens::is_shared);
-        open.insert(account.clone(), opened);
+        open.insert(account.clone(), Box::new(opened));
         Ok((mailbox, tokens))
     }
 

@@ -11,7 +11,7 @@ use super::lease::{Acquired, Lease};
 use super::record::{AccountRecord, AccountState, LoadedAccount};
 use super::refreshing::{Refresh, Refreshed};
 use super::store::{CredentialStore, RecordKey, Save, Saved, StoreError};
-use super::tokens::{AccessToken, Served, TellToken, TokenNews, TokenOptions};
+use super::tokens::{AccessToken, LEASE, Served, TellToken, TokenNews, TokenOptions};
 use crate::clock::Clock;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -20,7 +20,6 @@ use crate::secret::Secret;
 pub(super) struct Renewal {
     pub(super) store: Arc<dyn CredentialStore>,
     pub(super) key: RecordKey,
-    pub(super) lease_key: RecordKey,
     pub(super) refresh: Arc<dyn Refresh>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: TokenOptions,
@@ -82,7 +81,7 @@ impl Renewal {
             let gone = matches!(&step, Err(error) if error.kind() == ErrorKind::NotFound);
             let ended = if gone {
                 // Of an account that was disconnected meanwhile nothing is to be left.
-                self.store.remove(&self.lease_key).await
+                self.store.remove(&self.key.lease(LEASE)).await
             } else {
                 lease.release().await
             };
@@ -109,7 +108,7 @@ impl Renewal {
             }
             let acquired = Lease::acquire(
                 Arc::clone(&self.store),
-                self.lease_key.clone(),
+                self.key.lease(LEASE),
                 self.holder.clone(),
                 self.options.lease,
             );

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
 /// What the lease of a refresh is for.
-const LEASE: &str = "refresh";
+pub(super) const LEASE: &str = "refresh";
 
 /// Gives the bearer token of each request.
 #[async_trait]
@@ -236,7 +236,6 @@ impl StoredTokens {
         let key = key.into();
         Ok(Self(Arc::new(Shared {
             renewal: Renewal {
-                lease_key: key.lease(LEASE),
                 key,
                 store,
                 refresh,

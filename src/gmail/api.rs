@@ -12,6 +12,8 @@ mod settings;
 mod threads;
 mod uploading;
 
+use std::sync::{Arc, OnceLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Method};
@@ -150,13 +152,19 @@ impl Format {
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub(super) client: ApiClient,
-    base: Url,
+    base: Arc<Url>,
     user: String,
 }
 
-impl Api {
-    /// The mailbox of `user` at the service at `base`.
-    pub(super) fn new(connection: &Connection, mut base: Url, user: String) -> Result<Self> {
+/// Where the service is.
+#[derive(Clone)]
+struct Place {
+    base: Arc<Url>,
+    origins: Origins,
+}
+
+impl Place {
+    fn new(mut base: Url) -> Result<Self> {
         if base.cannot_be_a_base() {
             return Err(Error::new(
                 ErrorKind::Configuration,
@@ -175,6 +183,26 @@ impl Api {
             origins.push(older);
         }
         let origins = Origins::new(&origins, &[])?;
+        Ok(Self {
+            base: Arc::new(base),
+            origins,
+        })
+    }
+}
+
+impl Api {
+    /// The mailbox of `user` at the service at `base`.
+    pub(super) fn new(connection: &Connection, base: Url, user: String) -> Result<Self> {
+        // All mailboxes at the vendor's own address share what is known of it.
+        static VENDORS: OnceLock<Place> = OnceLock::new();
+        let Place { base, origins } = match VENDORS.get() {
+            Some(place) if place.base.as_ref() == &base => place.clone(),
+            _ if base.as_str() == ENDPOINT => {
+                let place = Place::new(base)?;
+                VENDORS.get_or_init(|| place).clone()
+            }
+            _ => Place::new(base)?,
+        };
         Ok(Self {
             client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
@@ -260,7 +288,7 @@ impl Api {
         cost: Cost,
         replay: Replay,
     ) -> Result<Answer> {
-        let mut url = self.base.clone();
+        let mut url = self.base.as_ref().clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["batch", "gmail", "v1"]);
         }
@@ -285,7 +313,7 @@ impl Api {
 
     /// An address below this mailbox. Ids are data: none may become another path.
     fn url(&self, face: &str, path: &[&str]) -> Result<Url> {
-        let mut url = self.base.clone();
+        let mut url = self.base.as_ref().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
             if let Some(face) = face.strip_suffix('/') {

@@ -1,13 +1,19 @@
 //! Where tokens and uploads may go. A server hands back whole addresses (next pages, upload sessions); none is
 //! followed before it was checked here.
 
+use std::sync::Arc;
+
 use url::{Host, Origin, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The origins (scheme, host and port) that a service is known by.
+/// The origins (scheme, host and port) that a service is known by. Clones share them: a host may have as many mailboxes
+/// open as it has users.
 #[derive(Clone, Debug)]
-pub(crate) struct Origins {
+pub(crate) struct Origins(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
     api: Vec<Origin>,
     upload: Vec<Origin>,
 }
@@ -19,16 +25,17 @@ impl Origins {
             require_confidential(url)?;
         }
         let origins = |urls: &[Url]| urls.iter().map(Url::origin).collect();
-        Ok(Self {
+        Ok(Self(Arc::new(Known {
             api: origins(api),
             upload: origins(upload),
-        })
+        })))
     }
 
     /// Refuses an address that a token, or an upload, must not go to.
     pub(crate) fn check(&self, url: &Url, with_token: bool) -> Result<()> {
         let origin = url.origin();
-        let known = self.api.contains(&origin) || (!with_token && self.upload.contains(&origin));
+        let known =
+            self.0.api.contains(&origin) || (!with_token && self.0.upload.contains(&origin));
         if known {
             return Ok(());
         }

@@ -56,9 +56,9 @@ struct State {
     /// Nothing is sent before this monotonic time.
     paused_until: Duration,
     units: Option<Bucket>,
-    requests: Option<Recent>,
+    requests: Option<Box<Recent>>,
     /// Units of the last 24 hours.
-    day: Option<Recent>,
+    day: Option<Box<Recent>>,
     pace: Pace,
     circuit: Circuit,
     spent: Spent,
@@ -371,11 +371,13 @@ impl State {
             };
             let requests = self
                 .requests
-                .get_or_insert_with(|| Recent::new(most, window));
+                .get_or_insert_with(|| Box::new(Recent::new(most, window)));
             wait = wait.max(requests.wait(waiter.cost.requests, spare, now));
         }
         if let Some(most) = limits.units_per_day {
-            let day = self.day.get_or_insert_with(|| Recent::new(most, DAY));
+            let day = self
+                .day
+                .get_or_insert_with(|| Box::new(Recent::new(most, DAY)));
             let spent = day.wait(waiter.cost.units, 0, now);
             if !spent.is_zero() {
                 return Some(Obstacle::Paused(spent));
