@@ -84,6 +84,11 @@ pub enum ErrorKind {
     RateLimited,
     /// A daily or sending limit is used up. Try again much later.
     QuotaExceeded,
+    /// It would cost more than is left of the [`Cap`](crate::Cap) that the host gave the handle. Nothing was asked.
+    CapReached,
+    /// The time that the host gives its calls ran out: see [`Mailbox::with_deadline`](crate::Mailbox::with_deadline). For a send
+    /// look at [`Error::delivery`].
+    DeadlineExceeded,
     /// The service is failing. Try again later.
     Unavailable,
     /// The service could not be reached, or the connection broke. [`Error::delivery`] says whether the request

@@ -153,16 +153,16 @@ pub use mailbox::{
 pub use model::{
     Access, AccountId, AccountType, Address, AddressError, AnswerKind, Answers, Attachment,
     AttachmentId, AttachmentKind, Audit, AuditWindow, AuthenticationServer, AutomaticReply, Body,
-    ByteStream, Category, CategoryColor, CategoryId, Change, Confirmation, Content, Detail, Draft,
-    DraftBody, DraftEdit, DraftId, DraftRevision, Exactness, Flowed, Folder, FolderColor,
-    FolderCounts, FolderEdit, FolderId, FolderRole, Header, HeaderError, Identity, ImportDate,
-    ImportLoss, ImportOptions, ImportWay, Importance, Imported, Invitation, InvitationError,
-    Keyword, KnownMessage, ListUnsubscribe, ListUnsubscribeError, Message, MessageId,
-    MessageUpdate, NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader, Page,
-    PageRequest, PageToken, Profile, Query, QueryError, QueryPlan, ReplyAudience, ReplySchedule,
-    ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey, SendTicket,
-    SendingLimits, Sent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress, ThreadId,
-    Uncertainty, UnknownColor,
+    ByteStream, Cap, Category, CategoryColor, CategoryId, Change, Confirmation, Content, Detail,
+    Draft, DraftBody, DraftEdit, DraftId, DraftRevision, Estimate, Exactness, Flowed, Folder,
+    FolderColor, FolderCounts, FolderEdit, FolderId, FolderRole, Header, HeaderError, Identity,
+    ImportDate, ImportLoss, ImportOptions, ImportWay, Importance, Imported, Invitation,
+    InvitationError, Keyword, KnownMessage, Lane, ListUnsubscribe, ListUnsubscribeError, Message,
+    MessageId, MessageUpdate, NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader,
+    Page, PageRequest, PageToken, Profile, Purse, Query, QueryError, QueryPlan, ReplyAudience,
+    ReplySchedule, ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey,
+    SendTicket, SendingLimits, Sent, Spent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress,
+    Terms, ThreadId, Uncertainty, UnknownColor, Work,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

@@ -2,6 +2,8 @@
 //! sends that know whether they happened, handles that may do less. What a service understands is the provider's; what a
 //! message is and how it is shown is told by `facts` and `view`; of tokens and accounts nothing is known here.
 
+mod costing;
+mod deadline;
 mod drafting;
 mod merged;
 mod organising;
@@ -25,7 +27,7 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::facts::Facts;
 use crate::model::{
     Access, AttachmentId, ByteStream, Detail, Folder, FolderRole, Message, MessageId, Page,
-    PageRequest, PageToken, Profile, Query,
+    PageRequest, PageToken, Profile, Purse, Query,
 };
 use crate::provider::{Capabilities, MailProvider};
 
@@ -62,6 +64,8 @@ pub struct Mailbox {
     syncing: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<dyn Clock>,
     access: Option<Access>,
+    /// What its calls are paid from, if they are capped.
+    purse: Option<Purse>,
     /// What is left of the provider's capabilities on a restricted handle.
     capabilities: Option<Arc<Capabilities>>,
 }
@@ -75,6 +79,7 @@ impl Mailbox {
             syncing: Arc::default(),
             clock: Arc::new(SystemClock::new()),
             access: None,
+            purse: None,
             capabilities: None,
         }
     }

@@ -13,9 +13,10 @@ use futures_core::stream::BoxStream;
 use crate::error::{Error, Result};
 use crate::model::{
     Access, AttachmentId, Audit, AuditWindow, AuthenticationServer, ByteStream, Change,
-    Confirmation, Content, Detail, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions,
-    Imported, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Scope,
-    SendKey, SendTicket, SendingLimits, Sent, SyncCursor, ThreadId,
+    Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
+    ImportOptions, Imported, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query,
+    QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor, Terms, ThreadId,
+    Work,
 };
 
 pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules};
@@ -46,6 +47,26 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     fn restricted(&self, access: Access) -> Option<Arc<dyn MailProvider>> {
         let _ = access;
         None
+    }
+
+    /// The same mailbox for calls on these terms; see [`Mailbox::with_lane`](crate::Mailbox::with_lane) and
+    /// [`Mailbox::with_cap`](crate::Mailbox::with_cap). `None`, as by default, from a provider that cannot keep to them.
+    fn on_terms(&self, terms: &Terms) -> Option<Arc<dyn MailProvider>> {
+        let _ = terms;
+        None
+    }
+
+    /// What was asked of the service so far, by all who share the mailbox's limits, if that is known.
+    fn spent(&self) -> Option<Spent> {
+        None
+    }
+
+    /// What something will cost. It asks nothing.
+    fn cost(&self, work: &Work<'_>) -> Result<Estimate> {
+        let _ = work;
+        Err(Error::unsupported(
+            "this provider does not tell what its calls cost",
+        ))
     }
 
     /// Whose mailbox it is. Where the service allows it, this needs no access: [`Access::NONE`] tells as much.

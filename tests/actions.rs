@@ -18,6 +18,8 @@ fn an_action_follows_from_the_kind_unless_something_better_is_known() {
         (ErrorKind::InvalidCallback, Action::SignInAgain),
         (ErrorKind::MailboxUnavailable, Action::UseAnotherAccount),
         (ErrorKind::Suspended, Action::CorrectTheCall),
+        (ErrorKind::CapReached, Action::CorrectTheCall),
+        (ErrorKind::DeadlineExceeded, Action::TryAgain),
         (ErrorKind::AlreadyConnected, Action::UseAnotherAccount),
         (ErrorKind::PermissionDenied, Action::GrantMore(Access::NONE)),
         (ErrorKind::AdminConsentRequired, Action::AdministratorActs),

@@ -189,3 +189,26 @@ fn every_file_says_what_it_is_for_and_can_be_read_in_one_go() {
         assert!(lines <= 650, "{} has {lines} lines", path.display());
     }
 }
+
+#[test]
+fn a_deadline_holds_for_all_that_a_provider_can_do() {
+    let read = |path: &str| {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path)).unwrap()
+    };
+    let deadline = read("mailbox/deadline.rs");
+    let provider = read("provider.rs");
+    let (_, methods) = provider.split_once("pub trait MailProvider").unwrap();
+    let (methods, _) = methods.split_once("\n}\n").unwrap();
+    let facets = read("provider/facets.rs");
+    for line in methods.lines().chain(facets.lines()) {
+        let line = line.trim_start();
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        if let Some(name) = line.strip_prefix("fn ") {
+            let name = &name[..name.find('(').unwrap()];
+            assert!(
+                deadline.contains(&format!("fn {name}(")),
+                "mailbox/deadline.rs does not pass {name} on"
+            );
+        }
+    }
+}

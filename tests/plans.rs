@@ -9,13 +9,17 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use postroom::credentials::StaticToken;
 use postroom::emulator::Emulator;
+use postroom::emulator::{Fault, FaultKind};
 use postroom::http::{Connection, Regime};
+use postroom::testing::VirtualClock;
 use postroom::{
-    Detail, Gmail, MailProvider, Mailbox, Message, MessageId, PageRequest, Query, ThreadId,
+    Action, Cap, Delivery, Detail, ErrorKind, Gmail, MailProvider, Mailbox, Message, MessageId,
+    Outgoing, PageRequest, Query, Spent, ThreadId, Work,
 };
 use support::{GMAIL, everything, transport};
 
@@ -107,7 +111,7 @@ async fn what_a_conversation_lacks_is_read_by_itself() {
         assert!(message.body.text.as_deref().unwrap().starts_with("Text"));
     }
     let gone = hydrated.last().unwrap().as_ref().unwrap_err();
-    assert_eq!(gone.kind(), postroom::ErrorKind::NotFound);
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
 }
 
 /// Of a hundred conversations, 60 have one message, 20 two, 10 three or four, and 10 five to twelve.
@@ -154,4 +158,173 @@ async fn listed_all(gmail: &Gmail) -> Vec<Message> {
     let mailbox = Mailbox::new(gmail.clone());
     let listed = mailbox.messages_with(Query::inbox(), Detail::Ids, PageRequest::first());
     listed.try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_something_costs_is_told_before_and_after() {
+    let (_emulator, gmail) = conversations(&[1, 1, 2, 5]).await;
+    let mailbox = Mailbox::new(gmail.clone());
+    let spent = || mailbox.spent().unwrap();
+    let costs = async |work: Work<'_>, done: &mut (dyn Future<Output = ()> + Unpin)| {
+        let estimate = mailbox.cost(&work).unwrap();
+        let before = spent();
+        done.await;
+        let cost = Spent::new(
+            spent().units - before.units,
+            spent().requests - before.requests,
+        );
+        assert!(estimate.least.units <= cost.units, "{work:?}: {cost:?}");
+        let most = estimate.most.unwrap_or(Spent::new(u64::MAX, u64::MAX));
+        assert!(cost.units <= most.units, "{work:?}: {cost:?}");
+        assert!(cost.requests <= most.requests, "{work:?}: {cost:?}");
+        (estimate.likely, cost)
+    };
+    let listed = listed(&gmail).await;
+    let ids = ids(&listed);
+    let mut all = Box::pin(async {
+        mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
+    });
+    let (likely, cost) = costs(Work::Get(9, Detail::Headers), &mut all).await;
+    assert_eq!(likely.units, cost.units);
+    let mut hydrated = Box::pin(async {
+        mailbox.hydrate(&listed, Detail::Full).await.unwrap();
+    });
+    let (likely, cost) = costs(Work::Hydrate(&listed, Detail::Full), &mut hydrated).await;
+    assert_eq!(likely.units, cost.units);
+    for detail in [Detail::Ids, Detail::Headers] {
+        let mut read = Box::pin(async {
+            let read = mailbox.messages_with(Query::inbox(), detail, PageRequest::first());
+            assert_eq!(read.count().await, 9);
+        });
+        costs(Work::List(9, detail), &mut read).await;
+    }
+    let mut marked = Box::pin(async {
+        mailbox.mark_read(&ids).await.unwrap();
+    });
+    costs(Work::Apply(9), &mut marked).await;
+    let outgoing = Outgoing::new()
+        .to("billing@shop.example".parse::<postroom::Address>().unwrap())
+        .subject("Order")
+        .text("Thank you");
+    let mut sent = Box::pin(async {
+        mailbox.send(&outgoing).await.unwrap();
+    });
+    costs(Work::Send, &mut sent).await;
+}
+
+#[tokio::test]
+async fn a_capped_handle_asks_for_no_more_than_its_cap() {
+    let (emulator, gmail) = conversations(&[1; 10]).await;
+    let mailbox = Mailbox::new(gmail.clone());
+    let listed = ids(&listed(&gmail).await);
+    let capped = mailbox.with_cap(Cap::units(100)).unwrap();
+    for id in &listed[..5] {
+        capped.message(id).await.unwrap();
+    }
+    let asked = emulator.requests().len();
+    let error = capped.clone().message(&listed[5]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CapReached);
+    assert_eq!(error.action(), Action::CorrectTheCall);
+    assert_eq!(emulator.requests().len(), asked);
+    assert_eq!(capped.spent().unwrap().units, 100);
+    // A cap within a cap does not widen it, and others are free.
+    let wider = capped.with_cap(Cap::units(1_000)).unwrap();
+    assert!(wider.message(&listed[5]).await.is_err());
+    assert_eq!(wider.spent().unwrap().units, 0);
+    mailbox.message(&listed[5]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_given_up_and_a_send_may_have_happened() {
+    let (emulator, _) = conversations(&[1]).await;
+    // A service that is down is asked again and again, with longer and longer pauses.
+    let clock = VirtualClock::eager(chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap());
+    let token = StaticToken::new(emulator.access_token(GMAIL));
+    let connection = Connection::new(transport(&emulator), Arc::new(token))
+        .with_clock(Arc::new(clock.clone()))
+        .with_regime(Regime::Off);
+    let patient = support::mailbox_on(&emulator, connection, GMAIL);
+    let hurried = patient
+        .clone()
+        .with_clock(Arc::new(clock))
+        .with_deadline(Duration::from_secs(5));
+    let fault = Fault::new(FaultKind::unavailable(Some(Duration::from_secs(60))));
+    emulator.fault(fault.on(http::Method::GET, "/profile").times(100));
+    let error = hurried.profile().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(error.action(), Action::TryAgain);
+    assert_eq!(error.delivery(), Delivery::NotSent);
+
+    let outgoing = Outgoing::new()
+        .to("billing@shop.example".parse::<postroom::Address>().unwrap())
+        .subject("Order")
+        .text("Thank you");
+    let key = postroom::SendKey::new("order-1");
+    let ticket = patient.prepare(&outgoing, &key).await.unwrap();
+    let never = FaultKind::Delay(Duration::from_secs(60 * 60));
+    emulator.fault(Fault::new(never).on(http::Method::POST, "/drafts/send"));
+    let error = hurried.dispatch(&ticket).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(error.delivery(), Delivery::Unknown);
+}
+
+/// An Outlook mailbox of so many messages, on a clock that nobody waits for.
+async fn outlook(messages: usize) -> (Emulator, Mailbox, Vec<MessageId>) {
+    let clock = VirtualClock::eager(chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap());
+    let builder = support::emulator().quota(false);
+    let emulator = builder.start().await.unwrap();
+    for number in 0..messages {
+        let raw = format!("From: sender@shop.example\r\nSubject: {number}\r\n\r\nText\r\n");
+        emulator.deliver(support::OUTLOOK, raw.as_bytes());
+    }
+    let token = StaticToken::new(emulator.access_token(support::OUTLOOK));
+    let connection = Connection::new(transport(&emulator), Arc::new(token));
+    let connection = connection
+        .with_clock(Arc::new(clock))
+        .with_regime(Regime::Off);
+    let mailbox = support::mailbox_on(&emulator, connection, support::OUTLOOK);
+    let listed = mailbox.messages_with(Query::inbox(), Detail::Ids, PageRequest::first());
+    let listed: Vec<Message> = listed.try_collect().await.unwrap();
+    let listed = ids(&listed);
+    (emulator, mailbox, listed)
+}
+
+fn denied(times: u32) -> Fault {
+    let kind = FaultKind::graph_error(403, "ErrorAccessDenied", "Access is denied.");
+    Fault::new(kind)
+        .on(http::Method::GET, "/messages/")
+        .times(times)
+}
+
+#[tokio::test]
+async fn a_burst_of_denials_is_held_for_too_much_until_it_is_asked_again() {
+    let (emulator, mailbox, ids) = outlook(40).await;
+    let one = std::slice::from_ref(&ids[0]);
+    let kind =
+        |outcome: &postroom::Result<Message>| outcome.as_ref().err().map(|error| error.kind());
+
+    // Dressed as a denial.
+    emulator.fault(denied(25));
+    let read = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
+    assert!(
+        read.iter().all(Result::is_ok),
+        "{:?}",
+        read.iter().map(kind).collect::<Vec<_>>()
+    );
+
+    // A real one is believed when it was heard twice, and the next one at once.
+    emulator.fault(denied(40 * 2 + 1));
+    let read = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
+    let all_denied = Some(ErrorKind::PermissionDenied);
+    assert!(read.iter().all(|outcome| kind(outcome) == all_denied));
+    let read = mailbox.messages_by_id(one, Detail::Headers).await.unwrap();
+    assert_eq!(kind(&read[0]), all_denied);
+    let read = mailbox.messages_by_id(one, Detail::Headers).await.unwrap();
+    assert_eq!(kind(&read[0]), None);
+
+    // One that is alone has nothing to do with too much.
+    let (emulator, mailbox, ids) = outlook(1).await;
+    emulator.fault(denied(1));
+    let read = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
+    assert_eq!(kind(&read[0]), all_denied);
 }

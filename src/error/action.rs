@@ -103,8 +103,8 @@ impl Error {
     /// | `AdminConsentRequired` | [`Action::AdministratorActs`] |
     /// | `Configuration`, `CredentialStore`, `SendJournal`, `Protocol` | [`Action::DeveloperFixes`] |
     /// | `RateLimited`, `QuotaExceeded` | [`Action::Wait`] |
-    /// | `Unavailable`, `Network` | [`Action::TryAgain`], or [`Action::Wait`] if the service says how long |
-    /// | `NotFound`, `Conflict`, `InvalidRequest`, `CursorExpired`, `Unsupported`, `Content` | [`Action::CorrectTheCall`] |
+    /// | `Unavailable`, `Network`, `DeadlineExceeded` | [`Action::TryAgain`], or [`Action::Wait`] if the service says how long |
+    /// | `NotFound`, `Conflict`, `InvalidRequest`, `CursorExpired`, `Unsupported`, `Content`, `CapReached` | [`Action::CorrectTheCall`] |
     #[must_use]
     pub fn action(&self) -> Action {
         if let Some(action) = self.0.action {
@@ -124,13 +124,16 @@ impl Error {
             | ErrorKind::SendJournal
             | ErrorKind::Protocol => Action::DeveloperFixes,
             ErrorKind::RateLimited | ErrorKind::QuotaExceeded => Action::Wait(self.retry_after()),
-            ErrorKind::Unavailable | ErrorKind::Network => match self.retry_after() {
-                Some(delay) => Action::Wait(Some(delay)),
-                None => Action::TryAgain,
-            },
+            ErrorKind::Unavailable | ErrorKind::Network | ErrorKind::DeadlineExceeded => {
+                match self.retry_after() {
+                    Some(delay) => Action::Wait(Some(delay)),
+                    None => Action::TryAgain,
+                }
+            }
             ErrorKind::NotFound
             | ErrorKind::Conflict
             | ErrorKind::Suspended
+            | ErrorKind::CapReached
             | ErrorKind::InvalidRequest
             | ErrorKind::CursorExpired
             | ErrorKind::Unsupported

@@ -49,36 +49,32 @@ pub(super) const MOST_IDS: usize = 1_000;
 pub(super) const LONGEST_PAGE: u32 = 500;
 
 /// Quota units of each method, as of 2026-05 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
-mod units {
-    pub(super) const PROFILE: u32 = 1;
-    pub(super) const LABELS_LIST: u32 = 1;
-    pub(super) const LABELS_GET: u32 = 1;
-    pub(super) const LABELS_CHANGE: u32 = 5;
-    pub(super) const MESSAGES_LIST: u32 = 5;
-    pub(super) const MESSAGES_GET: u32 = 20;
-    pub(super) const ATTACHMENTS_GET: u32 = 20;
-    pub(super) const MESSAGES_MODIFY: u32 = 5;
-    pub(super) const MESSAGES_BATCH_MODIFY: u32 = 50;
-    pub(super) const MESSAGES_DELETE: u32 = 10;
-    pub(super) const MESSAGES_BATCH_DELETE: u32 = 50;
-    pub(super) const MESSAGES_SEND: u32 = 100;
-    pub(super) const MESSAGES_IMPORT: u32 = 25;
-    pub(super) const DRAFTS_LIST: u32 = 5;
-    pub(super) const DRAFTS_CREATE: u32 = 10;
-    pub(super) const DRAFTS_UPDATE: u32 = 15;
-    pub(super) const DRAFTS_DELETE: u32 = 10;
-    pub(super) const DRAFTS_GET: u32 = 20;
-    pub(super) const DRAFTS_SEND: u32 = 100;
-    pub(super) const THREADS_LIST: u32 = 10;
-    pub(super) const THREADS_GET: u32 = 40;
-    pub(super) const THREADS_MODIFY: u32 = 10;
-    pub(super) const SETTINGS_READ: u32 = 1;
-    pub(super) const SETTINGS_CHANGE: u32 = 5;
+pub(super) mod units {
+    pub(in crate::gmail) const PROFILE: u32 = 1;
+    pub(in crate::gmail) const LABELS_LIST: u32 = 1;
+    pub(in crate::gmail) const LABELS_GET: u32 = 1;
+    pub(in crate::gmail) const LABELS_CHANGE: u32 = 5;
+    pub(in crate::gmail) const MESSAGES_LIST: u32 = 5;
+    pub(in crate::gmail) const MESSAGES_GET: u32 = 20;
+    pub(in crate::gmail) const ATTACHMENTS_GET: u32 = 20;
+    pub(in crate::gmail) const MESSAGES_MODIFY: u32 = 5;
+    pub(in crate::gmail) const MESSAGES_BATCH_MODIFY: u32 = 50;
+    pub(in crate::gmail) const MESSAGES_DELETE: u32 = 10;
+    pub(in crate::gmail) const MESSAGES_BATCH_DELETE: u32 = 50;
+    pub(in crate::gmail) const MESSAGES_SEND: u32 = 100;
+    pub(in crate::gmail) const MESSAGES_IMPORT: u32 = 25;
+    pub(in crate::gmail) const DRAFTS_LIST: u32 = 5;
+    pub(in crate::gmail) const DRAFTS_CREATE: u32 = 10;
+    pub(in crate::gmail) const DRAFTS_UPDATE: u32 = 15;
+    pub(in crate::gmail) const DRAFTS_DELETE: u32 = 10;
+    pub(in crate::gmail) const DRAFTS_GET: u32 = 20;
+    pub(in crate::gmail) const DRAFTS_SEND: u32 = 100;
+    pub(in crate::gmail) const THREADS_LIST: u32 = 10;
+    pub(in crate::gmail) const THREADS_GET: u32 = 40;
+    pub(in crate::gmail) const THREADS_MODIFY: u32 = 10;
+    pub(in crate::gmail) const SETTINGS_READ: u32 = 1;
+    pub(in crate::gmail) const SETTINGS_CHANGE: u32 = 5;
 }
-
-/// What reading a message costs, and what a conversation: where they are planned, the figures have to be known.
-pub(super) const MESSAGE_UNITS: u32 = units::MESSAGES_GET;
-pub(super) const THREAD_UNITS: u32 = units::THREADS_GET;
 
 /// How much of a message to ask for
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/Format>).

@@ -21,18 +21,20 @@ mod settings;
 mod threads;
 mod wire;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use url::Url;
 
 use self::api::Api;
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::http::{Connection, Lane, Spent};
+use crate::http::Connection;
 use crate::model::{
     Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
-    Content, Detail, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported, Message,
-    MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey,
-    SendTicket, SendingLimits, Sent, ThreadId,
+    Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported,
+    Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
+    SendKey, SendTicket, SendingLimits, Sent, Spent, Terms, ThreadId, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Drafts, FoldersPerMessage, Identities, MailProvider, Rules,
@@ -247,6 +249,20 @@ impl MailProvider for Gmail {
 
     fn sending_limits(&self) -> Option<SendingLimits> {
         Some(self.sending_limits.clone())
+    }
+
+    fn on_terms(&self, terms: &Terms) -> Option<Arc<dyn MailProvider>> {
+        let mut provider = self.clone();
+        provider.api.client.agree(terms);
+        Some(Arc::new(provider))
+    }
+
+    fn spent(&self) -> Option<Spent> {
+        Some(self.api.client.limiter.spent())
+    }
+
+    fn cost(&self, work: &Work<'_>) -> Result<Estimate> {
+        Ok(quota::estimate(work, self.one_by_one))
     }
 
     async fn profile(&self) -> Result<Profile> {

@@ -64,6 +64,7 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
                 place,
                 call,
                 token_renewed: false,
+                suspected: false,
             }),
             Err(error) => settle(&mut results, place, Err(error)),
         }
@@ -160,6 +161,8 @@ struct Part {
     call: ApiRequest,
     /// Whether the token was renewed since it was refused.
     token_renewed: bool,
+    /// Whether its refusal was not believed once.
+    suspected: bool,
 }
 
 /// What became of one batch.
@@ -211,6 +214,20 @@ async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
                 });
             }
             Err(error) if may_repeat(&part.call, &error) => round.failed.push((part, error)),
+            Err(error) if !part.suspected => match client.suspicion(&error) {
+                Some(suspicion) => {
+                    let part = Part {
+                        suspected: true,
+                        ..part
+                    };
+                    round.failed.push((part, suspicion));
+                }
+                None => round.settled.push((part.place, Err(error))),
+            },
+            Err(error) => {
+                client.believe(&error);
+                round.settled.push((part.place, Err(error)));
+            }
             outcome => round.settled.push((part.place, outcome)),
         }
     }

@@ -16,16 +16,19 @@ use serde::de::DeserializeOwned;
 use super::limit::{Limiter, Permit};
 use super::observe::Observed;
 use super::origin::Origins;
-use super::request::{ApiRequest, Cost, Lane, Replay};
+use super::request::{ApiRequest, Cost, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
 use crate::credentials::TokenSource;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::model::ByteStream;
+use crate::model::{ByteStream, Lane, Purse, Spent, Terms};
 
 /// How much of an error's body is read: vendors' error objects are far smaller, error pages are not worth more.
 const ERROR_LIMIT: usize = 64 * 1024;
+
+/// How long a service is left alone that may have refused because too much was asked of it.
+const SLOW_PROBE: Duration = Duration::from_secs(3);
 
 /// An answer that was read to its end.
 #[derive(Debug)]
@@ -78,6 +81,10 @@ pub(crate) struct ApiClient {
     /// The limits that it shares with other mailboxes of the same registration.
     pub(crate) project: Option<Arc<Limiter>>,
     pub(crate) lane: Lane,
+    /// What its requests are paid from, if the host gave it so much and no more.
+    pub(crate) purse: Option<Purse>,
+    /// Codes of refusals that may mean that too much was asked.
+    pub(crate) disguises: &'static [&'static str],
     pub(crate) origins: Origins,
     pub(crate) classify: Classify,
 }
@@ -90,6 +97,37 @@ impl fmt::Debug for ApiClient {
             .field("tokens", &self.tokens)
             .field("limiter", &self.limiter)
             .finish_non_exhaustive()
+    }
+}
+
+/// What was taken from a purse for a request, and is given back if that is never sent.
+struct Payment<'a> {
+    purse: Option<&'a Purse>,
+    amount: Spent,
+}
+
+impl<'a> Payment<'a> {
+    fn take(purse: Option<&'a Purse>, cost: Cost) -> Result<Self> {
+        let amount = cost.spent();
+        if purse.is_some_and(|purse| !purse.take(amount)) {
+            return Err(Error::new(
+                ErrorKind::CapReached,
+                "this would cost more than is left of what the host allows",
+            ));
+        }
+        Ok(Self { purse, amount })
+    }
+
+    fn keep(mut self) {
+        self.purse = None;
+    }
+}
+
+impl Drop for Payment<'_> {
+    fn drop(&mut self) {
+        if let Some(purse) = self.purse {
+            purse.give_back(self.amount);
+        }
     }
 }
 
@@ -162,6 +200,7 @@ impl ApiClient {
         let seen = self.observed(request);
         let mut attempt = 1;
         let mut token_renewed = false;
+        let mut suspected = false;
         loop {
             let token = match (&self.tokens, request.authorize) {
                 (Some(tokens), true) => Some(tokens.token().await.map_err(|error| {
@@ -202,7 +241,14 @@ impl ApiClient {
                 token_renewed = true;
                 continue;
             }
-            if !self.wait_to_repeat(&error, request.replay, attempt).await {
+            let suspicion = match suspected {
+                true => None,
+                false => self.suspicion(&error),
+            };
+            suspected |= suspicion.is_some();
+            let reason = suspicion.as_ref().unwrap_or(&error);
+            if !self.wait_to_repeat(reason, request.replay, attempt).await {
+                self.believe(&error);
                 return Err(error);
             }
             attempt += 1;
@@ -237,12 +283,23 @@ impl ApiClient {
         }
     }
 
+    /// The same for calls on these terms.
+    pub(crate) fn agree(&mut self, terms: &Terms) {
+        if let Some(lane) = terms.lane {
+            self.lane = lane;
+        }
+        if let Some(purse) = &terms.purse {
+            self.purse = Some(purse.clone());
+        }
+    }
+
     /// Waits until the request may be sent, by the mailbox's limits and then by the registration's.
     async fn admit(&self, cost: Cost) -> Result<Permit> {
         let RetryPolicy {
             patience, circuit, ..
         } = self.retry;
         let clock = self.clock.as_ref();
+        let payment = Payment::take(self.purse.as_ref(), cost)?;
         let permit = self
             .limiter
             .admit(self.lane, cost, clock, patience, circuit)
@@ -253,6 +310,7 @@ impl ApiClient {
                 .admit(self.lane, cost, clock, patience, None)
                 .await?;
         }
+        payment.keep();
         Ok(permit)
     }
 
@@ -307,6 +365,34 @@ impl ApiClient {
             (None, Some(delay)) => error.with_retry_after(delay),
             (Some(told), Some(delay)) if delay > told => error.with_retry_after(delay),
             _ => error,
+        }
+    }
+
+    /// What to make of a refusal that may not mean what it says: that the service wants to be left alone for a while. It is
+    /// asked once more, slowly, before the refusal is believed; a mailbox of which nothing else is asked is believed at once.
+    pub(crate) fn suspicion(&self, error: &Error) -> Option<Error> {
+        let may_be = error.code().is_some_and(|code| {
+            let mut known = self.disguises.iter();
+            known.any(|disguise| disguise.eq_ignore_ascii_case(code))
+        });
+        if !may_be || !self.limiter.suspects(self.clock.as_ref()) {
+            return None;
+        }
+        Some(
+            Error::new(
+                ErrorKind::RateLimited,
+                "the service refuses everything, perhaps because it is too much",
+            )
+            .with_status(error.status().unwrap_or_default())
+            .with_delivery(Delivery::NotSent)
+            .with_retry_after(SLOW_PROBE),
+        )
+    }
+
+    /// Such a refusal means what it says.
+    pub(crate) fn believe(&self, error: &Error) {
+        if error.kind() == ErrorKind::PermissionDenied {
+            self.limiter.believe(self.clock.as_ref());
         }
     }
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use super::client::{ApiClient, Classify};
 use super::limit::{Allowance, Limiter, Limits, Project, Regime};
 use super::origin::Origins;
-use super::request::Lane;
 use super::retry::RetryPolicy;
 use super::transport::Transport;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::TokenSource;
+use crate::model::Lane;
 
 /// A transport, an account's tokens, and how to wait. Clones share what was asked of the mailbox so far, so that all
 /// handles made from them keep to its limits together.
@@ -93,6 +93,8 @@ impl Connection {
             limiter: limiter(&self.limiter, allowance.mailbox(self.regime)),
             project: Some(limiter(&self.project.0, allowance.project(self.regime))),
             lane: Lane::Interactive,
+            purse: None,
+            disguises: allowance.disguises,
             origins,
             classify,
         }

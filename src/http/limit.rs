@@ -120,6 +120,8 @@ pub(crate) struct Allowance {
     pub(crate) legacy: Limits,
     /// For all mailboxes of one registration together.
     pub(crate) project: Limits,
+    /// Codes of refusals for other reasons that it also gives when too much is asked of it.
+    pub(crate) disguises: &'static [&'static str],
 }
 
 impl Allowance {
@@ -146,13 +148,3 @@ impl Allowance {
 /// [`Connection`](super::Connection) of the registration.
 #[derive(Clone, Debug, Default)]
 pub struct Project(pub(super) Arc<OnceLock<Arc<Limiter>>>);
-
-/// What was asked of a service so far, repeated requests counted each time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Spent {
-    /// Quota units, where the service counts them.
-    pub units: u64,
-    /// Requests, each part of a batch counted where the service does.
-    pub requests: u64,
-}

@@ -39,9 +39,10 @@ mod transport;
 
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
+pub use crate::model::{Lane, Spent};
 pub use connection::Connection;
-pub use limit::{CircuitPolicy, Limits, Project, Regime, Spent};
-pub use request::{Cost, Lane, Replay};
+pub use limit::{CircuitPolicy, Limits, Project, Regime};
+pub use request::{Cost, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::request::{Cost, Lane};
+use super::request::Cost;
 use crate::error::Error;
+use crate::model::Lane;
 
 /// Requests that were sent, repeated ones counted each time. Labels: `provider`, `operation`, `lane`, `outcome` (`ok` or the
 /// kind of error).

@@ -5,33 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
-use crate::model::Content;
-
-/// How urgent a request is when there is not budget enough for all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Lane {
-    /// Somebody waits for it.
-    #[default]
-    Interactive,
-    /// It keeps a copy in step.
-    Sync,
-    /// It fills a copy for the first time.
-    Backfill,
-}
-
-impl Lane {
-    /// Every lane, the most urgent first.
-    pub(super) const ALL: [Self; 3] = [Self::Interactive, Self::Sync, Self::Backfill];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Sync => "sync",
-            Self::Backfill => "backfill",
-        }
-    }
-}
+use crate::model::{Content, Spent};
 
 /// What a request costs at the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +39,11 @@ impl Cost {
             requests,
             at_once: 1,
         }
+    }
+
+    /// The same as something spent.
+    pub(super) fn spent(self) -> Spent {
+        Spent::new(u64::from(self.units), u64::from(self.requests))
     }
 
     /// So many of them run at the same time.

@@ -21,6 +21,7 @@ mod query;
 mod rule;
 mod sending;
 mod sending_limits;
+mod spending;
 mod sync;
 
 pub use access::Access;
@@ -52,6 +53,7 @@ pub(crate) use query::{Language, Residue, Told, approximate, is_address, normal,
 pub use rule::{NewRule, Rule, RuleActions, RuleConditions, RulePart};
 pub use sending::{Confirmation, SendKey, SendTicket, Sent};
 pub use sending_limits::{AccountType, SendingLimits};
+pub use spending::{Cap, Estimate, Lane, Purse, Spent, Terms, Work};
 pub use sync::{
     Audit, AuditWindow, KnownMessage, MessageUpdate, Scope, SyncCursor, SyncPhase, SyncProgress,
     Uncertainty,

@@ -252,6 +252,8 @@ pub(super) fn api_client(
         limiter: Arc::new(Limiter::new(Limits::concurrency(64))),
         project: None,
         lane: Lane::Interactive,
+        purse: None,
+        disguises: &[],
         origins: Origins::new(places, &[])?,
         classify,
     })

@@ -26,12 +26,12 @@ use url::Url;
 use self::api::Api;
 use self::reading::OwnFolders;
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::http::{Connection, Lane, Spent};
+use crate::http::Connection;
 use crate::model::{
     Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
-    Detail, Folder, FolderCounts, FolderEdit, FolderId, Message, MessageId, NativeQuery, Outgoing,
-    Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket, SendingLimits, Sent,
-    ThreadId,
+    Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId, Lane, Message, MessageId,
+    NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket,
+    SendingLimits, Sent, Spent, Terms, ThreadId, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Categories, FoldersPerMessage, MailProvider, Rules, Thread,
@@ -263,6 +263,20 @@ impl MailProvider for Outlook {
 
     fn sending_limits(&self) -> Option<SendingLimits> {
         Some(self.sending_limits.clone())
+    }
+
+    fn on_terms(&self, terms: &Terms) -> Option<Arc<dyn MailProvider>> {
+        let mut provider = self.clone();
+        provider.api.client.agree(terms);
+        Some(Arc::new(provider))
+    }
+
+    fn spent(&self) -> Option<Spent> {
+        Some(self.api.client.limiter.spent())
+    }
+
+    fn cost(&self, work: &Work<'_>) -> Result<Estimate> {
+        Ok(quota::estimate(work))
     }
 
     async fn profile(&self) -> Result<Profile> {

@@ -1,9 +1,12 @@
-//! What Outlook allows, as data, with source and date. Keeping to it is the scheduler's.
+//! What Outlook allows, as data, with source and date, and what work costs there. Keeping to what is allowed is the
+//! scheduler's.
 
 use std::time::Duration;
 
+use super::api::LONGEST_PAGE;
+use super::reading::FULL_PAGE;
 use crate::http::{Allowance, Limits};
-use crate::model::{AccountType, SendingLimits};
+use crate::model::{AccountType, Detail, Estimate, SendingLimits, Spent, Work};
 
 /// Ten thousand requests in ten minutes and four at once, for each application and mailbox; 130,000 requests in ten seconds
 /// for an application (<https://learn.microsoft.com/graph/throttling-limits>, 2024-06). The parts of a batch count.
@@ -14,6 +17,8 @@ pub(super) const ALLOWANCE: Allowance = Allowance {
     since_2026: MAILBOX,
     legacy: MAILBOX,
     project: Limits::concurrency(u32::MAX).with_requests_per(130_000, Duration::from_secs(10)),
+    // Of 47 requests at once every one was answered with it (<https://github.com/elie222/inbox-zero/issues/3580>).
+    disguises: &["ErrorAccessDenied"],
 };
 
 /// Exchange Online: 30 messages a minute, 10,000 recipients a day, 500 recipients of a message unless the organisation says
@@ -44,3 +49,32 @@ pub(super) const fn sending_limits(account: AccountType) -> SendingLimits {
 }
 
 const EXCHANGE: &str = "https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits (2026-07)";
+
+/// What some work costs. Outlook counts requests only, each part of a batch as one. How many folders were thrown away, what a
+/// query leaves out and what else is looked up beside it depends on the mailbox.
+pub(super) fn estimate(work: &Work<'_>) -> Estimate {
+    let requests = |requests: u64| Spent::new(0, requests);
+    match work {
+        Work::List(count, detail) => {
+            let usual = match detail {
+                Detail::Full => FULL_PAGE,
+                _ => super::reading::PAGE,
+            };
+            let pages = |size: u32| count.div_ceil(u64::from(size)).max(1);
+            Estimate::open(
+                requests(pages(LONGEST_PAGE)),
+                requests(pages(usual).saturating_add(2)),
+            )
+        }
+        // Attached items are asked for what they are.
+        Work::Get(count, Detail::Full) => Estimate::open(requests(*count), requests(*count)),
+        Work::Get(count, _) => Estimate::exact(requests(*count)),
+        Work::Hydrate(listed, detail) => {
+            let count = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+            estimate(&Work::Get(count, *detail))
+        }
+        // What a message is like is read before some changes, and what became of it after.
+        Work::Apply(count) => Estimate::open(requests(*count), requests(*count)),
+        Work::Send => Estimate::open(requests(2), requests(2)),
+    }
+}

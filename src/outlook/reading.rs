@@ -21,12 +21,12 @@ const FOLDERS: &str = "outlook.mailFolders.list";
 const MESSAGES: &str = "outlook.messages.list";
 
 /// How many messages a page has unless the caller says.
-const PAGE: u32 = 50;
+pub(super) const PAGE: u32 = 50;
 
 /// Whole messages make long pages, which the service gives up on
 /// (<https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/6538>).
 pub(super) const LONGEST_FULL_PAGE: u32 = 50;
-const FULL_PAGE: u32 = 20;
+pub(super) const FULL_PAGE: u32 = 20;
 
 /// Looks for the inbox, which every mailbox has; `/me` is answered also for those who have no mailbox. That there is none is
 /// said in more ways than one (<https://github.com/microsoftgraph/msgraph-sdk-javascript/issues/1756>,

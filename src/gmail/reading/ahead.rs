@@ -11,7 +11,7 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::super::api::{Api, LONGEST_PAGE};
+use super::super::api::{Api, LONGEST_PAGE, units};
 use super::super::query::Search;
 use super::super::{convert, wire};
 use super::hydration::{CHEAPER_AS_A_WHOLE, Hydrated, Listed, hydrate, hydrate_with};
@@ -280,7 +280,7 @@ impl Plan {
             return None;
         }
         let mut batch = Batch::default();
-        let mut units = 0;
+        let mut paid = 0;
         while let Some(first) = self.waiting.front() {
             let listed = match first {
                 Ok(listed) => listed.clone(),
@@ -305,13 +305,13 @@ impl Plan {
                     && self.expected.len() + mates.len() <= HELD
             });
             let cost = match mates {
-                Some(_) => super::super::api::THREAD_UNITS,
-                None => super::super::api::MESSAGE_UNITS,
+                Some(_) => units::THREADS_GET,
+                None => units::MESSAGES_GET,
             };
-            if batch.wanted.len() >= LARGEST_BATCH || units + cost > MOST_UNITS {
+            if batch.wanted.len() >= LARGEST_BATCH || paid + cost > MOST_UNITS {
                 break;
             }
-            units += cost;
+            paid += cost;
             if let Some(mates) = mates {
                 for mate in mates.iter().filter(|mate| **mate != listed.id) {
                     if self.expected.insert(mate.clone()) {

@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::api::Api;
+use super::super::api::{Api, units};
 use super::super::{batch, convert, wire};
 use super::{MESSAGE, concerns_all, format};
 use crate::error::{Error, Result};
 use crate::http::{Answer, parse, protocol};
-use crate::model::{Detail, Message, MessageId, ThreadId};
+use crate::model::{Detail, Message, MessageId, Spent, ThreadId};
 
 const THREAD: &str = "gmail.threads.get";
 
@@ -102,6 +102,20 @@ fn plan<'a>(wanted: &'a [Listed], later: &'a [Listed]) -> Vec<Call<'a>> {
         }
     }
     calls
+}
+
+/// What reading these costs.
+pub(in crate::gmail) fn cost(wanted: &[Listed]) -> Spent {
+    let calls = plan(wanted, &[]);
+    let units = calls.iter().map(|call| match call {
+        Call::Message(_) => u64::from(units::MESSAGES_GET),
+        Call::Thread(_) => u64::from(units::THREADS_GET),
+    });
+    Spent::new(units.sum(), count(calls.len()))
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
 }
 
 fn unique<'a>(ids: impl Iterator<Item = &'a MessageId>) -> Vec<&'a MessageId> {

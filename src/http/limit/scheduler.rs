@@ -12,12 +12,13 @@ use std::time::Duration;
 use futures_util::future::select;
 use tokio::sync::Notify;
 
-use super::super::request::{Cost, Lane};
+use super::super::request::Cost;
+use super::Limits;
 use super::bucket::{Bucket, Recent};
 use super::circuit::{Circuit, CircuitPolicy};
-use super::{Limits, Spent};
 use crate::clock::Clock;
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::model::{Lane, Spent};
 
 /// What refills first, and only what somebody waits for may take: a send and a read at Gmail, without delay even while a
 /// copy is filled at full speed.
@@ -32,6 +33,8 @@ const SAVED_OF_A_MINUTE: u32 = 60 * 20;
 const REQUESTS_FOR_INTERACTIVE: u32 = 100;
 /// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// For how long a suspicion holds, or the belief that there is no reason for it.
+const SUSPICION: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a refusal for too much, less is asked, and step by step more again.
 const SLOWER: f64 = 0.8;
@@ -62,6 +65,9 @@ struct State {
     pace: Pace,
     circuit: Circuit,
     spent: Spent,
+    /// Until when every refusal may be one for too much, and until when none is.
+    suspicious_until: Duration,
+    believed_until: Duration,
 }
 
 /// How much of what is allowed is asked for, since the service refused some of it.
@@ -137,6 +143,8 @@ impl Limiter {
                 },
                 circuit: Circuit::default(),
                 spent: Spent::default(),
+                suspicious_until: Duration::ZERO,
+                believed_until: Duration::ZERO,
             }),
         }
     }
@@ -271,6 +279,29 @@ impl Limiter {
         if let Some(units) = &mut state.units {
             units.empty(pace, now);
         }
+    }
+
+    /// Whether a refusal that may be one for too much is held to be one: while other requests are under way or wait, unless
+    /// one was found to mean what it said a moment ago.
+    pub(in crate::http) fn suspects(&self, clock: &dyn Clock) -> bool {
+        let now = clock.monotonic();
+        let mut state = self.lock();
+        if state.believed_until > now {
+            return false;
+        }
+        let under_way = state.free < self.limits.concurrency;
+        let waiting = state.waiting.iter().any(|queue| !queue.is_empty());
+        if !under_way && !waiting && state.suspicious_until <= now {
+            return false;
+        }
+        state.suspicious_until = now.saturating_add(SUSPICION);
+        true
+    }
+
+    /// Such a refusal was none for too much.
+    pub(in crate::http) fn believe(&self, clock: &dyn Clock) {
+        let until = clock.monotonic().saturating_add(SUSPICION);
+        self.lock().believed_until = until;
     }
 
     /// So much of `whole` as is asked for at once, since the service refused some.
