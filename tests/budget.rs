@@ -299,3 +299,108 @@ async fn a_service_that_is_down_is_left_alone_and_tried_again() {
         run(&clock, read(&gmail, number)).await.unwrap();
     }
 }
+
+#[cfg(feature = "metrics")]
+mod seen {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use metrics::{
+        Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+        SharedString, Unit,
+    };
+
+    use super::*;
+
+    /// What was counted, by name, with the labels that it came with.
+    #[derive(Clone, Default)]
+    struct Counted(Arc<Mutex<BTreeMap<String, Sum>>>);
+
+    /// The labels that came with it, and the sum.
+    type Sum = (BTreeSet<String>, f64);
+
+    struct One(Counted, Key);
+
+    impl One {
+        fn add(&self, amount: f64) {
+            let mut counted = self.0.0.lock().unwrap();
+            let (labels, sum) = counted.entry(self.1.name().to_owned()).or_default();
+            let given = self.1.labels();
+            labels.extend(given.map(|label| format!("{}={}", label.key(), label.value())));
+            *sum += amount;
+        }
+    }
+
+    impl CounterFn for One {
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        fn increment(&self, value: u64) {
+            self.add(value as f64);
+        }
+
+        fn absolute(&self, _: u64) {
+            panic!("nothing here is set");
+        }
+    }
+
+    impl HistogramFn for One {
+        fn record(&self, value: f64) {
+            self.add(value);
+        }
+    }
+
+    impl Recorder for Counted {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::from_arc(Arc::new(One(self.clone(), key.clone())))
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            panic!("there are no gauges");
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::from_arc(Arc::new(One(self.clone(), key.clone())))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_units_waits_and_retries_are_counted_under_names_that_stay() {
+        let counted = Counted::default();
+        let guard = metrics::set_default_local_recorder(&counted);
+        let clock = clock();
+        // A service that allows less than it says, so that some is asked again.
+        let service = Metered::new(&clock, 1_000.0);
+        let gmail = service.gmail(Limits::concurrency(8).with_units_per_minute(6_000));
+        let work = join_all((0..80).map(|number| read(&gmail, number)));
+        for outcome in run(&clock, work).await {
+            outcome.unwrap();
+        }
+        drop(guard);
+        let requests = service.requests().len();
+        let counted = counted.0.lock().unwrap();
+        let of = |name: &str| {
+            let (labels, sum) = &counted[name];
+            assert!(labels.contains("provider=gmail"), "{name}: {labels:?}");
+            assert!(
+                labels.contains("operation=gmail.messages.get"),
+                "{name}: {labels:?}"
+            );
+            (labels.clone(), *sum)
+        };
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let number = |count: usize| count as f64;
+        let (labels, sum) = of("postroom_requests_total");
+        assert_eq!(sum, number(requests));
+        for label in ["outcome=ok", "outcome=RateLimited", "lane=interactive"] {
+            assert!(labels.contains(label), "{labels:?}");
+        }
+        assert_eq!(of("postroom_units_total").1, number(requests * 20));
+        assert_eq!(of("postroom_retries_total").1, number(requests - 80));
+        assert!(of("postroom_wait_seconds").1 > 1.0);
+        assert!(of("postroom_request_seconds").1 > 1.0);
+        assert!(of("postroom_received_bytes_total").1 > 80.0);
+        assert_eq!(counted.len(), 6, "{:?}", counted.keys());
+    }
+}
