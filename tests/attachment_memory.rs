@@ -1,4 +1,4 @@
-//! The largest attachments that the services keep come down in constant memory, byte for byte. The client is a process of
+//! The largest attachments that the services keep come down and go up in constant memory, byte for byte. The client is a process of
 //! its own, whose memory nobody else uses; so is the emulator, which is not as frugal.
 
 #![cfg(target_os = "linux")]
@@ -12,7 +12,7 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
 use postroom::credentials::StaticToken;
 use postroom::http::{Connection, ReqwestTransport};
-use postroom::{Gmail, Mailbox, Outlook, Query};
+use postroom::{Content, DraftEdit, Gmail, Mailbox, Outgoing, OutgoingAttachment, Outlook, Query};
 use serde_json::Value;
 
 const LARGEST_AT_OUTLOOK: usize = 140_000_000;
@@ -100,14 +100,10 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn the_largest_attachments_come_down_in_constant_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    write_message(folder.path(), "gmail", LARGEST_AT_GMAIL);
-    write_message(folder.path(), "outlook", LARGEST_AT_OUTLOOK);
+/// An emulator in a process of its own, and what it says of itself.
+fn start_emulator(arguments: &[&str]) -> (Running, Value) {
     let emulator = Command::new(emulator())
-        .arg("--mail")
-        .arg(folder.path())
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -116,74 +112,101 @@ fn the_largest_attachments_come_down_in_constant_memory() {
     let mut ready = String::new();
     let mut output = BufReader::new(emulator.0.stdout.take().unwrap());
     output.read_line(&mut ready).unwrap();
-    let ready: Value = serde_json::from_str(&ready).unwrap();
-    let outcomes = [
-        ("gmail", "google", "reader@gmail.example", LARGEST_AT_GMAIL),
-        (
-            "outlook",
-            "microsoft",
-            "reader@outlook.example",
-            LARGEST_AT_OUTLOOK,
-        ),
-    ]
-    .map(|(name, vendor, address, length)| {
-        let accounts = ready["accounts"].as_array().unwrap();
-        let account = accounts
-            .iter()
-            .find(|account| account["address"] == address);
-        let client = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "client"])
-            .env("POSTROOM_CLIENT", name)
-            .env(
-                "POSTROOM_CLIENT_BASE",
-                ready[vendor]["base_url"].as_str().unwrap(),
-            )
-            .env(
-                "POSTROOM_CLIENT_TOKEN",
-                account.unwrap()["access_token"].as_str().unwrap(),
-            )
-            .env("POSTROOM_CLIENT_LENGTH", length.to_string())
-            .output()
-            .unwrap();
-        (name, client)
-    });
+    (emulator, serde_json::from_str(&ready).unwrap())
+}
+
+/// Runs a test of this program in a process of its own, against an account of the emulator.
+fn client(test: &str, ready: &Value, name: &str, length: usize, file: Option<&Path>) -> Output {
+    let (vendor, address) = match name {
+        "gmail" => ("google", "reader@gmail.example"),
+        _ => ("microsoft", "reader@outlook.example"),
+    };
+    let accounts = ready["accounts"].as_array().unwrap();
+    let account = accounts
+        .iter()
+        .find(|account| account["address"] == address);
+    let token = account.unwrap()["access_token"].as_str().unwrap();
+    let base = ready[vendor]["base_url"].as_str().unwrap();
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", test])
+        .env("POSTROOM_CLIENT", name)
+        .env("POSTROOM_CLIENT_ADDRESS", address)
+        .env("POSTROOM_CLIENT_BASE", base)
+        .env("POSTROOM_CLIENT_TOKEN", token)
+        .env("POSTROOM_CLIENT_LENGTH", length.to_string())
+        .env("POSTROOM_CLIENT_FILE", file.unwrap_or(Path::new("")))
+        .output()
+        .unwrap()
+}
+
+/// What a client used, as it says itself, is no more than is allowed.
+fn check(name: &str, client: &Output) {
+    let said = String::from_utf8_lossy(&client.stdout);
+    let errors = String::from_utf8_lossy(&client.stderr);
+    assert!(client.status.success(), "{name}: {said}{errors}");
+    let line = said.lines().find_map(|line| line.split_once("KiB: "));
+    let used: u64 = line.unwrap().1.parse().unwrap();
+    println!("{name}: {used} KiB more than the idle program");
+    assert!(
+        used < ALLOWED,
+        "{name}: {used} KiB more than the idle program"
+    );
+}
+
+#[test]
+fn the_largest_attachments_come_down_in_constant_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    write_message(folder.path(), "gmail", LARGEST_AT_GMAIL);
+    write_message(folder.path(), "outlook", LARGEST_AT_OUTLOOK);
+    let mail = folder.path().to_str().unwrap();
+    let (emulator, ready) = start_emulator(&["--mail", mail]);
+    let outcomes = [("gmail", LARGEST_AT_GMAIL), ("outlook", LARGEST_AT_OUTLOOK)]
+        .map(|(name, length)| (name, client("reader", &ready, name, length, None)));
     drop(emulator);
     for (name, client) in outcomes {
-        let said = String::from_utf8_lossy(&client.stdout);
-        let errors = String::from_utf8_lossy(&client.stderr);
-        assert!(client.status.success(), "{name}: {said}{errors}");
-        let line = said.lines().find_map(|line| line.split_once("KiB: "));
-        let used: u64 = line.unwrap().1.parse().unwrap();
-        println!("{name}: {used} KiB more than the idle program");
-        assert!(
-            used < ALLOWED,
-            "{name}: {used} KiB more than the idle program"
-        );
+        check(name, &client);
     }
 }
 
-#[tokio::test]
-#[ignore = "the test above runs it in a process of its own"]
-async fn client() {
-    let setting = |name: &str| std::env::var(name).unwrap();
-    let name = setting("POSTROOM_CLIENT");
+/// One is sent. Where `POSTROOM_LARGE_DRAFTS` is set, another is kept as a draft, changed, and sent as that.
+#[test]
+fn the_largest_attachments_go_up_in_constant_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("noise.bin");
+    let mut noise = vec![0; LARGEST_AT_GMAIL];
+    Noise::new().fill(&mut noise);
+    std::fs::write(&file, noise).unwrap();
+    let (emulator, ready) = start_emulator(&[]);
+    let outcome = client("writer", &ready, "gmail", LARGEST_AT_GMAIL, Some(&file));
+    drop(emulator);
+    check("gmail", &outcome);
+}
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
+/// The mailbox of the account that a client was started for.
+fn mailbox() -> Mailbox {
     let transport = Arc::new(ReqwestTransport::new().unwrap());
     let token = Arc::new(StaticToken::new(setting("POSTROOM_CLIENT_TOKEN")));
     let connection = Connection::new(transport, token);
     let base = setting("POSTROOM_CLIENT_BASE").parse().unwrap();
-    let mailbox = if name == "gmail" {
+    if setting("POSTROOM_CLIENT") == "gmail" {
         let gmail = Gmail::new(connection).unwrap();
         Mailbox::new(gmail.with_api_endpoint(base).unwrap())
     } else {
         let outlook = Outlook::new(connection).unwrap();
         Mailbox::new(outlook.with_api_endpoint(base).unwrap())
-    };
-    let idle = peak();
+    }
+}
 
+/// Reads the newest message with this subject in the inbox, and holds its attachment against the noise.
+async fn read_back(mailbox: &Mailbox, subject: &str) {
     let mut inbox = mailbox.messages(Query::inbox());
     let message = loop {
         let message = inbox.try_next().await.unwrap().unwrap();
-        if message.subject.as_deref() == Some(&name) {
+        if message.subject.as_deref() == Some(subject) {
             break mailbox.message(&message.id).await.unwrap();
         }
     };
@@ -209,5 +232,40 @@ async fn client() {
         length += chunk.len();
     }
     assert_eq!(length.to_string(), setting("POSTROOM_CLIENT_LENGTH"));
+}
+
+#[tokio::test]
+#[ignore = "a test above runs it in a process of its own"]
+async fn reader() {
+    let mailbox = mailbox();
+    let idle = peak();
+    read_back(&mailbox, &setting("POSTROOM_CLIENT")).await;
+    println!("beyond the idle program, in KiB: {}", peak() - idle);
+}
+
+#[tokio::test]
+#[ignore = "a test above runs it in a process of its own"]
+async fn writer() {
+    let mailbox = mailbox();
+    let idle = peak();
+    let content = Content::from_file(setting("POSTROOM_CLIENT_FILE")).await;
+    let file = OutgoingAttachment::new("noise.bin", "application/octet-stream", content.unwrap());
+    let outgoing = Outgoing::new()
+        .to(setting("POSTROOM_CLIENT_ADDRESS").parse().unwrap())
+        .subject("All of it")
+        .text("Attached.")
+        .attach(file);
+    mailbox.send(&outgoing).await.unwrap();
+    read_back(&mailbox, "All of it").await;
+    if std::env::var_os("POSTROOM_LARGE_DRAFTS").is_some() {
+        let drafts = mailbox.drafts().unwrap();
+        let made = drafts.create(&outgoing).await.unwrap();
+        let edit = DraftEdit::new().subject("Changed").text("Still attached.");
+        let changed = drafts.update(&made.id, Some(&made.revision), &edit).await;
+        let changed = changed.unwrap();
+        let sent = mailbox.send_draft(&made.id, Some(&changed.revision)).await;
+        sent.unwrap();
+        read_back(&mailbox, "Changed").await;
+    }
     println!("beyond the idle program, in KiB: {}", peak() - idle);
 }
