@@ -47,6 +47,9 @@ pub enum FaultKind {
     DropBefore,
     /// The request takes effect, then the connection is closed without an answer.
     DropAfter,
+    /// The request takes effect; the answer is this status, as of a gateway that no longer waits for what is behind it
+    /// (<https://learn.microsoft.com/answers/questions/2286986>: four such answers, four messages sent).
+    FailAfter(u16),
     /// The right answer with its right length, of which only the first half comes.
     Truncate,
     /// The request takes effect; the answer is so many bytes of nothing in particular.

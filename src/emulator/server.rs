@@ -231,6 +231,10 @@ async fn exchange(
             answered.unwrap_or_else(|never: Infallible| match never {})
         }
     };
+    let response = match fault {
+        Some(FaultKind::FailAfter(code)) => scripted(vendor, state, code, None, &[]),
+        _ => response,
+    };
     drop(slot);
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|_| Dropped)?;

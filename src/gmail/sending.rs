@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
-use self::finding::find_sent;
+use self::finding::{ask_again_at, find_sent};
 use self::ticket::{Mark, Way};
 pub(super) use self::uploading::upload;
 use self::uploading::{UNIT, Uploading, stored_so_far, unreadable};
@@ -273,7 +273,14 @@ pub(super) async fn confirm(
             mark,
             ..
         } => match api.upload_status(Upload::Send, &session, length).await {
-            Ok(answer) if answer.status.is_success() => Ok(Confirmation::Sent(sent(&answer))),
+            Ok(answer) if answer.status.is_success() => Ok(match sent(&answer) {
+                sent if sent.id.is_some() => Confirmation::Sent(sent),
+                // Somebody on the way answers in the service's place, who knows of no message.
+                _ => Confirmation::StillUnknown {
+                    ask_again_at: mark
+                        .and_then(|mark| ask_again_at(mark.prepared_at, api.client.clock.now())),
+                },
+            }),
             Ok(_) => Ok(Confirmation::NotSent),
             Err(error) if error.kind() == ErrorKind::NotFound => match mark {
                 Some(mark) if access.contains(Access::READ) => find_sent(api, None, &mark).await,

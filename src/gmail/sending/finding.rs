@@ -49,7 +49,7 @@ pub(super) async fn find_sent(
 }
 
 /// When a copy that is missing now may be there; `None` once that is no longer to be expected.
-fn ask_again_at(prepared_at: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn ask_again_at(prepared_at: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     // A clock that was set back since then makes it no older than it is.
     let age = now.timestamp().saturating_sub(prepared_at).max(0);
     let age = Duration::from_secs(age.unsigned_abs());

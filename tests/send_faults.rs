@@ -1,0 +1,496 @@
+//! Whatever goes wrong while a message is sent, nobody receives it twice, and none is lost that is called sent. Every send
+//! here meets faults before, during and after its effect, answers that lie, processes that die at any moment and users who
+//! throw drafts away meanwhile; what recipients have is compared with what the host was told, each time it is told.
+//!
+//! `POSTROOM_SENDS` says how many sends each kind of account makes (by default some tens), and `POSTROOM_SEED` repeats a run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::pin::Pin;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Method;
+use postroom::clock::Clock;
+use postroom::credentials::StaticToken;
+use postroom::emulator::{Emulator, Fault, FaultKind, Vendor};
+use postroom::http::{Connection, Regime, Transport};
+use postroom::testing::VirtualClock;
+use postroom::{
+    Access, Confirmation, Content, Delivery, Error, ErrorKind, Gmail, Mailbox, MemoryJournal,
+    Outgoing, OutgoingAttachment, Outlook, SendJournal, SendKey, SendScope, Sent, SqliteJournal,
+};
+use support::random::Random;
+
+mod support;
+
+/// An account as its user let the host have it.
+#[derive(Clone, Copy)]
+struct Kind {
+    vendor: Vendor,
+    access: Access,
+    scopes: &'static [&'static str],
+}
+
+const GMAIL: &str = "https://www.googleapis.com/auth/gmail.";
+
+fn gmail(access: Access) -> Kind {
+    let scopes: &[&str] = if access.contains(Access::READ) {
+        &["https://www.googleapis.com/auth/gmail.modify"]
+    } else if access.contains(Access::DRAFT) {
+        &["https://www.googleapis.com/auth/gmail.compose"]
+    } else {
+        &["https://www.googleapis.com/auth/gmail.send"]
+    };
+    assert!(scopes.iter().all(|scope| scope.starts_with(GMAIL)));
+    Kind {
+        vendor: Vendor::Google,
+        access,
+        scopes,
+    }
+}
+
+fn outlook(access: Access) -> Kind {
+    let scopes: &[&str] = if access == Access::SEND {
+        &["Mail.Send"]
+    } else {
+        &["Mail.Send", "Mail.ReadWrite"]
+    };
+    Kind {
+        vendor: Vendor::Microsoft,
+        access,
+        scopes,
+    }
+}
+
+impl Kind {
+    fn addresses(self) -> (&'static str, &'static str) {
+        match self.vendor {
+            Vendor::Google => ("reader@gmail.example", "team@gmail.example"),
+            _ => ("reader@outlook.example", "team@outlook.example"),
+        }
+    }
+
+    /// Whether the host may find out what became of a send whose draft or upload is gone.
+    fn tells(self) -> bool {
+        match self.vendor {
+            Vendor::Google => self.access != Access::DRAFT | Access::SEND,
+            _ => self.access != Access::SEND,
+        }
+    }
+}
+
+/// A service, with a clock on which waiting takes no time.
+struct World {
+    kind: Kind,
+    emulator: Emulator,
+    transport: Arc<dyn Transport>,
+    clock: Arc<VirtualClock>,
+    journal: Arc<MemoryJournal>,
+}
+
+impl World {
+    async fn start(kind: Kind, random: &mut Random) -> Self {
+        let clock = Arc::new(VirtualClock::eager("2026-11-22T08:00:00Z".parse().unwrap()));
+        let emulator = support::emulator()
+            .quota(false)
+            .seed(random.next())
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            // Sent copies appear at once, after a request or two, or only when they are let go.
+            .sent_copies_after([0, 1, 2, u32::MAX][random.below(4) as usize])
+            .start()
+            .await
+            .unwrap();
+        if random.below(2) == 0 {
+            emulator.hold_sent_copies(kind.addresses().0);
+        }
+        Self {
+            kind,
+            transport: support::transport(&emulator),
+            emulator,
+            clock,
+            journal: Arc::new(MemoryJournal::new()),
+        }
+    }
+
+    /// A process of the host's that has just started: nothing is left of an earlier one but the journal.
+    fn process(&self) -> Mailbox {
+        let token = self
+            .emulator
+            .access_token_for(self.kind.addresses().0, self.kind.scopes);
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let connection = Connection::new(
+            Arc::clone(&self.transport),
+            Arc::new(StaticToken::new(token)),
+        )
+        .with_clock(Arc::clone(&clock))
+        .with_regime(Regime::Off);
+        let mailbox = match self.kind.vendor {
+            Vendor::Google => Mailbox::new(
+                Gmail::new(connection)
+                    .unwrap()
+                    .with_access(self.kind.access)
+                    .with_api_endpoint(self.emulator.google().base_url.clone())
+                    .unwrap(),
+            ),
+            _ => Mailbox::new(
+                Outlook::new(connection)
+                    .unwrap()
+                    .with_access(self.kind.access)
+                    .with_api_endpoint(self.emulator.microsoft().base_url.clone())
+                    .unwrap(),
+            ),
+        };
+        mailbox.with_clock(clock).with_journal(self.journal.clone())
+    }
+
+    /// How often the recipient has the message: the truth.
+    fn received(&self, key: &SendKey) -> usize {
+        received(&self.emulator, self.kind, key)
+    }
+
+    async fn ticket(&self, key: &SendKey) -> Option<postroom::SendTicket> {
+        let entry = self.journal.get(&SendScope::new().key(key)).await.unwrap();
+        entry.and_then(|entry| entry.state.ticket().cloned())
+    }
+}
+
+fn received(emulator: &Emulator, kind: Kind, key: &SendKey) -> usize {
+    let subject = format!("Subject: {}\r\n", key.as_str());
+    let has_subject = |raw: &[u8]| {
+        let head = raw.get(..4_000).unwrap_or(raw);
+        String::from_utf8_lossy(head).contains(&subject)
+    };
+    let messages = emulator.messages(kind.addresses().1);
+    let received = messages.iter().filter(|message| has_subject(&message.raw));
+    received.count()
+}
+
+fn outgoing(kind: Kind, key: &SendKey, random: &mut Random) -> Outgoing {
+    let outgoing = Outgoing::new()
+        .to(kind.addresses().1.parse().unwrap())
+        .subject(key.as_str())
+        .text("Text");
+    // One that has to be uploaded in pieces, where that can be.
+    if random.below(100) == 0 && (kind.vendor == Vendor::Google || kind.access != Access::SEND) {
+        let file = Content::from_bytes(vec![b'x'; 4_000_000]);
+        return outgoing.attach(OutgoingAttachment::new("file", "text/plain", file));
+    }
+    outgoing
+}
+
+/// What goes wrong with one request of a send: most often with that which sends it.
+fn fault(kind: Kind, random: &mut Random) -> Fault {
+    let trouble = match random.below(13) {
+        0 => FaultKind::DropBefore,
+        1 | 2 => FaultKind::DropAfter,
+        3 => FaultKind::internal_error(),
+        4 => FaultKind::unavailable(Some(Duration::from_secs(2))),
+        5 => FaultKind::rate_limited(None),
+        6 => FaultKind::rate_limited(Some(Duration::from_secs(20))),
+        7 | 8 => FaultKind::FailAfter([500, 502, 503, 504][random.below(4) as usize]),
+        9 => FaultKind::Truncate,
+        10 => FaultKind::Garbage(100),
+        11 => FaultKind::NotJson,
+        _ => FaultKind::Nulls,
+    };
+    let fault = Fault::new(trouble).at(kind.vendor);
+    // A gateway may go on failing.
+    let fault = fault.times([1, 1, 1, 2, 5][random.below(5) as usize]);
+    match (random.below(3), kind.vendor) {
+        (0, _) => fault.after(random.below(4) as u32),
+        (_, Vendor::Google) if kind.access == Access::SEND => {
+            fault.on(Method::PUT, "/messages/send")
+        }
+        (_, Vendor::Google) => fault.on(Method::POST, "/drafts/send"),
+        _ => fault.on(Method::POST, "/send"),
+    }
+}
+
+/// Stops polling a future after a while, as a process stops that is killed.
+struct Killed<F> {
+    future: Pin<Box<F>>,
+    polls: u64,
+}
+
+impl<F: Future> Future for Killed<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            return Poll::Ready(None);
+        }
+        self.polls -= 1;
+        self.future.as_mut().poll(context).map(Some)
+    }
+}
+
+async fn killed<F: Future>(polls: u64, future: F) -> Option<F::Output> {
+    let future = Box::pin(future);
+    Killed { future, polls }.await
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    sent: usize,
+    unknown: usize,
+    confirmed: usize,
+}
+
+/// One send, with everything that goes wrong, until the host knows or nobody can.
+async fn send(world: &World, key: &SendKey, random: &mut Random, told: &mut Told) {
+    let message = outgoing(world.kind, key, random);
+    let troubles = random.below(4);
+    // Answers that are none, and are taken for what their status says, only where no request is refused for cause.
+    let discards = random.below(12) == 0;
+    if discards {
+        world.emulator.fault(match random.below(3) {
+            0 => Fault::new(FaultKind::DropBefore).at(world.kind.vendor),
+            1 => Fault::new(FaultKind::DropAfter).at(world.kind.vendor),
+            _ => Fault::new(FaultKind::FailAfter(504)).at(world.kind.vendor),
+        });
+    } else if troubles > 0 {
+        for _ in 0..troubles {
+            world.emulator.fault(fault(world.kind, random));
+        }
+    }
+    let mut outcome: Option<Result<Sent, Error>> = None;
+    for attempt in 0..20 {
+        let mailbox = world.process();
+        // Later attempts are left alone, so that they come to an end.
+        let polls = match random.below(3) {
+            0 if attempt < 4 => random.below(40),
+            _ => u64::MAX,
+        };
+        outcome = killed(polls, mailbox.send_once(key, &message)).await;
+        let count = world.received(key);
+        assert!(count <= 1, "{} was received {count} times", key.as_str());
+        match &outcome {
+            Some(Ok(_)) => {
+                assert_eq!(count, 1, "{} was called sent", key.as_str());
+                break;
+            }
+            Some(Err(error)) if error.delivery() != Delivery::Unknown => {
+                assert_eq!(count, 0, "{} was called unsent: {error}", key.as_str());
+            }
+            _ => {}
+        }
+        confirm(world, key, told).await;
+        if discards && random.below(2) == 0 {
+            world.emulator.discard_drafts(world.kind.addresses().0);
+            world.emulator.lapse_uploads();
+        }
+        if attempt > 5 {
+            world.emulator.release_sent_copies(world.kind.addresses().0);
+        }
+        // Soon at first, then late enough for what the service says to be believed.
+        let least = if attempt < 5 { 0 } else { 300 };
+        world
+            .clock
+            .advance(Duration::from_secs(least + random.below(400)));
+    }
+    match outcome.unwrap() {
+        Ok(_) => told.sent += 1,
+        Err(error) => {
+            // None is given up that could be known about.
+            assert_eq!(
+                error.delivery(),
+                Delivery::Unknown,
+                "{}: {error}",
+                key.as_str()
+            );
+            assert!(
+                discards || !world.kind.tells(),
+                "{} stays unknown: {error}",
+                key.as_str()
+            );
+            told.unknown += 1;
+        }
+    }
+    // Whatever is known, asking again changes nothing.
+    let again = world.process().send_once(key, &message).await;
+    assert_eq!(again.is_ok(), world.received(key) == 1 && again.is_ok());
+    assert!(world.received(key) <= 1, "{}", key.as_str());
+}
+
+/// What the service says of a ticket is true when it says it.
+async fn confirm(world: &World, key: &SendKey, told: &mut Told) {
+    let Some(ticket) = world.ticket(key).await else {
+        return;
+    };
+    let before = world.received(key);
+    let Ok(confirmed) = world.process().confirm(&ticket).await else {
+        return;
+    };
+    told.confirmed += 1;
+    match confirmed {
+        Confirmation::Sent(_) => assert_eq!(world.received(key), 1, "{}", key.as_str()),
+        Confirmation::NotSent => assert_eq!(before, 0, "{}", key.as_str()),
+        _ => {}
+    }
+}
+
+/// How many sends a kind of account makes.
+fn sends() -> usize {
+    let sends = std::env::var("POSTROOM_SENDS").ok();
+    sends.map_or(30, |sends| sends.parse().unwrap())
+}
+
+async fn all(kind: Kind) {
+    let mut random = Random::seeded();
+    let mut told = Told::default();
+    let mut world = World::start(kind, &mut random).await;
+    for number in 0..sends() {
+        // What is compared is read as a whole each time, so that it must not grow without end.
+        if number % 50 == 49 {
+            world = World::start(kind, &mut random).await;
+        }
+        let key = SendKey::new(format!("send {number}"));
+        send(&world, &key, &mut random, &mut told).await;
+    }
+    // Where nothing can be asked, every answer that is lost stays lost.
+    let share = if kind.tells() { 2 } else { sends() };
+    assert!(told.sent >= sends() / share, "{told:?}");
+    let line = format!("{told:?}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn gmail_with_everything() {
+    all(gmail(Access::READ_WRITE | Access::SEND)).await;
+}
+
+#[tokio::test]
+async fn gmail_without_reading() {
+    all(gmail(Access::DRAFT | Access::SEND)).await;
+}
+
+#[tokio::test]
+async fn gmail_with_the_right_to_send_and_no_other() {
+    all(gmail(Access::SEND)).await;
+}
+
+#[tokio::test]
+async fn outlook_with_everything() {
+    all(outlook(Access::READ_WRITE | Access::SEND)).await;
+}
+
+#[tokio::test]
+async fn outlook_with_the_right_to_send_and_no_other() {
+    all(outlook(Access::SEND)).await;
+}
+
+/// A mailbox over a journal in a file, for processes that are really killed.
+async fn over(journal: &str, api: &str, token: &str, clock: Arc<dyn Clock>) -> Mailbox {
+    let transport = postroom::http::ReqwestTransport::new().unwrap();
+    let connection = Connection::new(Arc::new(transport), Arc::new(StaticToken::new(token)))
+        .with_regime(Regime::Off);
+    let gmail = Gmail::new(connection).unwrap();
+    let gmail = gmail.with_access(Access::READ_WRITE | Access::SEND);
+    let journal = SqliteJournal::open(journal).await.unwrap();
+    Mailbox::new(gmail.with_api_endpoint(api.parse().unwrap()).unwrap())
+        .with_clock(clock)
+        .with_journal(Arc::new(journal))
+}
+
+#[tokio::test]
+#[ignore = "it is the process that the next test kills"]
+#[allow(clippy::print_stdout, reason = "it tells the test that started it")]
+async fn a_process_that_sends_until_it_is_killed() {
+    let Ok(told) = std::env::var("POSTROOM_KILLED_SENDER") else {
+        return;
+    };
+    let told: Vec<&str> = told.split('\n').collect();
+    let clock = Arc::new(postroom::clock::SystemClock::new());
+    let mailbox = over(told[0], told[1], told[2], clock).await;
+    let kind = gmail(Access::READ_WRITE | Access::SEND);
+    for number in 0_u64.. {
+        println!("sends {number}");
+        let key = SendKey::new(format!("send {number}"));
+        let message = Outgoing::new()
+            .to(kind.addresses().1.parse().unwrap())
+            .subject(key.as_str())
+            .text("Text");
+        mailbox.send_once(&key, &message).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_was_sending_is_sent_once() {
+    let mut random = Random::seeded();
+    let kind = gmail(Access::READ_WRITE | Access::SEND);
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..6 {
+        let emulator = support::emulator().quota(false).start().await.unwrap();
+        let journal = directory.path().join(format!("sends {round}.sqlite"));
+        let api = emulator.google().base_url.as_str().to_owned();
+        let token = emulator.access_token_for(kind.addresses().0, kind.scopes);
+        let journal = journal.to_str().unwrap();
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("a_process_that_sends_until_it_is_killed")
+            .env("POSTROOM_KILLED_SENDER", [journal, &api, &token].join("\n"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = process.stdout.take().unwrap();
+        let last = tokio::task::spawn_blocking(move || {
+            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            let sends = lines.filter_map(|line| line.split_once("sends ")?.1.parse::<u64>().ok());
+            let last = sends.take(round + 2).last();
+            random.pass_a_moment();
+            process.kill().unwrap();
+            process.wait().unwrap();
+            (last.unwrap(), random)
+        });
+        let (last, given_back) = last.await.unwrap();
+        random = given_back;
+
+        // Six minutes later another process takes over.
+        let later = chrono::Utc::now() + chrono::TimeDelta::minutes(6);
+        let clock = Arc::new(VirtualClock::eager(later));
+        let mailbox = over(journal, &api, &token, clock).await;
+        // The killed one may have got further than it was seen to.
+        for number in 0..last + 3 {
+            let key = SendKey::new(format!("send {number}"));
+            let message = outgoing(kind, &key, &mut Random(1));
+            let sent = mailbox.send_once(&key, &message).await;
+            let count = received(&emulator, kind, &key);
+            assert_eq!(count, 1, "{}: {sent:?}", key.as_str());
+            assert!(sent.is_ok(), "{sent:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_send_that_the_service_refuses_is_not_sent_and_can_be_repeated() {
+    for kind in [
+        gmail(Access::READ_WRITE | Access::SEND),
+        gmail(Access::SEND),
+        outlook(Access::READ_WRITE | Access::SEND),
+        outlook(Access::SEND),
+    ] {
+        let mut random = Random(1);
+        let world = World::start(kind, &mut random).await;
+        let key = SendKey::new("send 1");
+        let message = outgoing(kind, &key, &mut random);
+        let refused = Fault::new(FaultKind::unauthorized())
+            .at(kind.vendor)
+            .times(3);
+        world.emulator.fault(refused);
+        let error = world.process().send_once(&key, &message).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInRequired);
+        assert_ne!(error.delivery(), Delivery::Unknown);
+        for _ in 0..4 {
+            let _ = world.process().send_once(&key, &message).await;
+        }
+        assert_eq!(world.received(&key), 1);
+    }
+}
