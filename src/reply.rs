@@ -25,7 +25,7 @@ pub use subject::{forward_subject, reply_subject};
 /// use postroom::{Address, Message, MessageId};
 ///
 /// let mut original = Message::new(MessageId::new("1"));
-/// original.subject = Some("AW: Delivery".to_owned());
+/// original.subject = Some("Delivery".to_owned());
 /// original.from = vec!["Support <support@desk.example>".parse()?];
 /// original.message_id = Some("2@desk.example".to_owned());
 /// original.references = vec!["1@gmail.example".to_owned()];

@@ -10,312 +10,28 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "composing/asked.rs"]
+mod asked;
 mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use asked::{Asked, generated, squeezed, with_lf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 use postroom::{
-    Address, AddressError, Content, Detail, FolderRole, HeaderError, Importance, Invitation,
-    InvitationError, ListUnsubscribe, Mailbox, Outgoing, OutgoingAttachment, OutgoingHeader,
-    PageRequest, Query, SendKey,
+    Address, AddressError, Detail, FolderRole, HeaderError, Invitation, InvitationError,
+    ListUnsubscribe, Mailbox, OutgoingHeader, PageRequest, Query, SendKey,
 };
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use support::GMAIL;
 
-/// What is asked for.
-#[derive(Clone, Debug)]
-struct Asked {
-    subject: String,
-    to: Vec<Address>,
-    cc: Vec<Address>,
-    bcc: Vec<Address>,
-    reply_to: Vec<Address>,
-    receipt: Option<Address>,
-    text: Option<String>,
-    html: Option<String>,
-    invitation: bool,
-    importance: Importance,
-    leave: Option<String>,
-    headers: BTreeMap<String, String>,
-    references: Vec<String>,
-    files: Vec<(String, &'static str, Vec<u8>, Option<String>)>,
-    /// A message to attach, and whether it is plain lines.
-    message: Option<(String, bool)>,
-}
-
-/// One line of whatever people and programs write.
-fn line() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "[a-zA-Z,.:;?!()<>@\"\\\\]{1,12}( [a-zA-Z,.:;?!()<>@\"\\\\]{1,12}){0,30}",
-        2 => "\\PC{1,120}",
-        1 => "[äöüßéα-ω中文日本語😀 ]{1,90}",
-        1 => "[a-z]{200,1200}",
-        1 => "[ a-z]{1,60}=\\?utf-8\\?B\\?QQ==\\?=[ a-z]{0,20}",
-        1 => "[a-z]{1,5}  [a-z]{1,5}\t[a-z]{1,5} ",
-    ]
-}
-
-/// A line that can be a name or a header's value.
-fn plain_line() -> impl Strategy<Value = String> {
-    line().prop_map(|line| line.replace(char::is_control, "").trim().to_owned())
-}
-
-fn text() -> impl Strategy<Value = String> {
-    let lines = prop_oneof![
-        6 => line(),
-        1 => Just("From here on".to_owned()),
-        1 => Just(".".to_owned()),
-        1 => Just(String::new()),
-        1 => Just("-- ".to_owned()),
-        1 => Just("a = b=20=".to_owned()),
-        1 => "[a-z=é]{70,80}",
-        1 => Just("\u{0}\u{7}\u{1b}[0m\u{7f}\u{85}\u{2028}".to_owned()),
-    ];
-    let breaks = prop_oneof![Just("\n"), Just("\r\n"), Just("\r")];
-    prop::collection::vec((lines, breaks), 0..12).prop_map(|lines| {
-        let lines = lines.into_iter().map(|(line, end)| line + end);
-        lines.collect()
-    })
-}
-
-fn address() -> impl Strategy<Value = Address> {
-    let local = prop_oneof![
-        4 => "[a-z0-9]{1,12}(\\.[a-z0-9]{1,6}){0,2}",
-        1 => "[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}",
-        1 => "\"[a-z]{1,6}[ @,;<>()]{1,3}[a-z]{1,6}\"",
-    ];
-    let domain = prop_oneof![
-        Just("shop.example"),
-        Just("bücher.example"),
-        Just("例え.テスト"),
-        Just("a-very-long-label-that-goes-on-and-on.and-another-one.example"),
-    ];
-    let name = prop_oneof![1 => Just(String::new()), 3 => plain_line()];
-    (local, domain, name).prop_map(|(local, domain, name)| {
-        Address::new(format!("{local}@{domain}"))
-            .unwrap()
-            .with_name(name)
-    })
-}
-
-fn id() -> impl Strategy<Value = String> {
-    prop_oneof![
-        6 => "[A-Za-z0-9.$%!#_=+-]{1,60}@[a-z0-9.-]{1,30}",
-        1 => "[a-z0-9]{300,800}@x.example",
-    ]
-}
-
-fn file() -> impl Strategy<Value = (String, &'static str, Vec<u8>, Option<String>)> {
-    let media_type = prop_oneof![
-        Just("application/pdf"),
-        Just("text/csv"),
-        Just("image/png"),
-        Just("application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-    ];
-    let name = prop_oneof![
-        3 => "[a-zA-Z0-9 _-]{1,30}\\.[a-z]{3}",
-        1 => plain_line().prop_filter("a name", |name| !name.is_empty()),
-    ];
-    let id = prop::option::of("[a-z0-9.]{1,20}@[a-z]{1,8}");
-    let bytes = prop::collection::vec(any::<u8>(), 0..400);
-    (name, media_type, bytes, id)
-}
-
-fn message() -> impl Strategy<Value = (String, bool)> {
-    let subject = "[a-z]{1,20}";
-    (subject, 0..4).prop_map(|(subject, kind)| {
-        let head = format!("Subject: {subject}\r\nFrom: support@desk.example\r\n\r\n");
-        match kind {
-            0 => (format!("{head}Plain\r\nlines"), true),
-            1 => (format!("{head}Gr\u{fc}n\r\n"), false),
-            2 => (format!("{head}bare\nlines\r\n"), false),
-            _ => (format!("{head}{}\r\n", "long".repeat(300)), false),
-        }
-    })
-}
-
-fn asked() -> impl Strategy<Value = Asked> {
-    let people = (
-        prop::collection::vec(address(), 1..4),
-        prop::collection::vec(address(), 0..3),
-        prop::collection::vec(address(), 0..2),
-        prop::collection::vec(address(), 0..3),
-        prop::option::weighted(0.2, address()),
-    );
-    let importance = prop_oneof![
-        Just(Importance::Low),
-        Just(Importance::Normal),
-        Just(Importance::High)
-    ];
-    let words = (
-        line(),
-        prop::option::weighted(0.8, text()),
-        prop::option::weighted(0.6, text()),
-        importance,
-        prop::option::weighted(0.3, "[a-z0-9]{1,700}"),
-    );
-    let value = plain_line().prop_filter("a value", |value| !value.is_empty());
-    let rest = (
-        prop::bool::weighted(0.2),
-        prop::collection::btree_map("X-Case-[A-Za-z0-9]{1,50}", value, 0..3),
-        prop::collection::vec(id(), 0..12),
-        prop::collection::vec(file(), 0..4),
-        prop::option::weighted(0.3, message()),
-    );
-    (people, words, rest).prop_map(|(people, words, rest)| Asked {
-        to: people.0,
-        cc: people.1,
-        bcc: people.2,
-        reply_to: people.3,
-        receipt: people.4,
-        subject: words.0,
-        text: words.1,
-        html: words.2,
-        importance: words.3,
-        leave: words.4,
-        invitation: rest.0,
-        headers: rest.1,
-        references: rest.2,
-        files: rest.3,
-        message: rest.4,
-    })
-}
-
-const CALENDAR: &str = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Grün\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-
-impl Asked {
-    async fn outgoing(&self) -> Outgoing {
-        let mut outgoing = Outgoing::new()
-            .subject(self.subject.as_str())
-            .importance(self.importance);
-        outgoing.to.clone_from(&self.to);
-        outgoing.cc.clone_from(&self.cc);
-        outgoing.bcc.clone_from(&self.bcc);
-        outgoing.reply_to.clone_from(&self.reply_to);
-        outgoing.read_receipt_to.clone_from(&self.receipt);
-        outgoing.text.clone_from(&self.text);
-        outgoing.html.clone_from(&self.html);
-        outgoing.in_reply_to = self.references.last().cloned();
-        outgoing.references.clone_from(&self.references);
-        if self.invitation {
-            outgoing = outgoing.invitation(Invitation::new(CALENDAR).unwrap());
-        }
-        if let Some(reader) = &self.leave {
-            let page = format!("https://shop.example/leave?reader={reader}");
-            let leave = ListUnsubscribe::one_click(page.parse().unwrap()).unwrap();
-            let mail = "leave@shop.example".parse().unwrap();
-            outgoing = outgoing.list_unsubscribe(leave.with_mail(&mail, "Leave, please").unwrap());
-        }
-        for (name, value) in &self.headers {
-            outgoing = outgoing.header(OutgoingHeader::new(name, value).unwrap());
-        }
-        for (name, media_type, bytes, id) in &self.files {
-            let file = OutgoingAttachment::new(name, *media_type, bytes.clone());
-            outgoing = outgoing.attach(match id {
-                Some(id) => file.inline(id),
-                None => file,
-            });
-        }
-        if let Some((message, _)) = &self.message {
-            let message = Content::from_bytes(message.clone());
-            let attached = OutgoingAttachment::message("it.eml", message).await;
-            outgoing = outgoing.attach(attached.unwrap());
-        }
-        outgoing
-    }
-
-    /// What it should read back as, but for what only one of the parsers tells.
-    fn expected(&self) -> Value {
-        let list = |list: &[Address]| -> Vec<Value> {
-            let each = |one: &Address| {
-                json!([
-                    squeezed(one.name().unwrap_or_default()),
-                    one.to_ascii().unwrap()
-                ])
-            };
-            list.iter().map(each).collect()
-        };
-        let headers = self.headers.iter();
-        let headers: BTreeMap<_, _> = headers
-            .map(|(name, value)| (name, squeezed(value)))
-            .collect();
-        json!({
-            "subject": squeezed(&self.subject),
-            "to": list(&self.to),
-            "cc": list(&self.cc),
-            "bcc": list(&self.bcc),
-            "reply_to": list(&self.reply_to),
-            "receipt": list(self.receipt.as_slice()),
-            "in_reply_to": bracketed(self.references.last().into_iter()),
-            "references": bracketed(self.references.iter()),
-            "importance": match self.importance {
-                Importance::Low => json!("Low"),
-                Importance::High => json!("High"),
-                _ => Value::Null,
-            },
-            "leave": self.leave.as_ref().map(|reader| format!(
-                "<https://shop.example/leave?reader={reader}>, <mailto:leave@shop.example?subject=Leave%2C%20please>"
-            )),
-            "headers": headers,
-            "leaves": self.leaves(),
-        })
-    }
-
-    fn leaves(&self) -> Vec<Value> {
-        let text = |kind: &str, text: &str| json!({"type": kind, "data": STANDARD.encode(with_lf(text)), "name": null, "id": null, "method": null});
-        let file = |(name, kind, bytes, id): &(String, &str, Vec<u8>, Option<String>)| json!({"type": kind, "name": squeezed(name), "id": id, "data": STANDARD.encode(bytes), "method": null});
-        let mut leaves = Vec::new();
-        leaves.extend(self.text.as_ref().map(|given| text("text/plain", given)));
-        leaves.extend(self.html.as_ref().map(|given| text("text/html", given)));
-        let shown =
-            |one: &&(String, &str, Vec<u8>, Option<String>)| one.3.is_some() && self.html.is_some();
-        leaves.extend(self.files.iter().filter(shown).map(file));
-        if self.invitation {
-            let mut calendar = text("text/calendar", CALENDAR);
-            calendar["method"] = json!("REQUEST");
-            leaves.push(calendar);
-        }
-        if leaves.is_empty() {
-            leaves.push(text("text/plain", ""));
-        }
-        leaves.extend(self.files.iter().filter(|one| !shown(one)).map(file));
-        if let Some((message, plain)) = &self.message {
-            let kind = if *plain {
-                "message/rfc822"
-            } else {
-                "message/global"
-            };
-            let data = STANDARD.encode(message);
-            leaves.push(
-                json!({"type": kind, "name": "it.eml", "id": null, "data": data, "method": null}),
-            );
-        }
-        leaves
-    }
-}
-
-/// White space as one space: parsers differ in what they keep of it.
-fn squeezed(text: &str) -> String {
-    let text = text.replace(char::is_control, " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn bracketed<'a>(ids: impl Iterator<Item = &'a String>) -> Vec<String> {
-    ids.map(|id| format!("<{id}>")).collect()
-}
-
-fn with_lf(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n")
-}
+/// The fields that hold addresses.
+const PEOPLE: [&str; 5] = ["to", "cc", "bcc", "reply_to", "receipt"];
 
 /// What mail-parser reads.
 fn by_mail_parser(raw: &[u8], names: impl Iterator<Item = String>) -> Value {
@@ -336,7 +52,7 @@ fn by_mail_parser(raw: &[u8], names: impl Iterator<Item = String>) -> Value {
         let each = |one: &mail_parser::Addr<'_>| {
             json!([
                 squeezed(one.name().unwrap_or_default()),
-                one.address().unwrap()
+                one.address().unwrap_or_default()
             ])
         };
         list.iter().map(each).collect()
@@ -355,6 +71,13 @@ fn by_mail_parser(raw: &[u8], names: impl Iterator<Item = String>) -> Value {
             let data = match &part.body {
                 PartType::Text(text) | PartType::Html(text) if part.attachment_name().is_none() => {
                     with_lf(text).into_bytes()
+                }
+                // It takes the bytes of any text for characters.
+                PartType::Text(_) | PartType::Html(_) => {
+                    let lines =
+                        &raw[part.raw_body_offset() as usize..part.raw_end_offset() as usize];
+                    let lines = lines.iter().filter(|byte| !byte.is_ascii_whitespace());
+                    STANDARD.decode(lines.copied().collect::<Vec<_>>()).unwrap()
                 }
                 PartType::Message(inner) => inner.raw_message().to_vec(),
                 _ => part.contents().to_vec(),
@@ -428,11 +151,6 @@ fn comparable(mut read: Value, asked: &Asked) -> Value {
             fields[name] = json!(squeezed(text));
         }
     }
-    for name in ["to", "cc", "bcc", "reply_to", "receipt"] {
-        for one in fields[name].as_array_mut().unwrap() {
-            one[0] = json!(squeezed(one[0].as_str().unwrap()));
-        }
-    }
     for value in fields["headers"].as_object_mut().unwrap().values_mut() {
         *value = json!(squeezed(value.as_str().unwrap()));
     }
@@ -457,6 +175,18 @@ fn comparable(mut read: Value, asked: &Asked) -> Value {
             let (message, _) = asked.message.as_ref().unwrap();
             assert!(message.starts_with(&format!("Subject: {}\r\n", subject.as_str().unwrap())));
             leaf.insert("data".to_owned(), json!(STANDARD.encode(message)));
+        }
+    }
+    read
+}
+
+/// Some versions of Python keep the white space between the encoded words of a name, which is none of it
+/// (<https://github.com/python/cpython/issues/128110>).
+fn without_spaces_in_names(mut read: Value) -> Value {
+    for name in PEOPLE {
+        for one in read[name].as_array_mut().unwrap() {
+            let name = one[0].as_str().unwrap();
+            one[0] = json!(name.split_whitespace().collect::<String>());
         }
     }
     read
@@ -496,6 +226,13 @@ fn lines_are_plain(raw: &[u8]) {
     }
 }
 
+fn same(read: &Value, expected: &Value, raw: &[u8]) {
+    for (name, value) in expected.as_object().unwrap() {
+        let raw = String::from_utf8_lossy(raw);
+        assert_eq!(&read[name], value, "{name} of\n{raw}");
+    }
+}
+
 async fn reads_back(asked: Vec<Asked>) {
     let emulator = support::emulator().quota(false).start().await.unwrap();
     let mailbox = support::unpaced(&emulator, GMAIL);
@@ -503,29 +240,26 @@ async fn reads_back(asked: Vec<Asked>) {
     for (asked, raw) in asked.iter().zip(&composed) {
         lines_are_plain(raw);
         let read = by_mail_parser(raw, asked.headers.keys().cloned());
-        assert_eq!(read, asked.expected(), "{}", String::from_utf8_lossy(raw));
+        let mut expected = asked.expected();
+        // It takes what stands in quotes before an @ for a name.
+        let quoted = |list: &Value| list.to_string().contains(r#"\"@"#);
+        let fields = expected.as_object_mut().unwrap();
+        fields.retain(|name, list| !PEOPLE.contains(&name.as_str()) || !quoted(list));
+        same(&read, &expected, raw);
     }
     let Some(read) = by_python(&composed) else {
         return;
     };
     assert_eq!(read.len(), asked.len());
     for ((asked, raw), read) in asked.iter().zip(&composed).zip(read) {
-        let read = comparable(read, asked);
-        assert_eq!(read, asked.expected(), "{}", String::from_utf8_lossy(raw));
+        let read = without_spaces_in_names(comparable(read, asked));
+        same(&read, &without_spaces_in_names(asked.expected()), raw);
     }
-}
-
-fn generated(seed: [u8; 32], count: usize) -> Vec<Asked> {
-    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let mut runner = TestRunner::new_with_rng(Config::default(), random);
-    let asked = asked();
-    let mut one = || asked.new_tree(&mut runner).unwrap().current();
-    (0..count).map(|_| one()).collect()
 }
 
 #[tokio::test]
 async fn what_is_composed_reads_back_as_what_was_asked_for() {
-    reads_back(generated([7; 32], 100)).await;
+    reads_back(generated([7; 32], 60)).await;
 }
 
 #[tokio::test]
@@ -579,7 +313,11 @@ fn addresses_are_read_as_people_write_them() {
         ("a..b@x.example", "a..b@x.example"),
     ] {
         assert_eq!(read(text), expected, "{text}");
-        assert_eq!(read(expected), expected, "what is shown reads back");
+        assert_eq!(
+            read(&expected.replace(" |", ",")),
+            expected,
+            "what is shown reads back"
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use postroom::facts::{Relation, base_subject};
 use postroom::reply::{Forward, Reply, forward_subject, recipients, references, reply_subject};
 use postroom::view::{SectionKind, fold_html, fold_text, new_text};
 use postroom::{
-    Address, Attachment, AttachmentId, AttachmentKind, Detail, ErrorKind, Message, MessageId,
+    Address, AttachedMessage, Attachment, AttachmentId, Detail, ErrorKind, Message, MessageId,
     PageRequest, Query,
 };
 use support::{GMAIL, OUTLOOK};
@@ -140,36 +140,34 @@ fn an_answer_is_from_the_address_that_was_written_to() {
 
 #[test]
 fn a_subject_has_one_prefix() {
-    for subject in [
-        "Offer",
-        "Re: Offer",
-        "AW: Offer",
-        "SV: RE: Offer",
-        "RE[2]: Offer",
-        "re : Offer",
-        "回复：Offer",
+    for (subject, answered, forwarded) in [
+        ("Offer", "Re: Offer", "Fwd: Offer"),
+        (" RE: Offer", "RE: Offer", "Fwd: RE: Offer"),
+        ("Re: RE:re: Offer", "re: Offer", "Fwd: Re: RE:re: Offer"),
+        ("AW: Offer", "AW: Offer", "Fwd: AW: Offer"),
+        ("SV: RE: Offer", "SV: RE: Offer", "Fwd: SV: RE: Offer"),
+        ("RE[2]: Offer", "RE[2]: Offer", "Fwd: RE[2]: Offer"),
+        ("回复：Offer", "回复：Offer", "Fwd: 回复：Offer"),
+        ("WG: Offer", "Re: WG: Offer", "WG: Offer"),
+        ("Fwd: fwd: Offer", "Re: Fwd: fwd: Offer", "fwd: Offer"),
+        (
+            "[list] Re: Offer",
+            "[list] Re: Offer",
+            "Fwd: [list] Re: Offer",
+        ),
+        ("[list] Offer", "Re: [list] Offer", "Fwd: [list] Offer"),
+        (
+            "Regarding: Offer",
+            "Re: Regarding: Offer",
+            "Fwd: Regarding: Offer",
+        ),
+        ("  ", "Re:", "Fwd:"),
     ] {
-        assert_eq!(reply_subject(subject), "Re: Offer", "{subject}");
-    }
-    for subject in [
-        "Offer",
-        "Fwd: Offer",
-        "WG: Offer",
-        "FW: Fwd: Offer",
-        "转发：Offer",
-    ] {
-        assert_eq!(forward_subject(subject), "Fwd: Offer", "{subject}");
-    }
-    assert_eq!(reply_subject("Re: Fwd: Offer"), "Re: Fwd: Offer");
-    assert_eq!(forward_subject("Fwd: Re: Offer"), "Fwd: Re: Offer");
-    assert_eq!(reply_subject("[list] Re: Offer"), "[list] Re: Offer");
-    assert_eq!(reply_subject("[list] Offer"), "Re: [list] Offer");
-    assert_eq!(reply_subject("Regarding: Offer"), "Re: Regarding: Offer");
-    assert_eq!(reply_subject("  "), "Re:");
-    for subject in ["Offer", "Re: Offer", "[list] Re: Offer"] {
-        let answered = reply_subject(&reply_subject(subject));
-        assert_eq!(answered, reply_subject(subject));
-        assert_eq!(base_subject(&answered), base_subject(subject));
+        assert_eq!(reply_subject(subject), answered, "{subject}");
+        assert_eq!(forward_subject(subject), forwarded, "{subject}");
+        // Once is enough, and what it is about stays.
+        assert_eq!(reply_subject(answered), answered);
+        assert_eq!(base_subject(answered), base_subject(subject));
     }
 }
 
@@ -413,11 +411,12 @@ async fn pictures_and_files_go_along() {
                 .unwrap();
             let bytes = stream.try_collect::<Vec<_>>().await.unwrap().concat();
             found.push((attachment.name.clone().unwrap(), attachment.inline, bytes));
-            if attachment.kind == AttachmentKind::Message {
-                let earlier = mailbox.attached_message(&received.id, &attachment.id).await;
-                let earlier = earlier.unwrap().message;
-                assert_eq!(earlier.subject.as_deref(), Some("Earlier"));
-                assert_eq!(earlier.body.text.unwrap().trim_end(), "Gr\u{fc}n");
+            // It is not ASCII, and so travels as a file.
+            if attachment.name.as_deref() == Some("earlier.eml") {
+                let earlier =
+                    AttachedMessage::read(&attachment.id, found[found.len() - 1].2.clone());
+                assert_eq!(earlier.message.subject.as_deref(), Some("Earlier"));
+                assert_eq!(earlier.message.body.text.unwrap().trim_end(), "Gr\u{fc}n");
             }
         }
         found.sort();

@@ -165,8 +165,8 @@ fn file(attachment: &OutgoingAttachment, shown: bool) -> Result<Part<'_>> {
 }
 
 /// A media type of two tokens, and whether the content stands there as it is. Base64 is not allowed for messages and
-/// multiparts (RFC 2046 §5.1, §5.2.1), so a message that needs it is of the type that allows it (RFC 6532 §3.7), and what else
-/// says that it has parts travels as a plain file.
+/// multiparts (RFC 2046 §5.1, §5.2.1), and where it is (`message/global`, RFC 6532 §3.7), parsers do not undo it: what needs it
+/// travels as a plain file.
 fn media_type<'a>(given: &'a str, content: &Content) -> Result<(&'a str, bool)> {
     if !is_media_type(given) {
         return Err(invalid(
@@ -178,8 +178,6 @@ fn media_type<'a>(given: &'a str, content: &Content) -> Result<(&'a str, bool)> 
     let begins = |kind: &str| lower.starts_with(kind);
     Ok(if is("message/rfc822") && content.is_plain_lines() {
         ("message/rfc822", true)
-    } else if is("message/rfc822") || is("message/global") {
-        ("message/global", false)
     } else if ["message/", "multipart/"].into_iter().any(begins) {
         ("application/octet-stream", false)
     } else {

@@ -4,6 +4,11 @@ import base64
 import json
 import sys
 from email import message_from_bytes, policy
+from email.headerregistry import HeaderRegistry, UniqueAddressHeader
+
+REGISTRY = HeaderRegistry()
+REGISTRY.map_to_type("disposition-notification-to", UniqueAddressHeader)
+POLICY = policy.default.clone(header_factory=REGISTRY)
 
 
 def addresses(message, name):
@@ -27,10 +32,6 @@ def leaves(part):
     if kind == "message/rfc822":
         # It is not kept byte by byte.
         found["subject"] = part.get_payload(0)["Subject"]
-    elif kind == "message/global":
-        # This package parses it without undoing its encoding.
-        content = base64.b64decode(part.get_payload(0).get_payload())
-        found["data"] = base64.b64encode(content).decode()
     else:
         found["data"] = base64.b64encode(part.get_payload(decode=True)).decode()
     return [found]
@@ -39,16 +40,12 @@ def leaves(part):
 def defects(message):
     found = [repr(defect) for name in message.keys() for defect in message[name].defects]
     for part in message.walk():
-        # A message in base64 has no header that this package could see.
-        if part.get_content_type() != "message/global":
-            found += [repr(defect) for defect in part.defects]
-        else:
-            break
+        found += [repr(defect) for defect in part.defects]
     return found
 
 
 for line in sys.stdin.read().split():
-    message = message_from_bytes(base64.b64decode(line), policy=policy.default)
+    message = message_from_bytes(base64.b64decode(line), policy=POLICY)
     names = [name for name in message.keys() if name.startswith("X-Case-")]
     print(
         json.dumps(

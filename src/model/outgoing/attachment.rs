@@ -36,9 +36,9 @@ impl OutgoingAttachment {
         }
     }
 
-    /// A whole message as an attachment, from its RFC 5322 text. It is read once, to see whether it can travel as it is;
-    /// where it has longer lines or more than ASCII, it is encoded as a file would be
-    /// (`message/global`, [RFC 6532 §3.7](https://www.rfc-editor.org/rfc/rfc6532#section-3.7)).
+    /// A whole message as an attachment, from its RFC 5322 text. It is read once, to see whether it can travel as a message.
+    /// Where it has longer lines than others must take, or more than ASCII, only a change of its text would make that
+    /// possible: it travels as it is, as a file, which programs know for a message by a name that ends in `.eml`.
     ///
     /// # Errors
     /// When the message cannot be read.

@@ -96,7 +96,7 @@ pub async fn answers_go_to_the_right_people_and_stay_in_their_conversation(
     is_untouched(fixture, &original.id).await;
 
     let received = arrived(fixture).await;
-    assert_eq!(received.subject.as_deref(), Some("Re: Delivery"));
+    assert_eq!(received.subject.as_deref(), Some("AW: Delivery"));
     assert_eq!(received.in_reply_to, ["delivery-2@shop.example"]);
     let conversation = [0, 1, 2].map(|number| match number {
         2 => "delivery-2@shop.example".to_owned(),
@@ -120,7 +120,7 @@ pub async fn answers_go_to_the_right_people_and_stay_in_their_conversation(
     let again = Reply::to_author().text("And Tuesday too.");
     let again = mailbox.reply(&copy.id, &again).await.unwrap();
     assert_eq!(listed(&again.to), [fixture.other_address()]);
-    assert_eq!(again.subject, "Re: Delivery");
+    assert_eq!(again.subject, "AW: Delivery");
 }
 
 /// What is forwarded has the original's text and all of its attachments, or the original itself.
