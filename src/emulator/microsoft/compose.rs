@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use mail_builder::MessageBuilder;
+use mail_builder::headers::HeaderType;
 use mail_builder::headers::address::{Address as BuilderAddress, EmailAddress};
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
@@ -52,6 +53,8 @@ pub(crate) struct Content {
     /// Fields of the sender's own, whose names begin with `x-`.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) attachments: Vec<Piece>,
+    /// When it says that it was sent, if it says so already.
+    pub(crate) sent: Option<DateTime<Utc>>,
 }
 
 impl Content {
@@ -98,6 +101,7 @@ impl Content {
             list_unsubscribe: root.header("List-Unsubscribe").map(str::to_owned),
             headers: own.cloned().collect(),
             attachments,
+            sent: mail.date,
         }
     }
 
@@ -106,7 +110,7 @@ impl Content {
         self.sort_attachments();
         let body = self.body_part();
         let mut builder = MessageBuilder::new()
-            .date(now.timestamp())
+            .date(self.sent.unwrap_or(now).timestamp())
             .subject(one_line(&self.subject))
             .body(body);
         if let Some(id) = &self.message_id {
@@ -139,8 +143,14 @@ impl Content {
         if let Some(importance) = self.importance.as_ref().filter(|word| *word != "normal") {
             builder = builder.header("Importance", Raw::new(one_line(importance)));
         }
-        if let Some(from) = self.from.as_ref().filter(|_| self.wants_receipt) {
-            builder = builder.header("Disposition-Notification-To", address(from));
+        if self.wants_receipt {
+            // Who the author is may be settled only when it is sent.
+            let nobody = || HeaderType::from(Raw::new("<>"));
+            let author = self
+                .from
+                .as_ref()
+                .map(|from| HeaderType::from(address(from)));
+            builder = builder.header("Disposition-Notification-To", author.unwrap_or_else(nobody));
         }
         if let Some(places) = &self.list_unsubscribe {
             builder = builder.header("List-Unsubscribe", Raw::new(one_line(places)));

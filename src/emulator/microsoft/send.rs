@@ -141,6 +141,10 @@ pub(crate) fn ready(
         let from = format!("{} <{}>", account.display_name, account.address);
         raw = rewrite::set_field(&raw, "From", &from);
     }
+    if parsed.root.header("Disposition-Notification-To") == Some("<>") {
+        let author = format!("<{}>", account.address);
+        raw = rewrite::set_field(&raw, "Disposition-Notification-To", &author);
+    }
     // Outlook.com gives messages an id of its own and keeps the sender's beside it.
     let personal = account.is_personal();
     if personal || parsed.message_id.is_none() {
