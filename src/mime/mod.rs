@@ -26,7 +26,7 @@ pub(crate) use fields::usable_id;
 pub(crate) use parse::parse;
 pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers};
 pub(crate) use structure::{Bodies, Shape, Use, mark_inline, uses};
-pub(crate) use whole::read_whole;
+pub(crate) use whole::{WholeMessage, read_whole};
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,10 @@
 //! for, and what an answer means, is known by the callers.
 //!
 //! What can go into a batch is made as a request; the rest is sent here. Changes of messages are in `api/changing.rs`,
-//! folders in `api/folders.rs`, sending in `api/sending.rs`, settings in `api/settings.rs`.
+//! drafts in `api/drafts.rs`, folders in `api/folders.rs`, sending in `api/sending.rs`, settings in `api/settings.rs`.
 
 mod changing;
+mod drafts;
 mod folders;
 mod sending;
 mod settings;
@@ -155,6 +156,17 @@ impl Api {
     /// `GET {user}` (<https://learn.microsoft.com/graph/api/user-get>).
     pub(super) async fn profile(&self) -> Result<wire::User> {
         let query = [("$select", "displayName,mail,userPrincipalName")];
+        let url = self.url(&[], &query)?;
+        self.client.json(read("outlook.users.get", url)).await
+    }
+
+    /// `GET {user}` with the mailbox's further addresses
+    /// (<https://learn.microsoft.com/graph/api/resources/user#properties>).
+    pub(super) async fn addresses(&self) -> Result<wire::User> {
+        let query = [(
+            "$select",
+            "displayName,mail,userPrincipalName,proxyAddresses",
+        )];
         let url = self.url(&[], &query)?;
         self.client.json(read("outlook.users.get", url)).await
     }

@@ -18,7 +18,8 @@ use crate::model::{
 };
 
 pub(super) use composing::{
-    KEY_PROPERTY, draft, has_property, key_properties, small_attachment, upload_session,
+    DEFERRED_SEND_PROPERTY, KEY_PROPERTY, draft, draft_patch, has_property, held_until, identities,
+    imported, kept_draft, marks, small_attachment, upload_session,
 };
 pub(super) use organising::{
     Action, ROOT, action, categories, counts, folder, folder_name, folders,
@@ -177,7 +178,7 @@ fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
 }
 
 /// The year 1 is how Exchange writes no date.
-fn instant(text: Option<&str>) -> Option<DateTime<Utc>> {
+pub(super) fn instant(text: Option<&str>) -> Option<DateTime<Utc>> {
     let instant = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
     (instant.year() > 1).then_some(instant)
 }

@@ -1,15 +1,18 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
-//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs` and `sending.rs` what takes several
-//! calls, `error.rs` refusals.
+//! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs`, `identities.rs`, `drafts.rs`,
+//! `importing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
 mod batch;
 mod changing;
 mod convert;
+mod drafts;
 mod error;
 mod folders;
+mod identities;
+mod importing;
 mod query;
 mod quota;
 mod reading;
@@ -29,12 +32,13 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::Connection;
 use crate::model::{
     Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
-    Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId, Lane, Message, MessageId,
-    NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, SendKey, SendTicket,
-    SendingLimits, Sent, Spent, Terms, ThreadId, Work,
+    Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported,
+    Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
+    SendKey, SendTicket, SendingLimits, Sent, Spent, Terms, ThreadId, Work,
 };
 use crate::provider::{
-    AutomaticReplies, Capabilities, Categories, FoldersPerMessage, MailProvider, Rules, Thread,
+    AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities,
+    MailProvider, Rules, Thread,
 };
 
 /// An Outlook mailbox, at work, at school or personal, over Microsoft Graph.
@@ -239,6 +243,10 @@ fn capabilities(access: Access) -> Capabilities {
         automatic_replies: access.contains(Access::SETTINGS),
         categories: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
+        scheduled_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
+        drafts: sending::keeps_drafts(access),
+        identities: access.contains(Access::READ) || access.contains(Access::SETTINGS),
+        import: change,
         confirm_send: access.contains(Access::SEND) && sending::keeps_drafts(access),
         plan_queries: true,
         custom_keywords: access.contains(Access::READ_WRITE),
@@ -348,6 +356,19 @@ impl MailProvider for Outlook {
     async fn counts(&self, folders: &[FolderId]) -> Result<Vec<Result<FolderCounts>>> {
         self.require(Access::READ)?;
         folders::counts(&self.api, folders).await
+    }
+
+    async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
+        self.require(Access::READ_WRITE)?;
+        importing::import(&self.api, &self.own_folders, message, options).await
+    }
+
+    fn drafts(&self) -> Option<&dyn Drafts> {
+        Some(self)
+    }
+
+    fn identities(&self) -> Option<&dyn Identities> {
+        Some(self)
     }
 
     fn rules(&self) -> Option<&dyn Rules> {

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub(super) use composing::{
-    AttachmentItem, ExtendedProperty, NewAttachment, NewMessage, NewUploadSession, Properties,
-    ReadProperty, UploadSession,
+    AttachmentItem, DraftPatch, ExtendedProperty, NewAnswer, NewAttachment, NewHeader, NewMessage,
+    NewUploadSession, Properties, ReadProperty, UploadSession,
 };
 pub(super) use settings::{
     AutomaticRepliesSetting, CategoryColor, DateTimeTimeZone, MailboxSettings, MessageRule,
@@ -59,6 +59,7 @@ pub(super) struct User {
     pub(super) display_name: Option<String>,
     pub(super) mail: Option<String>,
     pub(super) user_principal_name: Option<String>,
+    pub(super) proxy_addresses: Option<Vec<Option<String>>>,
 }
 
 /// <https://learn.microsoft.com/graph/api/resources/mailfolder>

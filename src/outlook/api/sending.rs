@@ -192,11 +192,11 @@ impl Api {
         &self,
         id: &str,
         properties: &wire::Properties,
-    ) -> Result<()> {
+    ) -> Result<wire::Message> {
         let url = self.url(&["messages", id], &[])?;
         let replay = Replay::Idempotent;
         let request = request("outlook.messages.update", Method::PATCH, url, replay);
-        self.client.done(request.with_json(properties)).await
+        self.client.json(request.with_json(properties)).await
     }
 
     /// `GET {user}/mailFolders/{folder}/messages` of those whose extended property has this value, with the property

@@ -40,12 +40,13 @@ pub(super) async fn discard_abandoned(api: &Api, key: &SendKey) -> Result<()> {
 /// The draft that a request made although its answer was lost, if it can be seen by now.
 pub(super) async fn lost_draft(
     api: &Api,
-    key: &SendKey,
+    key: Option<&SendKey>,
     message_id: Option<&str>,
 ) -> Result<Option<wire::Message>> {
-    let found = match message_id {
-        Some(id) => by_message_id(api, FolderRole::Drafts, id).await?,
-        None => by_key(api, FolderRole::Drafts, key).await?,
+    let found = match (message_id, key) {
+        (Some(id), _) => by_message_id(api, FolderRole::Drafts, id).await?,
+        (None, Some(key)) => by_key(api, FolderRole::Drafts, key).await?,
+        (None, None) => Vec::new(),
     };
     let mut drafts = found
         .into_iter()

@@ -40,6 +40,9 @@ pub(super) struct Draft {
     /// When the service is to send it, if not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) send_at: Option<DateTime<Utc>>,
+    /// What the draft was like when the user's own draft was prepared: another one is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<String>,
 }
 
 impl Draft {

@@ -1,6 +1,8 @@
 //! Files on their way into a draft, small ones whole and large ones in pieces, and the look at what has arrived: nobody is
 //! sent half an attachment, or one twice.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
@@ -14,10 +16,10 @@ use crate::outlook::{convert, wire};
 
 /// Up to here a file goes in one request, which base64 makes a third longer; what is longer is uploaded in pieces. The
 /// service draws the line at 3 MB (<https://learn.microsoft.com/graph/outlook-large-attachments>).
-const LARGEST_SMALL_FILE: u64 = 3 * 1024 * 1024 - 4 * 1024;
+pub(in crate::outlook) const LARGEST_SMALL_FILE: u64 = 3 * 1024 * 1024 - 4 * 1024;
 
 /// The largest file that can be attached (<https://learn.microsoft.com/graph/outlook-large-attachments>).
-pub(super) const LARGEST_FILE: u64 = 150 * 1024 * 1024;
+const LARGEST_FILE: u64 = 150 * 1024 * 1024;
 
 /// How much is uploaded at a time: less than 4 MB, and a multiple of 320 KiB, which uploads elsewhere at Graph must be
 /// (<https://learn.microsoft.com/graph/api/driveitem-createuploadsession>).
@@ -26,13 +28,29 @@ const PIECE: u64 = 10 * 320 * 1024;
 /// How often a file is begun again after its session was lost.
 const SESSIONS: u32 = 3;
 
-/// Adds all of them, in their order, to a draft that has none yet.
-pub(super) async fn attach_all(
+/// Refuses what is too large for any way.
+pub(in crate::outlook) fn check_sizes(attachments: &[OutgoingAttachment]) -> Result<()> {
+    let too_large = |file: &OutgoingAttachment| file.content.len() > LARGEST_FILE;
+    if attachments.iter().any(too_large) {
+        return Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "an attachment is larger than the 150 MB that Outlook takes",
+        ));
+    }
+    Ok(())
+}
+
+/// Adds all of them, in their order, to a draft that has those `before` already.
+pub(in crate::outlook) async fn attach_all(
     api: &Api,
     draft: &str,
     attachments: &[OutgoingAttachment],
+    before: &BTreeSet<String>,
 ) -> Result<()> {
-    for (before, attachment) in attachments.iter().enumerate() {
+    if attachments.is_empty() && before.is_empty() {
+        return Ok(());
+    }
+    for (added, attachment) in attachments.iter().enumerate() {
         let mut session = 1;
         loop {
             let Err(error) = attach(api, draft, attachment).await else {
@@ -46,13 +64,15 @@ pub(super) async fn attach_all(
                 return Err(error);
             }
             match attached(api, draft).await?.len() {
-                there if there == before => session += 1,
-                there if there == before + 1 => break,
+                there if there == before.len() + added => session += 1,
+                there if there == before.len() + added + 1 => break,
                 _ => return Err(error),
             }
         }
     }
-    verify(&attached(api, draft).await?, attachments)
+    let mut there = attached(api, draft).await?;
+    there.retain(|listed| !listed.id.as_ref().is_some_and(|id| before.contains(id)));
+    verify(&there, attachments)
 }
 
 async fn attach(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Result<()> {
@@ -65,7 +85,8 @@ async fn attach(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Resu
     api.attach(draft, &attachment).await
 }
 
-async fn attached(api: &Api, draft: &str) -> Result<Vec<wire::Attachment>> {
+/// What is attached by now.
+pub(in crate::outlook) async fn attached(api: &Api, draft: &str) -> Result<Vec<wire::Attachment>> {
     let listed = api.attached(draft).await?;
     let items = listed
         .value

@@ -2,22 +2,73 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ItemBody, Recipient};
+use super::{Flag, ItemBody, Recipient};
 use crate::secret::Secret;
 
-/// A draft to be created from JSON.
-#[derive(Serialize)]
+/// A message to be created from JSON, or what a draft is to be from now on.
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::outlook) struct NewMessage {
     pub(in crate::outlook) subject: String,
-    pub(in crate::outlook) body: ItemBody,
+    pub(in crate::outlook) body: Option<ItemBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::outlook) from: Option<Recipient>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) sender: Option<Recipient>,
     pub(in crate::outlook) to_recipients: Vec<Recipient>,
     pub(in crate::outlook) cc_recipients: Vec<Recipient>,
     pub(in crate::outlook) bcc_recipients: Vec<Recipient>,
     pub(in crate::outlook) reply_to: Vec<Recipient>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) importance: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) is_read_receipt_requested: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::outlook) internet_message_headers: Vec<NewHeader>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) internet_message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) is_read: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) flag: Option<Flag>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::outlook) categories: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::outlook) single_value_extended_properties: Vec<ExtendedProperty>,
+}
+
+/// A header line of the sender's own.
+#[derive(Serialize)]
+pub(in crate::outlook) struct NewHeader {
+    pub(in crate::outlook) name: String,
+    pub(in crate::outlook) value: String,
+}
+
+/// What an answer is made with: the service fills in the rest.
+#[derive(Serialize)]
+pub(in crate::outlook) struct NewAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) message: Option<Properties>,
+}
+
+/// A change of what a draft says. What is not there stays.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::outlook) struct DraftPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) body: Option<ItemBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) from: Option<Recipient>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) to_recipients: Option<Vec<Recipient>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) cc_recipients: Option<Vec<Recipient>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) bcc_recipients: Option<Vec<Recipient>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::outlook) reply_to: Option<Vec<Recipient>>,
 }
 
 /// <https://learn.microsoft.com/graph/api/resources/singlevaluelegacyextendedproperty>
