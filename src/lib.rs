@@ -127,6 +127,8 @@ mod outlook;
 mod provider;
 pub mod reply;
 mod secret;
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;

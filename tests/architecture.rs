@@ -80,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider", &["model", "error"]),
     // Conditional saves, and the tables that they go to, are the credential stores'.
     ("journal", &["model", "error", "secret", "credentials"]),
+    ("sync", &["model", "error", "provider"]),
     (
         "mailbox",
         &[
@@ -106,6 +107,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "mime",
             "provider",
+            "sync",
         ],
     ),
     (
@@ -119,6 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "mime",
             "provider",
+            "sync",
         ],
     ),
     (

@@ -9,6 +9,7 @@ mod changing;
 mod drafts;
 mod folders;
 mod settings;
+mod syncing;
 mod threads;
 mod uploading;
 
@@ -51,6 +52,7 @@ pub(super) const LONGEST_PAGE: u32 = 500;
 /// Quota units of each method, as of 2026-05 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
 pub(super) mod units {
     pub(in crate::gmail) const PROFILE: u32 = 1;
+    pub(in crate::gmail) const HISTORY_LIST: u32 = 2;
     pub(in crate::gmail) const LABELS_LIST: u32 = 1;
     pub(in crate::gmail) const LABELS_GET: u32 = 1;
     pub(in crate::gmail) const LABELS_CHANGE: u32 = 5;

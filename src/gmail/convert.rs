@@ -15,7 +15,7 @@ use crate::http::protocol;
 use crate::mime;
 use crate::model::{
     Attachment, AttachmentId, AttachmentKind, Detail, FolderId, FolderRole, Header, Keyword,
-    Message, MessageId, Profile, ThreadId,
+    Message, MessageId, MessageUpdate, Profile, ThreadId,
 };
 use crate::provider::Thread;
 
@@ -40,7 +40,7 @@ const ROLES: [(&str, FolderRole); 7] = [
 ];
 
 /// Unread mail has this label, and read mail does not: it is a keyword and no folder.
-const UNREAD: &str = "UNREAD";
+pub(super) const UNREAD: &str = "UNREAD";
 
 /// The label that stands for one of the service's own folders.
 pub(super) fn role_label(role: FolderRole) -> Option<&'static str> {
@@ -97,13 +97,7 @@ pub(super) fn message(
     // A message without labels comes without the list; only listings do not tell.
     let labels: Vec<String> = message.label_ids.into_iter().flatten().flatten().collect();
     read.keywords = Some(keywords(&labels));
-    read.folders = Some(
-        labels
-            .into_iter()
-            .filter(|label| label != UNREAD)
-            .map(FolderId::from)
-            .collect(),
-    );
+    read.folders = Some(folder_ids(labels).collect());
     read.received_at = message
         .internal_date
         .and_then(DateTime::from_timestamp_millis);
@@ -129,7 +123,32 @@ fn id(id: Option<String>) -> Result<MessageId> {
         .ok_or_else(|| protocol("a message came without its id"))
 }
 
-fn keywords(labels: &[String]) -> BTreeSet<Keyword> {
+/// The labels that are folders.
+pub(super) fn folder_ids(labels: Vec<String>) -> impl Iterator<Item = FolderId> {
+    let folders = labels.into_iter().filter(|label| label != UNREAD);
+    folders.map(FolderId::from)
+}
+
+/// Notes that a label came or went.
+pub(super) fn note_label(update: &mut MessageUpdate, label: &str, came: bool) {
+    match label {
+        UNREAD => update.has(Keyword::Seen, !came),
+        "STARRED" => update.has(Keyword::Flagged, came),
+        "DRAFT" => update.has(Keyword::Draft, came),
+        "IMPORTANT" => update.has(Keyword::Important, came),
+        _ => {}
+    }
+    if label == UNREAD {
+        return;
+    }
+    if came {
+        update.came_into(FolderId::from(label));
+    } else {
+        update.left(FolderId::from(label));
+    }
+}
+
+pub(super) fn keywords(labels: &[String]) -> BTreeSet<Keyword> {
     let has = |label: &str| labels.iter().any(|given| given == label);
     [
         (!has(UNREAD), Keyword::Seen),

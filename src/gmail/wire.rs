@@ -4,6 +4,7 @@
 //! No type here is `Debug`: they hold mail.
 
 mod settings;
+mod syncing;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub(super) use settings::{
     Filter, FilterAction, FilterCriteria, FilterList, NewFilter, SendAs, SendAsList, Vacation,
 };
+pub(super) use syncing::{Changed, History, HistoryList};
 
 /// `users.getProfile`.
 #[derive(Default, Deserialize)]
@@ -23,6 +25,9 @@ pub(super) struct Profile {
     pub(super) email_address: Option<String>,
     #[serde(deserialize_with = "number")]
     pub(super) messages_total: Option<i64>,
+    /// Where the history stands. Unsigned, and far from what a signed number holds.
+    #[serde(deserialize_with = "number")]
+    pub(super) history_id: Option<i64>,
 }
 
 /// `users.labels.list`.

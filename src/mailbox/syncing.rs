@@ -16,7 +16,7 @@ use crate::model::{Access, Audit, AuditWindow, Scope, SyncCursor};
 use crate::provider::{Known, SyncPage};
 
 /// How many pages in a row may say nothing and lead to a further one. A service that goes on so leads nowhere.
-const MOST_EMPTY: usize = 1_000;
+const MOST_EMPTY: usize = 10_000;
 
 /// Where the stream of pages stands.
 enum State {

@@ -9,6 +9,7 @@ mod drafts;
 mod folders;
 mod sending;
 mod settings;
+mod syncing;
 mod threads;
 
 use std::sync::{Arc, OnceLock};

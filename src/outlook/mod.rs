@@ -1,7 +1,7 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
 //! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs`, `identities.rs`, `drafts.rs`,
-//! `importing.rs` and `sending.rs` what takes several calls, `error.rs` refusals.
+//! `importing.rs`, `sending.rs` and `sync.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
@@ -18,6 +18,7 @@ mod quota;
 mod reading;
 mod sending;
 mod settings;
+mod sync;
 mod threads;
 mod wire;
 
@@ -31,13 +32,14 @@ use self::reading::OwnFolders;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::http::Connection;
 use crate::model::{
-    Access, AccountType, AttachmentId, AuthenticationServer, ByteStream, Change, Confirmation,
-    Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId, ImportOptions, Imported,
-    Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest, Profile, Query, QueryPlan,
-    SendKey, SendTicket, SendingLimits, Sent, Spent, Terms, ThreadId, Work,
+    Access, AccountType, AttachmentId, Audit, AuditWindow, AuthenticationServer, ByteStream,
+    Change, Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
+    ImportOptions, Imported, Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest,
+    Profile, Query, QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, Terms,
+    ThreadId, Work,
 };
 use crate::provider::{
-    AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities,
+    AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities, Known,
     MailProvider, Rules, Thread,
 };
 
@@ -103,6 +105,7 @@ use crate::provider::{
 ///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
 ///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
 ///   unknown.
+/// * An [`audit`](MailProvider::audit) lists the state of every message, 1,000 in a request.
 #[derive(Clone, Debug)]
 pub struct Outlook {
     connection: Connection,
@@ -251,6 +254,7 @@ fn capabilities(access: Access) -> Capabilities {
         plan_queries: true,
         custom_keywords: access.contains(Access::READ_WRITE),
         authentication_server: Some(AuthenticationServer::Unnamed),
+        audit: access.contains(Access::READ),
         threads: access.contains(Access::READ),
         ..Capabilities::new("outlook")
     }
@@ -396,6 +400,11 @@ impl MailProvider for Outlook {
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
         sending::confirm(&self.api, ticket).await
+    }
+
+    async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {
+        self.require(Access::READ)?;
+        sync::audit(&self.api, &self.own_folders, scope, window, known).await
     }
 
     async fn thread(&self, id: &ThreadId, detail: Detail) -> Result<Thread> {

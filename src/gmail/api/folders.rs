@@ -14,11 +14,15 @@ impl Api {
     /// `GET users/{user}/labels`, all in one answer
     /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.labels/list>).
     pub(in crate::gmail) async fn labels(&self) -> Result<wire::LabelList> {
+        self.client.json(self.label_list()?).await
+    }
+
+    /// The same as a part of a batch.
+    pub(in crate::gmail) fn label_list(&self) -> Result<ApiRequest> {
         let mut url = self.url("", &["labels"])?;
         fields(&mut url, &format!("labels({LABEL_FIELDS})"));
         let cost = Cost::units(units::LABELS_LIST);
-        let request = ApiRequest::read("gmail.labels.list", url, cost);
-        self.client.json(request).await
+        Ok(ApiRequest::read("gmail.labels.list", url, cost))
     }
 
     /// `GET users/{user}/labels/{id}`: how many messages have it, which lists do not tell

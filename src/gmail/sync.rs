@@ -1,0 +1,552 @@
+//! Staying in step with a mailbox: one page of a sync, from where it had got to. The history tells what happened; labels are
+//! looked at beside it, since it does not tell of them; what was there before is listed and read a slice at a time; and if
+//! the history is lost, the host's ids are compared with the service's.
+//!
+//! What keeps mail from being lost: the baseline is taken before anything is listed; a history id is adopted after the last
+//! page of its round; what an answer does not mention is not gone, and what seems to be is asked for.
+//!
+//! Where it has got to is `sync/place.rs`'s, what the history says `sync/history.rs`'s, what is there `sync/census.rs`'s.
+
+mod census;
+mod history;
+mod place;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use self::census::Listed;
+use self::history::Effect;
+use self::place::{Listing, Lost, Place, Round};
+use super::api::{Api, Format};
+use super::query::Search;
+use super::{batch, convert, reading, wire};
+use crate::error::{Action, Error, ErrorKind, Result};
+use crate::http::{Answer, Lane, Spent, parse, protocol};
+use crate::model::{
+    Audit, AuditWindow, Detail, Folder, FolderId, Message, MessageId, Scope, SyncCursor, SyncPhase,
+    SyncProgress, Uncertainty,
+};
+use crate::provider::{Known, SyncChange, SyncPage};
+use crate::sync::{Found, compare};
+
+/// How many messages a page reads at most: at 20 units each, a third of a minute's units.
+const SLICE: usize = 100;
+/// The same for whole messages, which may be long.
+const FULL_SLICE: usize = 50;
+
+/// How many messages wait to be read before the history is left alone for a page.
+const MUCH: usize = 500;
+
+/// How many messages a comparison leaves to be read before it is made once more: they stand in the cursor.
+const MOST_WAITING: usize = 5_000;
+
+/// How often a lost history may be made up for by comparing all ids, if nothing comes of it: some mailboxes are given
+/// history ids that are then refused, for days (<https://github.com/gauteh/lieer/issues/203>).
+const AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// One page of a sync.
+pub(super) async fn page(
+    api: &Api,
+    cursor: Option<&SyncCursor>,
+    scope: &Scope,
+    known: &dyn Known,
+) -> Result<SyncPage> {
+    let mut api = api.clone();
+    if api.client.lane == Lane::Interactive {
+        api.client.lane = Lane::Sync;
+    }
+    let before = api.client.limiter.spent();
+    let step = match cursor {
+        None => Step::begin(&api, scope).await?,
+        Some(cursor) => {
+            let place = Place::read(cursor)?;
+            let mut step = Step::new(&api, place);
+            step.rescope(scope);
+            step.go_on(known).await?;
+            step
+        }
+    };
+    let spent = api.client.limiter.spent();
+    Ok(step.finish(cursor, before, spent))
+}
+
+/// What an audit finds: the ids of all labels, against what the host has.
+pub(super) async fn audit(
+    api: &Api,
+    scope: &Scope,
+    window: AuditWindow,
+    known: &dyn Known,
+) -> Result<Audit> {
+    let before = api.client.limiter.spent();
+    let labels = convert::labels(api.labels().await?);
+    let census = census::take(api, scope, window, &labels).await?;
+    let mut differences = compare(known, &census, |_| true).await?;
+    if scope.detail == Detail::Ids {
+        differences.stale.clear();
+    }
+    let spent = api.client.limiter.spent();
+    Ok(Audit {
+        checked: census.listed().count().try_into().unwrap_or(u64::MAX),
+        missing: differences
+            .missing
+            .into_iter()
+            .map(|index| census.at(index).id)
+            .collect(),
+        extra: differences.extra,
+        stale: differences.stale,
+        units: spent.units.saturating_sub(before.units),
+        requests: spent.requests.saturating_sub(before.requests),
+    })
+}
+
+/// A page in the making.
+struct Step<'a> {
+    api: &'a Api,
+    place: Place,
+    found: Found,
+    phase: SyncPhase,
+    uncertain: Option<Uncertainty>,
+}
+
+impl<'a> Step<'a> {
+    fn new(api: &'a Api, place: Place) -> Self {
+        Self {
+            api,
+            place,
+            found: Found::default(),
+            phase: SyncPhase::Delta,
+            uncertain: None,
+        }
+    }
+
+    /// The first page: where the history stands is asked before anything is listed, so that nothing falls between.
+    async fn begin(api: &'a Api, scope: &Scope) -> Result<Self> {
+        let asked = api.client.clock.now();
+        let calls = vec![api.baseline(), api.label_list()];
+        let mut answers = batch::send(api, calls).await.into_iter();
+        let baseline = baseline(answers.next())?;
+        let mut place = Place::new(scope.clone(), baseline.history, asked);
+        place.first = true;
+        place.listing = Some(Listing {
+            expected: baseline.messages.filter(|_| !scope.names_folders()),
+            ..Listing::default()
+        });
+        let mut step = Self::new(api, place);
+        step.phase = SyncPhase::Snapshot;
+        step.look_at_labels(answers.next())?;
+        step.list().await?;
+        step.read_slice().await?;
+        Ok(step)
+    }
+
+    /// What another scope brings is told, and nothing else again: the history goes on.
+    fn rescope(&mut self, scope: &Scope) {
+        let place = &mut self.place;
+        if place.scope == *scope {
+            return;
+        }
+        let earlier = std::mem::replace(&mut place.scope, scope.clone());
+        let only_less = Scope {
+            detail: earlier.detail,
+            ..scope.clone()
+        } == earlier
+            && scope.detail <= earlier.detail;
+        if only_less {
+            return;
+        }
+        let read_again =
+            scope.detail > earlier.detail || place.listing.as_ref().is_some_and(|list| list.again);
+        place.listing = read_again.then(Listing::again);
+        place.lost.get_or_insert_default();
+    }
+
+    async fn go_on(&mut self, known: &dyn Known) -> Result<()> {
+        if self.place.round.is_some() && self.place.backlog.len() > MUCH {
+            return self.read_slice().await;
+        }
+        let asked = self.api.client.clock.now();
+        let token = self.place.round.as_ref().map(|round| round.token.as_str());
+        let calls = vec![
+            self.api.history(self.place.history, token),
+            self.api.label_list(),
+        ];
+        let mut answers = batch::send(self.api, calls).await.into_iter();
+        let history = answers.next().unwrap_or_else(|| Err(unanswered()));
+        self.look_at_labels(answers.next())?;
+        match history {
+            Ok(answer) => {
+                let list: wire::HistoryList = parse("gmail.history.list", &answer.body)?;
+                self.follow(list, asked)?;
+            }
+            Err(error) if is_refusal(&error) && self.place.round.is_some() => {
+                // The page token is what is refused. Nothing of this round was adopted, so it begins again.
+                self.place.round = None;
+                return Ok(());
+            }
+            // <https://developers.google.com/workspace/gmail/api/guides/sync#full_synchronization>
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.begin_again(error).await?;
+                return self.reconcile(known).await;
+            }
+            Err(error) => return Err(error),
+        }
+        if self.place.round.is_none() && self.place.backlog.is_empty() {
+            if self.place.listing.is_some() {
+                self.list().await?;
+            } else if self.place.lost.is_some() {
+                self.reconcile(known).await?;
+            }
+        }
+        self.read_slice().await
+    }
+
+    /// Tells of labels that are new, changed or gone.
+    fn look_at_labels(&mut self, answer: Option<Result<Answer>>) -> Result<()> {
+        let answer = answer.unwrap_or_else(|| Err(unanswered()))?;
+        let list: wire::LabelList = parse("gmail.labels.list", &answer.body)?;
+        // Gmail's own labels are always there: an answer without any tells nothing.
+        if list.labels.is_none() {
+            return Ok(());
+        }
+        let folders = convert::folders(&convert::labels(list));
+        let (new, gone) = self.place.note_labels(&folders);
+        let changed = folders
+            .into_iter()
+            .filter(|folder| new.contains(&folder.id));
+        self.found.extend(changed.map(SyncChange::Folder));
+        self.found
+            .extend(gone.into_iter().map(SyncChange::FolderDeleted));
+        Ok(())
+    }
+
+    /// Takes in one page of the history.
+    fn follow(&mut self, list: wire::HistoryList, asked: DateTime<Utc>) -> Result<()> {
+        let told = list.history_id.and_then(|id| u64::try_from(id).ok());
+        let earlier = self.place.round.take();
+        // The id of the first page: by the last one, more may have happened than the pages say.
+        let (reached, asked) = match &earlier {
+            Some(round) => (round.reaches, round.asked),
+            None => (told.unwrap_or(self.place.history), asked),
+        };
+        let effects = history::effects(list.history.unwrap_or_default());
+        if self.place.first && effects.is_empty() {
+            self.phase = SyncPhase::Snapshot;
+        }
+        for (id, effect) in effects {
+            self.take(id, effect);
+        }
+        match list.next_page_token.filter(|token| !token.is_empty()) {
+            Some(token) => {
+                if earlier.is_some_and(|earlier| earlier.token == token) {
+                    return Err(protocol("a page of the history leads to itself"));
+                }
+                self.place.round = Some(Round {
+                    token,
+                    reaches: reached,
+                    asked,
+                });
+            }
+            None => {
+                self.place.history = reached;
+                self.place.asked = asked;
+                self.place.compared = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a message's history means for the scope. Whether it is within it can often only be told by looking.
+    fn take(&mut self, id: MessageId, effect: Effect) {
+        match effect {
+            Effect::Deleted => {
+                self.place.backlog.retain(|waiting| waiting.id != id);
+                self.found.push(SyncChange::Deleted(id));
+            }
+            Effect::Look(thread) => self.place.next(Listed { id, thread }),
+            Effect::Updated(update, thread) => {
+                let scope = &self.place.scope;
+                let hides = |folder: &FolderId| matches!(folder.as_str(), "SPAM" | "TRASH");
+                let labels = census::labels(scope);
+                let is_one = |folder: &FolderId| labels.iter().any(|one| one == folder.as_str());
+                let hidden = !scope.junk_and_trash && update.into.iter().any(hides);
+                let left = labels.len() == 1 && update.out_of.iter().any(is_one);
+                let mut touched = update.into.iter().chain(&update.out_of);
+                let unclear = touched
+                    .any(|folder| is_one(folder) || (!scope.junk_and_trash && hides(folder)));
+                if hidden || left {
+                    self.found.push(SyncChange::OutOfScope(id));
+                } else if unclear {
+                    self.place.next(Listed { id, thread });
+                } else {
+                    self.found.push(SyncChange::Updated(update));
+                }
+            }
+        }
+    }
+
+    /// The next page of what was there before.
+    async fn list(&mut self) -> Result<()> {
+        let Some(listing) = &mut self.place.listing else {
+            return Ok(());
+        };
+        let searches = census::searches(&self.place.scope, AuditWindow::all())?;
+        let Some(search) = searches.get(listing.search) else {
+            self.place.listing = None;
+            return Ok(());
+        };
+        let page = match list_page(self.api, search, listing.token.as_deref()).await {
+            // A token that rots in a long walk. What is still missing is found by comparing.
+            Err(error) if is_refusal(&error) && listing.token.is_some() => {
+                self.place.listing = listing.again.then(Listing::again);
+                self.place.lost.get_or_insert_default();
+                return Ok(());
+            }
+            page => page?,
+        };
+        let next = page.next_page_token.filter(|token| !token.is_empty());
+        if next.is_some() && next == listing.token {
+            return Err(protocol("a page of a listing leads to itself"));
+        }
+        let listed = page.messages.into_iter().flatten().flatten();
+        let listed: Vec<Listed> = listed.filter_map(Listed::read).collect();
+        listing.search += usize::from(next.is_none());
+        listing.token = next;
+        if listing.search == searches.len() {
+            self.place.listing = None;
+        }
+        if self.place.scope.detail == Detail::Ids {
+            self.note_done(listed.len());
+            let told = listed.into_iter().map(Listed::message);
+            self.found
+                .extend(told.map(|message| SyncChange::Message(Box::new(message))));
+        } else {
+            self.place.backlog.extend(listed);
+        }
+        Ok(())
+    }
+
+    /// Reads some of the messages that wait for it.
+    async fn read_slice(&mut self) -> Result<()> {
+        let detail = self.place.scope.detail;
+        let slice = if detail == Detail::Full {
+            FULL_SLICE
+        } else {
+            SLICE
+        };
+        let count = self.place.backlog.len().min(slice);
+        let wanted: Vec<Listed> = self.place.backlog.drain(..count).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<MessageId> = wanted.iter().map(|listed| listed.id.clone()).collect();
+        let read = reading::get(self.api, &ids, detail).await;
+        for (listed, outcome) in wanted.into_iter().zip(read) {
+            let id = listed.id;
+            self.found.push(match outcome {
+                Ok(message) if census::covers(&self.place.scope, &message) => {
+                    SyncChange::Message(Box::new(message))
+                }
+                Ok(_) => SyncChange::OutOfScope(id),
+                Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
+                Err(error) if reading::concerns_all(&error) => return Err(error),
+                Err(error) => SyncChange::Unreadable(id, error),
+            });
+        }
+        self.note_done(count);
+        Ok(())
+    }
+
+    fn note_done(&mut self, count: usize) {
+        self.place.done += u64::try_from(count).unwrap_or_default();
+    }
+
+    /// The history is lost: it goes on from where the mailbox is now, which is asked before anything is compared.
+    async fn begin_again(&mut self, error: Error) -> Result<()> {
+        let place = &mut self.place;
+        let now = self.api.client.clock.now();
+        let baseline = baseline(batch::send(self.api, vec![self.api.baseline()]).await.pop())?;
+        let waited = place.compared.map(|compared| now - compared);
+        if baseline.history == place.history {
+            let message = "Gmail does not know the history id that it gives this mailbox";
+            return Err(expired(error, message));
+        }
+        if let Some(waited) = waited.filter(|waited| *waited < AGAIN_AFTER) {
+            let message = "Gmail lost the mailbox's history again, right after it was made up for";
+            let rest = (AGAIN_AFTER - waited).to_std().unwrap_or_default();
+            return Err(expired(error, message)
+                .with_retry_after(rest)
+                .with_action(Action::Wait(Some(rest))));
+        }
+        let since = place.lost.as_ref().and_then(|lost| lost.since);
+        place.lost = Some(Lost {
+            since: since.or(Some(place.asked)),
+            ..Lost::default()
+        });
+        place.history = baseline.history;
+        place.asked = now;
+        place.compared = Some(now);
+        place.round = None;
+        place.backlog.clear();
+        let again = place.listing.as_ref().is_some_and(|listing| listing.again);
+        place.listing = again.then(Listing::again);
+        Ok(())
+    }
+
+    /// Compares the host's ids with the service's, and leaves to be read only what is missing.
+    async fn reconcile(&mut self, known: &dyn Known) -> Result<()> {
+        let Some(lost) = self.place.lost.take() else {
+            return Ok(());
+        };
+        if let Some(since) = lost.since {
+            self.uncertain = Some(Uncertainty {
+                since: Some(since),
+                ..Uncertainty::default()
+            });
+        }
+        let labels = convert::labels(self.api.labels().await?);
+        let scope = self.place.scope.clone();
+        let census = census::take(self.api, &scope, AuditWindow::all(), &labels).await?;
+        let differences = compare(known, &census, |_| true).await?;
+        if lost
+            .missing
+            .is_some_and(|before| differences.missing.len() >= before)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "what was told of a mailbox is still missing from what the host says it has",
+            ));
+        }
+        if scope.detail != Detail::Ids {
+            let stale = differences.stale.into_iter();
+            self.found.extend(stale.map(SyncChange::Updated));
+        }
+        self.probe(differences.extra).await?;
+        let mut missing: Vec<Listed> = differences
+            .missing
+            .iter()
+            .map(|index| census.at(*index))
+            .collect();
+        missing.sort_by_key(|listed| census.rank(&listed.id));
+        if missing.len() > MOST_WAITING {
+            self.place.lost = Some(Lost {
+                since: lost.since,
+                missing: Some(missing.len()),
+            });
+            missing.truncate(MOST_WAITING);
+        }
+        self.place.backlog.extend(missing);
+        Ok(())
+    }
+
+    /// Looks at what no listing had before it is called gone.
+    async fn probe(&mut self, ids: Vec<MessageId>) -> Result<()> {
+        let calls = ids
+            .iter()
+            .map(|id| self.api.message(id.as_str(), Format::Minimal))
+            .collect();
+        let answers = batch::send(self.api, calls).await;
+        for (id, answer) in ids.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
+                    let message =
+                        convert::message(message, Detail::Ids, &std::collections::HashMap::new())?;
+                    if !census::covers(&self.place.scope, &message) {
+                        self.found.push(SyncChange::OutOfScope(id));
+                    }
+                }
+                Err(error) if is_refusal(&error) => self.found.push(SyncChange::Deleted(id)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, cursor: Option<&SyncCursor>, before: Spent, spent: Spent) -> SyncPage {
+        self.place.first &= self.place.is_under_way();
+        let mut page = SyncPage::new(self.phase, cursor.cloned(), self.place.write());
+        page.changes = self.found.into_changes();
+        page.more = self.place.is_under_way();
+        page.uncertain = self.uncertain;
+        page.progress = SyncProgress {
+            done: self.place.done,
+            expected: self.place.expected(),
+            units: spent.units.saturating_sub(before.units),
+            requests: spent.requests.saturating_sub(before.requests),
+        };
+        page
+    }
+}
+
+/// Where a mailbox's history stands, and how many messages it has.
+struct Baseline {
+    history: u64,
+    messages: Option<u64>,
+}
+
+fn baseline(answer: Option<Result<Answer>>) -> Result<Baseline> {
+    let answer = answer.unwrap_or_else(|| Err(unanswered()))?;
+    let profile: wire::Profile = parse("gmail.users.getProfile", &answer.body)?;
+    let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    Ok(Baseline {
+        history: number(profile.history_id)
+            .ok_or_else(|| protocol("the profile does not say where the history stands"))?,
+        messages: number(profile.messages_total),
+    })
+}
+
+async fn list_page(api: &Api, search: &Search, token: Option<&str>) -> Result<wire::MessageList> {
+    api.client.json(api.ids(search, token)?).await
+}
+
+/// Whether the service says that what was named is not there, or no name at all.
+fn is_refusal(error: &Error) -> bool {
+    error.status().is_some()
+        && matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::InvalidRequest
+        )
+}
+
+fn expired(error: Error, message: &'static str) -> Error {
+    Error::new(ErrorKind::CursorExpired, message)
+        .with_operation("gmail.history.list")
+        .with_source(error)
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the service did not answer all that was asked",
+    )
+}
+
+impl Listed {
+    fn read(message: wire::Message) -> Option<Self> {
+        let listed: Message = convert::listed(message).ok()?;
+        Some(Self {
+            thread: listed.thread,
+            id: listed.id,
+        })
+    }
+
+    fn message(self) -> Message {
+        let mut message = Message::new(self.id);
+        message.thread = self.thread;
+        message
+    }
+}
+
+impl Place {
+    /// Which labels are new or changed since they were last looked at, and which are gone.
+    fn note_labels(&mut self, folders: &[Folder]) -> (Vec<FolderId>, Vec<FolderId>) {
+        let now = folders
+            .iter()
+            .map(|folder| (folder.id.clone(), place::fingerprint(folder)))
+            .collect();
+        let before = std::mem::replace(&mut self.labels, now);
+        let is_new = |(id, print): &(&FolderId, &String)| before.get(*id) != Some(*print);
+        let new = self.labels.iter().filter(is_new).map(|(id, _)| id.clone());
+        let gone = before.keys().filter(|id| !self.labels.contains_key(*id));
+        (new.collect(), gone.cloned().collect())
+    }
+}

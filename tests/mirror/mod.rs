@@ -1,0 +1,193 @@
+//! A host's copy of a mailbox, as small as one can be: what every page of a sync does to it, in one step with the cursor.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use postroom::emulator::Emulator;
+use postroom::{
+    Error, Folder, FolderId, Keyword, Known, KnownMessage, Mailbox, MessageId, Scope, SyncChange,
+    SyncCursor, SyncPage,
+};
+use std::sync::Arc;
+
+/// A message as the host has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Copy {
+    pub(crate) folders: BTreeSet<String>,
+    pub(crate) keywords: BTreeSet<Keyword>,
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    cursor: Option<SyncCursor>,
+    messages: BTreeMap<MessageId, Copy>,
+    folders: BTreeMap<FolderId, Folder>,
+    /// How often the host was asked what it has.
+    asked: usize,
+}
+
+/// The host's storage.
+#[derive(Debug, Default)]
+pub(crate) struct Mirror(Mutex<Stored>);
+
+impl Mirror {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(crate) fn cursor(&self) -> Option<SyncCursor> {
+        self.0.lock().unwrap().cursor.clone()
+    }
+
+    pub(crate) fn messages(&self) -> BTreeMap<MessageId, Copy> {
+        self.0.lock().unwrap().messages.clone()
+    }
+
+    /// Names of all folders, by id.
+    pub(crate) fn folders(&self) -> BTreeMap<String, String> {
+        let stored = self.0.lock().unwrap();
+        let name = |folder: &Folder| (folder.id.to_string(), folder.name.clone());
+        stored.folders.values().map(name).collect()
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
+    }
+
+    /// Loses a message, as a host with a mistake in it does.
+    pub(crate) fn forget(&self, id: &MessageId) {
+        self.0.lock().unwrap().messages.remove(id);
+    }
+
+    pub(crate) fn put(&self, id: MessageId, copy: Copy) {
+        self.0.lock().unwrap().messages.insert(id, copy);
+    }
+
+    /// Stores changes and cursor together, where the cursor is still the one that the page follows.
+    pub(crate) fn store(&self, page: &SyncPage) -> bool {
+        let mut stored = self.0.lock().unwrap();
+        if stored.cursor != page.after {
+            return false;
+        }
+        let mut seen = BTreeSet::new();
+        for change in &page.changes {
+            if let Some(id) = change.message_id() {
+                assert!(seen.insert(id.clone()), "{id} is told twice on one page");
+            }
+            match change {
+                SyncChange::Message(message) => {
+                    let folders = message.folders.iter().flatten();
+                    let copy = Copy {
+                        folders: folders.map(ToString::to_string).collect(),
+                        keywords: message.keywords.clone().unwrap_or_default(),
+                    };
+                    stored.messages.insert(message.id.clone(), copy);
+                }
+                SyncChange::Updated(update) => {
+                    if let Some(copy) = stored.messages.get_mut(&update.id) {
+                        let folders = copy.folders.iter().map(|id| FolderId::from(id.as_str()));
+                        let mut folders = folders.collect();
+                        update.apply(&mut folders, &mut copy.keywords);
+                        copy.folders = folders.iter().map(ToString::to_string).collect();
+                    }
+                }
+                SyncChange::Unreadable(id, _) => {
+                    stored.messages.entry(id.clone()).or_default();
+                }
+                SyncChange::OutOfScope(id) | SyncChange::Deleted(id) => {
+                    stored.messages.remove(id);
+                }
+                SyncChange::Folder(folder) => {
+                    stored.folders.insert(folder.id.clone(), folder.clone());
+                }
+                SyncChange::FolderDeleted(id) => {
+                    stored.folders.remove(id);
+                }
+                other => panic!("a change that hosts do not know: {other:?}"),
+            }
+        }
+        stored.cursor = Some(page.cursor.clone());
+        true
+    }
+
+    /// Syncs until nothing is left to tell, and returns the pages.
+    pub(crate) async fn follow(
+        self: &Arc<Self>,
+        mailbox: &Mailbox,
+        scope: &Scope,
+    ) -> Result<Vec<SyncPage>, Error> {
+        let known: Arc<dyn Known> = self.clone();
+        let mut pages = mailbox.sync(self.cursor(), scope.clone(), known);
+        let mut stored = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            assert!(self.store(&page));
+            assert!(stored.len() < 500, "a sync comes to no end");
+            stored.push(page);
+        }
+        Ok(stored)
+    }
+}
+
+#[async_trait]
+impl Known for Mirror {
+    async fn page(
+        &self,
+        after: Option<&MessageId>,
+        limit: usize,
+    ) -> postroom::Result<Vec<KnownMessage>> {
+        let mut stored = self.0.lock().unwrap();
+        stored.asked += 1;
+        let following = stored
+            .messages
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| *id > after));
+        Ok(following
+            .take(limit)
+            .map(|(id, copy)| {
+                let folders = copy.folders.iter().map(|id| FolderId::from(id.as_str()));
+                let keywords = copy.keywords.iter().cloned();
+                KnownMessage::new(id.clone(), folders.collect(), keywords.collect())
+            })
+            .collect())
+    }
+}
+
+/// What Gmail really has within a scope.
+pub(crate) fn gmail_truth(
+    emulator: &Emulator,
+    address: &str,
+    scope: &Scope,
+) -> BTreeMap<MessageId, Copy> {
+    let messages = emulator.messages(address).into_iter();
+    let within = |labels: &[String]| {
+        let hidden = |label: &String| label == "SPAM" || label == "TRASH";
+        let named = |label: &String| scope.folders.iter().any(|named| named.as_str() == label);
+        (scope.junk_and_trash || !labels.iter().any(hidden))
+            && (scope.folders.is_empty() || labels.iter().any(named))
+    };
+    messages
+        .filter(|message| within(&message.folders))
+        .map(|message| {
+            let mut keywords = BTreeSet::new();
+            let mut folders: BTreeSet<String> = message.folders.into_iter().collect();
+            if !folders.remove("UNREAD") {
+                keywords.insert(Keyword::Seen);
+            }
+            for (label, keyword) in [
+                ("STARRED", Keyword::Flagged),
+                ("DRAFT", Keyword::Draft),
+                ("IMPORTANT", Keyword::Important),
+            ] {
+                if folders.contains(label) {
+                    keywords.insert(keyword);
+                }
+            }
+            (MessageId::from(message.id), Copy { folders, keywords })
+        })
+        .collect()
+}

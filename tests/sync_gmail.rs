@@ -1,0 +1,358 @@
+//! A copy of a Gmail mailbox that is complete, stays complete, and costs no more than what happened.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
+mod mirror;
+mod support;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use http::Method;
+use mirror::{Mirror, gmail_truth};
+use postroom::emulator::{Emulator, Fault, FaultKind};
+use postroom::{
+    AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, Keyword, Mailbox, MessageId,
+    Scope, SyncChange, SyncCursor, SyncPage, SyncPhase,
+};
+use support::{GMAIL, emulator, unpaced};
+
+async fn start(messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
+    let emulator = emulator().quota(false).start().await.unwrap();
+    for number in 0..messages {
+        deliver(&emulator, &format!("Number {number}"));
+    }
+    let mailbox = unpaced(&emulator, GMAIL);
+    (emulator, mailbox, Mirror::new())
+}
+
+fn deliver(emulator: &Emulator, subject: &str) {
+    let mail = format!("From: billing@shop.example\r\nSubject: {subject}\r\n\r\nText\r\n");
+    emulator.deliver(GMAIL, mail.as_bytes());
+}
+
+/// What one page costs: HTTP requests as the service counts them, and units.
+fn requests(emulator: &Emulator) -> usize {
+    emulator.requests().len()
+}
+
+fn units(pages: &[SyncPage]) -> u64 {
+    pages.iter().map(|page| page.progress.units).sum()
+}
+
+fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
+    pages.iter().flat_map(|page| &page.changes)
+}
+
+fn messages(pages: &[SyncPage]) -> Vec<&str> {
+    let mut subjects = Vec::new();
+    for change in changes(pages) {
+        if let SyncChange::Message(message) = change {
+            subjects.extend(message.subject.as_deref());
+        }
+    }
+    subjects
+}
+
+#[tokio::test]
+async fn everything_comes_newest_first_and_a_quiet_round_is_one_request_of_three_units() {
+    let (emulator, mailbox, mirror) = start(250).await;
+    let scope = Scope::everything();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    let told = messages(&pages);
+    assert_eq!(told.len(), 250);
+    assert_eq!((told[0], told[249]), ("Number 249", "Number 0"));
+    assert!(mirror.folders().contains_key("INBOX"));
+    assert!(pages.iter().all(|page| page.phase == SyncPhase::Snapshot));
+    assert_eq!(pages[0].progress.expected, Some(250));
+    assert_eq!(pages.last().unwrap().progress.done, 250);
+    assert_eq!(mirror.asked(), 0);
+
+    let before = requests(&emulator);
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(requests(&emulator) - before, 1);
+    assert_eq!(units(&pages), 3);
+    assert!(changes(&pages).next().is_none());
+}
+
+#[tokio::test]
+async fn new_mail_comes_at_once_though_older_mail_is_still_being_read() {
+    let (emulator, mailbox, mirror) = start(250).await;
+    let scope = Scope::default();
+    let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
+    mirror.store(&pages.next().await.unwrap().unwrap());
+    deliver(&emulator, "Just now");
+    let page = pages.next().await.unwrap().unwrap();
+    assert_eq!(messages(std::slice::from_ref(&page))[0], "Just now");
+    assert!(page.more);
+    mirror.store(&page);
+    drop(pages);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+}
+
+#[tokio::test]
+async fn a_page_that_was_not_stored_comes_again_and_one_of_an_overtaken_worker_changes_nothing() {
+    let (emulator, mailbox, mirror) = start(230).await;
+    let scope = Scope::everything();
+    let mut overtaken = Vec::new();
+    for _ in 0..40 {
+        // Each time the process dies before it stored the second page.
+        let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
+        let Some(page) = pages.next().await else {
+            break;
+        };
+        assert!(mirror.store(&page.unwrap()));
+        match pages.next().await {
+            Some(page) => overtaken.push(page.unwrap()),
+            None => break,
+        }
+    }
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    let messages = mirror.messages();
+    overtaken.pop();
+    assert!(!overtaken.is_empty() && overtaken.iter().all(|page| !mirror.store(page)));
+    assert_eq!(mirror.messages(), messages);
+}
+
+#[tokio::test]
+async fn what_changes_of_labels_is_told_without_reading_a_message() {
+    let (emulator, mailbox, mirror) = start(40).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    let trips = FolderEdit::Create {
+        name: "Trips".to_owned(),
+        parent: None,
+        color: None,
+    };
+    let trips = mailbox.edit_folder(&trips).await.unwrap().unwrap().id;
+    mailbox
+        .apply(&ids, &Change::Set(Keyword::Seen))
+        .await
+        .unwrap();
+    mailbox
+        .apply(&ids[..20], &Change::AddTo(trips.clone()))
+        .await
+        .unwrap();
+    mailbox.apply(&ids[5..30], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[30..], &Change::Trash).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    assert!(messages(&pages).is_empty());
+    assert_eq!(units(&pages), 3);
+    assert_eq!(mirror.folders()[trips.as_str()], "Trips");
+
+    let rename = FolderEdit::Rename {
+        folder: trips.clone(),
+        name: "Journeys".to_owned(),
+    };
+    mailbox.edit_folder(&rename).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(changes(&pages).count(), 1);
+    assert_eq!(mirror.folders()[trips.as_str()], "Journeys");
+    mailbox
+        .edit_folder(&FolderEdit::Delete(trips.clone()))
+        .await
+        .unwrap();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(!mirror.folders().contains_key(trips.as_str()));
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+}
+
+#[tokio::test]
+async fn what_goes_to_the_trash_leaves_the_scope_and_comes_back_as_a_message() {
+    let (emulator, mailbox, mirror) = start(12).await;
+    let scope = Scope::default();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..3], &Change::Trash).await.unwrap();
+    mailbox.apply(&ids[3..5], &Change::Junk).await.unwrap();
+    mailbox.apply(&ids[5..6], &Change::Delete).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    let count = |is: fn(&SyncChange) -> bool| changes(&pages).filter(|change| is(change)).count();
+    assert_eq!(
+        count(|change| matches!(change, SyncChange::OutOfScope(_))),
+        5
+    );
+    assert_eq!(count(|change| matches!(change, SyncChange::Deleted(_))), 1);
+    mailbox.apply(&ids[..1], &Change::Restore).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages).len(), 1);
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+}
+
+#[tokio::test]
+async fn a_lost_history_is_made_up_for_at_the_cost_of_what_was_missed() {
+    let (emulator, mailbox, mirror) = start(600).await;
+    let scope = Scope::everything();
+    let first = units(&mirror.follow(&mailbox, &scope).await.unwrap());
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    deliver(&emulator, "Missed");
+    mailbox.apply(&ids[..2], &Change::Delete).await.unwrap();
+    mailbox.apply(&ids[2..4], &Change::Archive).await.unwrap();
+    mailbox
+        .apply(&ids[4..5], &Change::Set(Keyword::Seen))
+        .await
+        .unwrap();
+    emulator.expire_history(GMAIL);
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    assert!(pages[0].uncertain.as_ref().unwrap().since.is_some());
+    assert_eq!(messages(&pages), ["Missed"]);
+    let deleted = changes(&pages).filter(|change| matches!(change, SyncChange::Deleted(_)));
+    assert_eq!(deleted.count(), 2);
+    assert!(mirror.asked() > 0);
+    assert!(units(&pages) < first / 40, "{} of {first}", units(&pages));
+
+    // What was still to be read when it was lost is found, too.
+    let (emulator, mailbox, mirror) = start(250).await;
+    let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
+    mirror.store(&pages.next().await.unwrap().unwrap());
+    drop(pages);
+    deliver(&emulator, "Missed");
+    emulator.expire_history(GMAIL);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+}
+
+#[tokio::test]
+async fn a_history_that_is_lost_again_and_again_is_an_error_and_no_loop() {
+    let (emulator, mailbox, mirror) = start(3).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let refused = || Fault::new(FaultKind::not_found()).on(Method::GET, "/history");
+    // The mailbox is idle, and the id that was given is refused.
+    emulator.fault(refused());
+    let error = mirror.follow(&mailbox, &scope).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CursorExpired);
+    // The history moves on, and is refused all the same.
+    deliver(&emulator, "Missed");
+    emulator.fault(refused().times(2));
+    let error = mirror.follow(&mailbox, &scope).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CursorExpired);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+}
+
+#[tokio::test]
+async fn another_scope_brings_what_it_brings_and_nothing_else() {
+    let (emulator, mailbox, mirror) = start(60).await;
+    let everything = Scope::everything();
+    mirror.follow(&mailbox, &everything).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..20], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[20..25], &Change::Trash).await.unwrap();
+
+    let mut inbox = Scope::default();
+    inbox.folders = vec![FolderId::from("INBOX")];
+    let pages = mirror.follow(&mailbox, &inbox).await.unwrap();
+    assert_eq!(mirror.messages().len(), 35);
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &inbox));
+    assert!(messages(&pages).is_empty() && pages.iter().all(|page| page.uncertain.is_none()));
+    let deleted = |change: &SyncChange| matches!(change, SyncChange::Deleted(_));
+    assert!(!changes(&pages).any(deleted));
+
+    let pages = mirror.follow(&mailbox, &everything).await.unwrap();
+    assert_eq!(messages(&pages).len(), 25);
+    assert_eq!(
+        mirror.messages(),
+        gmail_truth(&emulator, GMAIL, &everything)
+    );
+
+    let mut full = everything.clone();
+    full.detail = Detail::Full;
+    let pages = mirror.follow(&mailbox, &full).await.unwrap();
+    assert_eq!(messages(&pages).len(), 60);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_or_is_gone_ends_no_page() {
+    let (emulator, mailbox, mirror) = start(10).await;
+    let scope = Scope::everything();
+    let strange = FaultKind::google_error(400, "failedPrecondition", "Precondition check failed.");
+    emulator.fault(Fault::new(strange).on(Method::GET, "/messages/").after(3));
+    let gone = Fault::new(FaultKind::not_found());
+    emulator.fault(gone.on(Method::GET, "/messages/").after(5));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages).len(), 8);
+    let unreadable = |change: &&SyncChange| matches!(change, SyncChange::Unreadable(..));
+    assert_eq!(changes(&pages).filter(unreadable).count(), 1);
+    let deleted = |change: &&SyncChange| matches!(change, SyncChange::Deleted(_));
+    assert_eq!(changes(&pages).filter(deleted).count(), 1);
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_is_missing_what_is_extra_and_what_is_stale() {
+    let (_emulator, mailbox, mirror) = start(30).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let clean = mailbox
+        .audit(&scope, AuditWindow::all(), mirror.as_ref())
+        .await
+        .unwrap();
+    assert!(clean.is_clean() && clean.checked == 30 && clean.units > 0);
+    let messages = mirror.messages();
+    let (first, copy) = messages.first_key_value().unwrap();
+    let (last, _) = messages.last_key_value().unwrap();
+    mirror.forget(first);
+    mirror.put(MessageId::from("0123456789abcdef"), copy.clone());
+    let mut stale = messages[last].clone();
+    stale.keywords.insert(Keyword::Flagged);
+    mirror.put(last.clone(), stale);
+    let audit = mailbox
+        .audit(&scope, AuditWindow::all(), mirror.as_ref())
+        .await
+        .unwrap();
+    assert_eq!(audit.missing, std::slice::from_ref(first));
+    assert_eq!(audit.extra, [MessageId::from("0123456789abcdef")]);
+    assert_eq!(audit.stale.len(), 1);
+    assert_eq!(audit.stale[0].id, *last);
+    assert!(audit.stale[0].cleared.contains(&Keyword::Flagged));
+}
+
+#[tokio::test]
+async fn only_one_sync_runs_and_a_cursor_of_something_else_is_refused() {
+    let (_emulator, mailbox, mirror) = start(3).await;
+    let mut first = mailbox.sync(None, Scope::default(), mirror.clone());
+    first.next().await.unwrap().unwrap();
+    let first_again = mailbox
+        .clone()
+        .sync(None, Scope::default(), mirror.clone())
+        .next()
+        .await;
+    // It was the only page, after which it is over.
+    assert!(first_again.unwrap().is_ok());
+    drop(first);
+
+    let (emulator, mailbox, mirror) = start(150).await;
+    let mut first = mailbox.sync(None, Scope::default(), mirror.clone());
+    first.next().await.unwrap().unwrap();
+    let mut second = mailbox.clone().sync(None, Scope::default(), mirror.clone());
+    let refused = second.next().await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    drop(first);
+    mirror.follow(&mailbox, &Scope::default()).await.unwrap();
+
+    let before = requests(&emulator);
+    for text in [
+        "",
+        "nonsense",
+        "postroom-sync/1",
+        "postroom-sync/1\nprovider\toutlook",
+    ] {
+        let cursor = Some(SyncCursor::new(text));
+        let mut pages = mailbox.sync(cursor, Scope::default(), mirror.clone());
+        let refused = pages.next().await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
+    }
+    assert_eq!(requests(&emulator), before);
+    let cursor = mirror.cursor().unwrap();
+    let entries = cursor.entries().unwrap();
+    assert_eq!(SyncCursor::from_entries(entries), cursor);
+}
