@@ -96,6 +96,10 @@ pub struct EmulatedAccount {
 pub struct EmulatedMessage {
     /// The vendor's id. Outlook's changes when the message moves.
     pub id: String,
+    /// The id that stays: on Outlook another one.
+    pub immutable_id: String,
+    /// Gmail: label ids. Outlook: the one folder's id.
+    pub folder_ids: Vec<String>,
     /// The vendor's id of its thread or conversation.
     pub thread: String,
     /// The message itself, RFC 5322.
@@ -517,6 +521,38 @@ impl Emulator {
         let mut world = self.state.world();
         if let Some((mailbox, _)) = world.gmail(address) {
             html.clone_into(&mut mailbox.settings.signature);
+        }
+    }
+
+    /// Outlook forgets every token for changes that it gave out for this mailbox, or for one folder of it, by id or
+    /// well-known name.
+    pub fn expire_deltas(&self, address: &str, folder: Option<&str>) {
+        self.forget_deltas(address, folder, false);
+    }
+
+    /// The same for the addresses of further pages only: rounds that are over can be gone on from.
+    /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/2162>
+    pub fn rot_next_links(&self, address: &str) {
+        self.forget_deltas(address, None, true);
+    }
+
+    fn forget_deltas(&self, address: &str, folder: Option<&str>, only_within_rounds: bool) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.outlook(address) {
+            let id = folder.and_then(|folder| mailbox.folder(folder));
+            let id = id.map(|folder| folder.id.clone());
+            if folder.is_none() || id.is_some() {
+                mailbox.journal.forget(id.as_deref(), only_within_rounds);
+            }
+        }
+    }
+
+    /// From now on Outlook's answers about changes tell nothing of what happens, until this is taken back: what changed
+    /// a moment ago may be missing from a round.
+    pub fn hold_changes(&self, address: &str, hold: bool) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.outlook(address) {
+            mailbox.journal.hold(hold);
         }
     }
 

@@ -419,6 +419,8 @@ impl GmailMailbox {
             .values()
             .map(|message| EmulatedMessage {
                 id: format_id(message.id),
+                immutable_id: format_id(message.id),
+                folder_ids: message.labels.iter().cloned().collect(),
                 thread: format_id(message.thread),
                 raw: message.mail.raw().to_vec(),
                 folders: message.labels.iter().cloned().collect(),

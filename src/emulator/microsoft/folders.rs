@@ -5,12 +5,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Reply, field, only_fields, text_field, wrong_type};
+use super::delta;
 use super::error::GraphError;
 use super::mailbox::{Folder, OutlookMailbox, new_id};
 use super::query::{self, Listing};
 use super::{messages, rules};
 
-const PROPERTIES: [&str; 7] = [
+pub(crate) const PROPERTIES: [&str; 7] = [
     "id",
     "displayName",
     "parentFolderId",
@@ -20,7 +21,7 @@ const PROPERTIES: [&str; 7] = [
     "isHidden",
 ];
 
-const TYPE: &str = "microsoft.graph.mailFolder";
+pub(crate) const TYPE: &str = "microsoft.graph.mailFolder";
 
 /// Below `/mailFolders`.
 pub(crate) fn route(call: &Call<'_>, rest: &[String]) -> Answer {
@@ -35,6 +36,7 @@ pub(crate) fn route(call: &Call<'_>, rest: &[String]) -> Answer {
     let Some((word, below)) = rest.split_first() else {
         return match (method.as_str(), id.as_str()) {
             ("GET", "$count") => count(call, "msgfolderroot"),
+            ("GET", "delta" | "delta()" | "microsoft.graph.delta()") => delta::folders(call),
             ("GET", _) => get(call, id),
             ("PATCH", _) => rename(call, id),
             ("DELETE", _) => delete(call, id),
@@ -131,7 +133,7 @@ fn entity(call: &Call<'_>, mailbox: &OutlookMailbox, folder: &Folder, listing: &
     shown
 }
 
-fn show(mailbox: &OutlookMailbox, folder: &Folder, listing: &Listing) -> Value {
+pub(crate) fn show(mailbox: &OutlookMailbox, folder: &Folder, listing: &Listing) -> Value {
     let inside = || {
         mailbox
             .messages
@@ -193,6 +195,7 @@ fn create(call: &Call<'_>, parent: &str) -> Answer {
             is_hidden,
         };
         mailbox.folders.push(folder.clone());
+        mailbox.journal.note_folder(&folder.id);
         let mut reply = Reply::created(entity(call, mailbox, &folder, &Listing::default()));
         let location = call.url(&format!(
             "users('{}')/mailFolders('{}')",
@@ -249,6 +252,7 @@ fn rename(call: &Call<'_>, id: &str) -> Answer {
         {
             folder.display_name = name;
         }
+        mailbox.journal.note_folder(&folder.id);
         let folder = find(mailbox, &folder.id)?;
         Ok(Reply::json(entity(
             call,
@@ -288,6 +292,7 @@ fn delete(call: &Call<'_>, id: &str) -> Answer {
         ) {
             folder.parent = Some(bin);
         }
+        mailbox.journal.note_folder(&id);
         Ok(in_bin)
     })?;
     if bin {
@@ -309,9 +314,17 @@ fn remove(call: &Call<'_>, id: &str) -> Answer {
             .filter(|folder| mailbox.lies_in(&folder.id, &id))
             .map(|folder| folder.id.clone())
             .collect();
-        mailbox
-            .messages
-            .retain(|_, message| !gone.contains(&message.folder));
+        let inside = mailbox.messages.values();
+        let inside: Vec<u64> = inside
+            .filter(|message| gone.contains(&message.folder))
+            .map(|message| message.key)
+            .collect();
+        for key in inside {
+            mailbox.remove(key);
+        }
+        for id in &gone {
+            mailbox.journal.note_folder(id);
+        }
         mailbox.folders.retain(|folder| !gone.contains(&folder.id));
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     })
@@ -365,6 +378,7 @@ fn relocate(call: &Call<'_>, id: &str, copies: bool) -> Answer {
             }
             folder.id
         };
+        mailbox.journal.note_folder(&id);
         let folder = find(mailbox, &id)?;
         Ok(Reply::json(entity(
             call,

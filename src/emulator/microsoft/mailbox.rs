@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::super::EmulatedMessage;
 use super::super::message::Mail;
 use super::super::world::{Arrival, Place};
+use super::journal::{Journal, Kind};
 use super::rules::Rule;
 use super::settings::AutomaticReplies;
 
@@ -31,6 +32,8 @@ pub(crate) struct OutlookMailbox {
     keys: BTreeMap<String, u64>,
     /// The messages on their way out.
     leaving: BTreeSet<u64>,
+    /// What happened in folders.
+    pub(crate) journal: Journal,
 }
 
 /// A folder.
@@ -168,6 +171,7 @@ impl OutlookMailbox {
             uploads: BTreeMap::new(),
             keys: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            journal: Journal::default(),
         }
     }
 
@@ -292,7 +296,22 @@ impl OutlookMailbox {
         );
         self.replace(key, mail, random);
         self.index(key);
+        self.note(key, Kind::Entered);
         key
+    }
+
+    /// Notes what happened to a message where it lies.
+    fn note(&mut self, key: u64, kind: Kind) {
+        if let Some(message) = self.messages.get(&key) {
+            let ids = (message.id.as_str(), message.immutable_id.as_str());
+            self.journal.note(&message.folder, key, ids, kind);
+        }
+    }
+
+    /// Deletes a message for good.
+    pub(crate) fn remove(&mut self, key: u64) {
+        self.note(key, Kind::Left);
+        self.messages.remove(&key);
     }
 
     /// Makes a message be found by its ids.
@@ -329,6 +348,7 @@ impl OutlookMailbox {
             message.change_key += 1;
             message.modified = now;
         }
+        self.note(key, Kind::Changed(None));
     }
 
     /// Moves a message, which gets another id but for the one that never changes.
@@ -339,11 +359,13 @@ impl OutlookMailbox {
         now: DateTime<Utc>,
         random: &mut fastrand::Rng,
     ) {
+        self.note(key, Kind::Left);
         if let Some(message) = self.messages.get_mut(&key) {
             message.folder = folder;
             message.id = new_id("AQMk", random);
         }
         self.index(key);
+        self.note(key, Kind::Entered);
         self.touch(key, now);
     }
 
@@ -368,6 +390,7 @@ impl OutlookMailbox {
         let key = copy.key;
         self.messages.insert(key, copy);
         self.index(key);
+        self.note(key, Kind::Entered);
         self.touch(key, now);
         Some(key)
     }
@@ -469,7 +492,7 @@ impl OutlookMailbox {
         if save {
             self.move_to(key, sent, now, random);
         } else {
-            self.messages.remove(&key);
+            self.remove(key);
         }
     }
 
@@ -499,6 +522,8 @@ impl OutlookMailbox {
                     .find(|folder| folder.id == message.folder);
                 EmulatedMessage {
                     id: message.id.clone(),
+                    immutable_id: message.immutable_id.clone(),
+                    folder_ids: vec![message.folder.clone()],
                     thread: message.conversation_id.clone(),
                     raw: message.mail.raw().to_vec(),
                     folders: folder

@@ -16,6 +16,7 @@ use super::attachments;
 use super::call::{Answer, Call, Reply, only_fields, text_field};
 use super::changes::Changes;
 use super::compose::{self, Content};
+use super::delta;
 use super::error::GraphError;
 use super::mailbox::{OutlookMailbox, OutlookMessage};
 use super::properties;
@@ -39,6 +40,9 @@ pub(crate) fn route(call: &Call<'_>, folder: Option<&str>, rest: &[String]) -> A
     match rest.as_slice() {
         [] if method == Method::GET => list(call, folder),
         [] if method == Method::POST => create(call, folder),
+        ["delta" | "delta()" | "microsoft.graph.delta()"] if method == Method::GET => {
+            delta::messages(call, folder)
+        }
         ["$count"] if method == Method::GET => count(call, folder),
         [id] if method == Method::GET => get(call, id),
         [id] if method == Method::PATCH => update(call, id),
@@ -294,7 +298,7 @@ fn update(call: &Call<'_>, id: &str) -> Answer {
     let now = call.state.clock.now();
     call.mailbox(|mailbox, random| {
         let message = find(mailbox, id)?;
-        let key = message.key;
+        let (key, before) = (message.key, message.clone());
         let wanted = call.header("if-match").filter(|tag| *tag != "*");
         if wanted.is_some_and(|tag| tag != represent::etag(message)) {
             return Err(GraphError::new(
@@ -321,7 +325,10 @@ fn update(call: &Call<'_>, id: &str) -> Answer {
             .get_mut(&key)
             .ok_or_else(GraphError::item_not_found)?;
         changes.apply_state(message);
-        Ok(Reply::json(entity(call, message, &Listing::default())))
+        let changed = represent::changed(call, &before, message);
+        let answer = entity(call, message, &Listing::default());
+        mailbox.journal.narrow(changed);
+        Ok(Reply::json(answer))
     })
 }
 
@@ -373,7 +380,7 @@ fn delete(call: &Call<'_>, id: &str) -> Answer {
         let (key, folder) = (message.key, message.folder.clone());
         let bin = mailbox.well_known_id("deleteditems");
         if mailbox.lies_in(&folder, &bin) {
-            mailbox.messages.remove(&key);
+            mailbox.remove(key);
         } else {
             mailbox.move_to(key, bin, now, random);
         }
@@ -386,7 +393,7 @@ fn permanently_delete(call: &Call<'_>, id: &str) -> Answer {
     call.need_write()?;
     call.mailbox(|mailbox, _| {
         let key = find(mailbox, id)?.key;
-        mailbox.messages.remove(&key);
+        mailbox.remove(key);
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     })
 }

@@ -299,6 +299,14 @@ fn read_token(value: &str) -> Result<(usize, usize), GraphError> {
 }
 
 impl Listing {
+    /// A list that shows these properties.
+    pub(crate) fn selecting(select: Option<Vec<String>>) -> Self {
+        Self {
+            select,
+            ..Self::default()
+        }
+    }
+
     /// Cuts a page out of everything that is asked for, and links to the next.
     ///
     /// Only a page without a link is the last: the second is one item short, the third is empty.

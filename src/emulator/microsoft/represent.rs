@@ -1,6 +1,8 @@
 //! What a message looks like in an answer. Which properties are asked for is left to `query`.
 //! <https://learn.microsoft.com/en-us/graph/api/resources/message>
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -104,6 +106,16 @@ pub(crate) fn message(call: &Call<'_>, message: &OutlookMessage, listing: &Listi
         );
     }
     Value::Object(shown)
+}
+
+/// Which properties differ between two states of a message.
+pub(crate) fn changed(
+    call: &Call<'_>,
+    before: &OutlookMessage,
+    after: &OutlookMessage,
+) -> BTreeSet<&'static str> {
+    let differs = |name: &&str| property(call, before, name) != property(call, after, name);
+    PROPERTIES.into_iter().filter(differs).collect()
 }
 
 /// The properties that a filter and an order are about.
