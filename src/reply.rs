@@ -119,8 +119,8 @@ impl Reply {
     /// The answer to a message that was read with [`Detail::Full`](crate::Detail::Full). Pictures that the quoted HTML
     /// shows within itself are not attached yet.
     ///
-    /// * To whom, from which address: [`recipients`].
-    /// * [`reply_subject`] and [`references`] keep it in its conversation, for recipients and in the user's own mailbox.
+    /// * To whom, from which address: [`recipients()`].
+    /// * [`reply_subject`] and [`references()`] keep it in its conversation, for recipients and in the user's own mailbox.
     /// * The original is quoted in the forms that the answer has; where it has none, in those of the original. Plain text gets
     ///   `>` before each line. HTML is made [safe](crate::view) and a `blockquote`, without what its sender has placed elsewhere.
     ///   That takes the feature `html`; without it the original's plain text is quoted, also in HTML.
@@ -226,7 +226,7 @@ impl Forward {
     /// The message that forwards another one, which was read with [`Detail::Full`](crate::Detail::Full). Nothing is attached
     /// to it yet.
     ///
-    /// It belongs to the original's conversation ([`references`]), but answers nothing. Below the host's text stand the
+    /// It belongs to the original's conversation ([`references()`]), but answers nothing. Below the host's text stand the
     /// original's header and text, in every form that it has. HTML is made [safe](crate::view), with the pictures that its sender
     /// has placed elsewhere. That takes the feature `html`.
     ///

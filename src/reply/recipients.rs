@@ -2,7 +2,7 @@
 
 use crate::model::{Address, Message};
 
-/// Who gets an answer; see [`recipients`].
+/// Who gets an answer; see [`recipients()`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recipients {
