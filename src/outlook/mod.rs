@@ -102,9 +102,28 @@ use crate::provider::{
 ///   what only comparisons can say, in an `Or`. `HasAttachment` does not see attachments that are only shown within the
 ///   text.
 /// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent: files of up to 150 MB, an id
-///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
-///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
-///   unknown.
+///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB is put together from its
+///   parts: it has one body, the HTML if there is one, and what Outlook cannot say of it then (an invitation, header lines
+///   other than five that begin with `X-`, leaving a list by one click, a receipt to somebody else) is refused. How large a
+///   message may be as a whole, 35 MB unless an administrator says otherwise, is told when it is sent. With [`Access::SEND`]
+///   alone the ticket holds the message, of at most 3 MB, nothing can be scheduled, and a lost answer stays unknown:
+///   [`Capabilities::confirm_send`] says so beforehand.
+/// * A send under a key of the host's takes two requests more: one looks for a draft that a process left under the key when
+///   it died, which is thrown away, and one marks the draft. A host that prepares twice under one key can dispatch the
+///   second ticket only. [`Mailbox::send`](crate::Mailbox::send), whose key nobody can repeat, does without.
+/// * `confirm` says [`NotSent`](Confirmation::NotSent) of what is still a draft, also among the deleted items. Of a draft that is gone for
+///   good it says nothing, unless a copy among the sent items carries the key.
+/// * A message with [`send_at`](Outgoing::send_at) waits in the outbox once it was dispatched (a property of Exchange's that
+///   Graph documents as such only, and does not promise). [`Drafts::discard`] with the id of what was sent calls it back.
+/// * A draft's id is its message's. What is discarded lies among the deleted items. An edit is not one step: its files are
+///   added and taken away one by one after the rest. Graph sends no draft on a condition; that nobody changed it since it was
+///   prepared is looked for just before.
+/// * The [identities](MailProvider::identities) are the addresses at which the mailbox receives mail. Whether it may send
+///   from others than the first is the organisation's to allow, and not told.
+/// * Mail that is [imported](MailProvider::import) is written anew: as received, with its dates, header, text and files of up
+///   to 3 MB each; other forms of the text, signatures and encryption are lost. It is in one folder. Without a folder it goes
+///   to the archive. That Exchange takes a message for one that was received is not documented at Graph; where it does not,
+///   the import is refused and leaves nothing.
 /// * An [`audit`](MailProvider::audit) lists the state of every message, 1,000 in a request.
 #[derive(Clone, Debug)]
 pub struct Outlook {
