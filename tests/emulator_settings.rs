@@ -187,6 +187,44 @@ async fn graph_refuses_rules_that_it_could_not_keep() {
 }
 
 #[tokio::test]
+async fn gmail_tells_its_authors_to_those_who_may_read() {
+    let emulator = Emulator::builder().empty().start().await.unwrap();
+    emulator.add_alias(READER, "sales@shop.example", "Sales", false);
+    let gmail = Gmail::new(&emulator, READER);
+    let one = gmail.read("/settings/sendAs/Sales@shop.example").await;
+    assert_eq!(one["verificationStatus"], "pending");
+    // Nothing is said to be false.
+    assert!(one.get("isDefault").is_none() && one.get("isPrimary").is_none());
+    let unknown = gmail.get("/settings/sendAs/nobody@shop.example").await;
+    unknown.assert_refused(404, "notFound", "not found");
+    let paged = gmail.get("/settings/sendAs?maxResults=2").await;
+    assert_eq!(paged.status, 400, "there are no pages");
+    let send = "https://www.googleapis.com/auth/gmail.send";
+    let sender = Gmail::with_token(&emulator, emulator.access_token_for(READER, &[send]));
+    let refused = sender.get("/settings/sendAs").await;
+    refused.assert_refused(403, "insufficientPermissions", "insufficient");
+}
+
+#[tokio::test]
+async fn gmail_knows_nothing_of_a_sent_copy_that_appears_late() {
+    let emulator = Emulator::builder().empty().start().await.unwrap();
+    let gmail = Gmail::new(&emulator, READER);
+    emulator.hold_sent_copies(READER);
+    let mail = gmail_client::mail(READER, "team@gmail.example", "Late");
+    let sent = gmail.post("/messages/send", gmail_client::raw(&mail)).await;
+    let id = sent.ok()["id"].as_str().unwrap().to_owned();
+    let profile = gmail.read("/profile").await;
+    let start = profile["historyId"].as_str().unwrap().to_owned();
+    let history = format!("/history?startHistoryId={start}");
+    assert!(gmail.search("in:sent").await.is_empty());
+    assert_eq!(gmail.get(&format!("/messages/{id}")).await.status, 404);
+    assert!(gmail.read(&history).await.get("history").is_none());
+    emulator.release_sent_copies(READER);
+    assert_eq!(gmail.find("in:sent").await, id);
+    assert!(gmail.read(&history).await.get("history").is_some());
+}
+
+#[tokio::test]
 async fn graph_refuses_automatic_replies_that_mean_nothing() {
     let graph = Graph::unrecorded().await;
     let time = |text: &str, zone: &str| json!({"dateTime": text, "timeZone": zone});

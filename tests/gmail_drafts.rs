@@ -177,6 +177,14 @@ async fn drafts_can_be_written_and_sent_without_reading() {
         .send_draft(&made.id, Some(&changed.revision))
         .await
         .unwrap();
+    // A long text comes apart from its message, from where this access does not reach.
+    let long = Outgoing::new().text("A long line of text.\n".repeat(20_000));
+    let made = drafts.create(&long.attach(file(10))).await.unwrap();
+    let read = drafts.get(&made.id, Detail::Full).await.unwrap();
+    assert!(read.message.body.text.unwrap().len() > 400_000);
+    assert_eq!(read.message.attachments.len(), 1);
+    assert!(read.message.keywords.unwrap().contains(&Keyword::Draft));
+
     let sent = emulator.messages(TEAM);
     let text = String::from_utf8_lossy(&sent[0].raw);
     assert!(text.contains("Subject: Changed\r\n") && text.contains("noise.bin"));

@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 
-use super::api::{Api, Format, LONGEST_PAGE, Upload};
-use super::{Gmail, attachments, batch, reading, sending, wire};
+use super::api::{Api, Format, LARGEST_MESSAGE, LONGEST_PAGE, Upload};
+use super::{Gmail, attachments, batch, convert, reading, sending, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{parse, protocol};
 use crate::mime;
@@ -56,6 +56,11 @@ impl Drafts for Gmail {
         self.require_drafts()?;
         let request = self.api.draft(draft.as_str(), reading::format(detail))?;
         let answer: wire::Draft = self.api.client.json(request).await?;
+        let message = answer.message.as_ref();
+        let is_cut = message.is_some_and(|message| !convert::missing_bodies(message).is_empty());
+        if detail == Detail::Full && is_cut && !self.access.contains(Access::READ) {
+            return whole(&self.api, written(answer)?).await;
+        }
         let mut read = read(&self.api, vec![written(answer)?], detail).await;
         read.pop()
             .unwrap_or_else(|| Err(protocol("the draft was not answered")))
@@ -160,6 +165,27 @@ fn written(draft: wire::Draft) -> Result<Written> {
         id: id.ok_or_else(|| protocol("the draft came without its id"))?,
         message: draft.message.unwrap_or_default(),
     })
+}
+
+/// A draft whose text is too long to come with it. With the right to drafts alone, parts of messages are not to be had one by
+/// one, and all of it is
+/// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages.attachments/get#authorization-scopes>).
+async fn whole(api: &Api, draft: Written) -> Result<Draft> {
+    let raw = api.raw_draft(&draft.id).await?;
+    let raw = attachments::decoded_at(raw, 2, "raw", true);
+    let raw = Content::spool_stream(raw).await.map_err(broke_off)?;
+    let raw = raw.to_bytes(LARGEST_MESSAGE).await;
+    let raw = raw.map_err(sending::unreadable)?;
+    let mut drafts = read(api, vec![draft], Detail::Headers).await;
+    let mut read = drafts
+        .pop()
+        .unwrap_or_else(|| Err(protocol("the draft was not answered")))?;
+    let whole = mime::read_whole(read.message.id.clone(), &raw).message;
+    read.message.detail = Detail::Full;
+    read.message.headers = whole.headers;
+    read.message.body = whole.body;
+    read.message.attachments = whole.attachments;
+    Ok(read)
 }
 
 /// Drafts as far as they were asked for: one answer each, in order.

@@ -15,8 +15,8 @@ use url::Url;
 
 use self::finding::{ask_again_at, find_sent};
 use self::ticket::{Mark, Way};
-pub(super) use self::uploading::upload;
-use self::uploading::{UNIT, Uploading, stored_so_far, unreadable};
+use self::uploading::{UNIT, Uploading, stored_so_far};
+pub(super) use self::uploading::{unreadable, upload};
 use super::api::{Api, LARGEST_MESSAGE, Upload};
 use super::{drafts, wire};
 use crate::error::{Delivery, Error, ErrorKind, Result};

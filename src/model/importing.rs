@@ -135,6 +135,6 @@ pub enum ImportLoss {
     Keyword(Keyword),
     /// It is not in the conversation that was named.
     Thread,
-    /// The service wrote it anew: it is not the same byte by byte.
+    /// The service wrote it anew: it is not the same byte by byte. A line that says where it came from is none of its own.
     Bytes,
 }
