@@ -9,11 +9,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use postroom::credentials::StaticToken;
 use postroom::emulator::{Emulator, Fault, FaultKind};
-use postroom::http::{Connection, Regime};
+use postroom::http::{Connection, Regime, RetryPolicy};
 use postroom::{
     Access, Address, Confirmation, Delivery, Detail, DraftEdit, ErrorKind, Gmail, ImportDate,
     ImportLoss, ImportOptions, ImportWay, Keyword, Mailbox, MessageId, Outgoing,
@@ -35,7 +36,11 @@ async fn emulator() -> Emulator {
 fn mailbox(emulator: &Emulator, scopes: &[&str], access: Access) -> Mailbox {
     let token = StaticToken::new(emulator.access_token_for(GMAIL, scopes));
     let connection = Connection::new(support::transport(emulator), Arc::new(token));
-    let gmail = Gmail::new(connection.with_regime(Regime::Off)).unwrap();
+    // Nobody waits for a service that is not there.
+    let mut retry = RetryPolicy::default();
+    retry.base = Duration::from_millis(1);
+    let connection = connection.with_regime(Regime::Off).with_retry(retry);
+    let gmail = Gmail::new(connection).unwrap();
     let gmail = gmail.with_api_endpoint(emulator.google().base_url.clone());
     Mailbox::new(gmail.unwrap().with_access(access))
 }
