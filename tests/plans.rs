@@ -328,3 +328,43 @@ async fn a_burst_of_denials_is_held_for_too_much_until_it_is_asked_again() {
     let read = mailbox.messages_by_id(&ids, Detail::Headers).await.unwrap();
     assert_eq!(kind(&read[0]), all_denied);
 }
+
+#[tokio::test]
+async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
+    let start = chrono::DateTime::from_timestamp(1_500_000_000, 0).unwrap();
+    let clock = VirtualClock::by_hand(start);
+    let builder = support::emulator()
+        .quota(false)
+        .clock(Arc::new(clock.clone()));
+    let emulator = builder.start().await.unwrap();
+    for number in 0..400 {
+        // A few minutes between them, now and then a hundred in a second, and twice years.
+        clock.advance(match number {
+            120..220 => Duration::ZERO,
+            250 | 300 => Duration::from_secs(2 * 365 * 24 * 60 * 60),
+            _ => Duration::from_secs(200 + number % 7 * 60),
+        });
+        let raw = format!("From: sender@shop.example\r\nSubject: {number}\r\n\r\nText\r\n");
+        emulator.deliver(support::OUTLOOK, raw.as_bytes());
+    }
+    let mailbox = support::unpaced(&emulator, support::OUTLOOK);
+    let subjects = async |messages: postroom::Messages| -> Vec<String> {
+        let messages: Vec<Message> = messages.try_collect().await.unwrap();
+        let subjects = messages.into_iter().map(|message| message.subject.unwrap());
+        subjects.collect()
+    };
+    for query in [
+        Query::All,
+        Query::inbox(),
+        Query::inbox().and(Query::unread()),
+    ] {
+        let page = PageRequest::first().with_size(30);
+        let pages = subjects(mailbox.messages_with(query.clone(), Detail::Headers, page)).await;
+        let before = emulator.requests().len();
+        let ranges = subjects(mailbox.messages(query)).await;
+        assert_eq!(pages.len(), 400);
+        assert_eq!(ranges, pages);
+        let asked = emulator.requests().len() - before;
+        assert!(asked < 40, "{asked} requests");
+    }
+}

@@ -25,6 +25,7 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_core::stream::BoxStream;
 use url::Url;
 
 use self::api::Api;
@@ -335,6 +336,16 @@ impl MailProvider for Outlook {
     ) -> Result<Page<Result<Message>>> {
         self.require(Access::READ)?;
         reading::list(&self.api, &self.own_folders, query, detail, &page).await
+    }
+
+    fn messages(
+        &self,
+        query: &Query,
+        detail: Detail,
+    ) -> Option<BoxStream<'static, Result<Message>>> {
+        self.require(Access::READ).ok()?;
+        let own = Arc::clone(&self.own_folders);
+        query::divides(query).then(|| reading::stream(self.api.clone(), own, query.clone(), detail))
     }
 
     fn plan(&self, query: &Query) -> Result<QueryPlan> {

@@ -239,11 +239,21 @@ fn check_rest(rest: &[Query]) -> Result<()> {
     Ok(())
 }
 
+/// Whether the messages of a query can be asked for by when they were received, all of them.
+pub(super) fn divides(query: &Query) -> bool {
+    let search = compile(query, &unknown_roles());
+    search.is_ok_and(|search| search.is_some_and(|search| !search.is_limited()))
+}
+
+/// Stand-ins for the ids of the service's own folders, where nothing is asked.
+fn unknown_roles() -> Roles {
+    let looked_up = |role| Some((role, FolderId::new(format!("{{{}}}", role_folder(role)?))));
+    convert::roles().filter_map(looked_up).collect()
+}
+
 /// What is sent and what is filtered here.
 pub(super) fn plan(query: &Query) -> Result<QueryPlan> {
-    let looked_up = |role| Some((role, FolderId::new(format!("{{{}}}", role_folder(role)?))));
-    let roles = convert::roles().filter_map(looked_up).collect();
-    let search = match compile(query, &roles) {
+    let search = match compile(query, &unknown_roles()) {
         Ok(Some(search)) => search,
         Ok(None) => return Ok(QueryPlan::new(Exactness::Nothing)),
         Err(error) if error.kind() == ErrorKind::Unsupported => {

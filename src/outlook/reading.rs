@@ -1,6 +1,7 @@
 //! Folders, listings and messages: what takes more than one request. The requests are `api.rs`'s, what their answers mean
 //! is `convert.rs`'s.
 
+mod ahead;
 mod own;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, parse, protocol};
 use crate::model::{Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
+pub(super) use ahead::stream;
 pub(super) use own::{OwnFolders, folders};
 
 const FOLDERS: &str = "outlook.mailFolders.list";
@@ -52,6 +54,18 @@ pub(super) async fn list(
     detail: Detail,
     page: &PageRequest,
 ) -> Result<Page<Result<Message>>> {
+    page_of(api, own, query, detail, page, page.token.is_none()).await
+}
+
+/// The same, where the folders that are left out are looked up only with the first page of a listing.
+async fn page_of(
+    api: &Api,
+    own: &OwnFolders,
+    query: &Query,
+    detail: Detail,
+    page: &PageRequest,
+    is_first: bool,
+) -> Result<Page<Result<Message>>> {
     let roles = if query::needs_roles(query) {
         own.roles(api).await?
     } else {
@@ -66,7 +80,6 @@ pub(super) async fn list(
         _ => (PAGE, LONGEST_PAGE),
     };
     let size = page.size.unwrap_or(usual).clamp(1, longest);
-    let is_first = page.token.is_none();
     let (search, window, link) = if search.is_limited() {
         let window = query::Window::read(page.token.as_ref())?;
         let link = window.link.clone();
