@@ -300,6 +300,99 @@ async fn a_service_that_is_down_is_left_alone_and_tried_again() {
     }
 }
 
+/// What a subscriber was told on one thread: the name of each span and the sentence of each event, with its fields. It is the
+/// whole program's, since what one thread's subscriber is interested in may be found out by another thread.
+#[derive(Clone)]
+struct Told(Arc<Mutex<Vec<Named>>>, std::thread::ThreadId);
+
+type Named = (String, Vec<String>);
+
+impl Told {
+    fn note(&self, name: String, fields: Vec<String>) {
+        if std::thread::current().id() == self.1 {
+            self.0.lock().unwrap().push((name, fields));
+        }
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "postroom::http::observe"
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let name = format!("span {}", span.metadata().name());
+        let fields = span
+            .metadata()
+            .fields()
+            .iter()
+            .map(|field| field.to_string());
+        self.note(name, fields.collect());
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Sentence(String);
+        impl tracing::field::Visit for Sentence {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}");
+                }
+            }
+        }
+        let mut sentence = Sentence(String::new());
+        event.record(&mut sentence);
+        let fields = event
+            .metadata()
+            .fields()
+            .iter()
+            .map(|field| field.to_string());
+        let fields = fields.filter(|field| field != "message");
+        self.note(sentence.0, fields.collect());
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn what_is_traced_has_names_that_stay() {
+    let told = Told(Arc::default(), std::thread::current().id());
+    tracing::subscriber::set_global_default(told.clone()).unwrap();
+    let clock = clock();
+    let service = Metered::new(&clock, 1_000.0);
+    let gmail = service.gmail(Limits::concurrency(8).with_units_per_minute(6_000));
+    let work = join_all((0..80).map(|number| read(&gmail, number)));
+    for outcome in run(&clock, work).await {
+        outcome.unwrap();
+    }
+    let told = told.0.lock().unwrap();
+    let count = |name: &str, fields: &[&str]| {
+        let told = told.iter().filter(|(told, _)| told == name);
+        told.inspect(|(_, told)| assert_eq!(told, fields, "{name}"))
+            .count()
+    };
+    let refused = service.refused();
+    assert_eq!(count("span request", &["operation", "lane", "units"]), 80);
+    let answered = ["operation", "attempt", "lane", "units", "took"];
+    assert_eq!(count("request answered", &answered), 80);
+    let failed = [&answered[..], &["kind", "status", "code"]].concat();
+    assert_eq!(count("request failed", &failed), refused);
+    assert_eq!(
+        count("request is sent again", &["operation", "attempt"]),
+        refused
+    );
+    assert!(
+        count(
+            "request waited for its turn",
+            &["operation", "lane", "waited"]
+        ) > 0
+    );
+    assert!(refused > 0);
+}
+
 #[cfg(feature = "metrics")]
 mod seen {
     use std::collections::{BTreeMap, BTreeSet};

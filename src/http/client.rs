@@ -12,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{AUTHORIZATION, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use super::limit::{Limiter, Permit};
 use super::observe::Observed;
@@ -190,6 +191,15 @@ impl ApiClient {
     /// The loop. `finish` makes of a successful answer what the caller wants; if reading it breaks, that counts as a
     /// failed attempt.
     async fn repeat<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<T>
+    where
+        F: Fn(Opened) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let span = self.observed(request).span();
+        self.repeated(request, finish).instrument(span).await
+    }
+
+    async fn repeated<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<T>
     where
         F: Fn(Opened) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T>> + Send,

@@ -77,6 +77,25 @@ impl Limits {
 
     /// A part of these limits, from 0 to 1: for each of several processes that work with the same mailbox, and cannot see
     /// what the others ask. Every limit stays at least one.
+    ///
+    /// # Several processes
+    /// Within a process all handles to a mailbox keep to its limits together, and all mailboxes of a registration to its
+    /// own; nothing is shared beyond it. A host with several processes has three ways, best first:
+    /// * One process for each mailbox, by a hash of the account or by a lease: it has the whole of the limits, and nothing
+    ///   of this is needed.
+    /// * Fixed shares that add up to 1, such as 0.7 for the worker that fills copies and 0.3 for the one that answers people.
+    ///   What one does not use is lost, since none can lend. Outlook takes four requests at once: with more than four
+    ///   processes at a mailbox some of them are too many, as each keeps at least one.
+    /// * No shares, and what is refused asked again. A refusal slows a process down for minutes and holds it back for as long as the
+    ///   service says, so that all together stay near the limit, with refusals that shares would have spared.
+    ///
+    /// ```
+    /// use postroom::http::{Limits, Regime};
+    ///
+    /// // Gmail for a project made since May 2026, in a worker that shares its mailboxes with a web server.
+    /// let worker = Regime::Custom(Limits::concurrency(5).with_units_per_minute(6_000).share(0.7));
+    /// # let _ = worker;
+    /// ```
     #[must_use]
     pub fn share(mut self, part: f64) -> Self {
         let part = part.clamp(0.0, 1.0);

@@ -14,7 +14,8 @@
 //! # Seen from outside
 //! Events go to `tracing` with the target `postroom::http::observe`: `request answered`, `request failed` and `request is sent
 //! again` at debug level, `request waited for its turn` at trace level, with `operation` (such as `gmail.messages.get`),
-//! `attempt`, `lane`, `units`, `took` and `waited` in seconds, and of errors `kind`, `status` and `code`.
+//! `attempt`, `lane`, `units`, `took` and `waited` in seconds, and of errors `kind`, `status` and `code`. All that is done for a
+//! request, its repetitions included, is within a span `request` of debug level with `operation`, `lane` and `units`.
 //!
 //! With the feature `metrics` the same is counted through the `metrics` facade, to whatever recorder the host installs:
 //! `postroom_requests_total`, `postroom_units_total`, `postroom_retries_total`, `postroom_received_bytes_total`, and the

@@ -38,6 +38,16 @@ pub(super) struct Observed {
 }
 
 impl Observed {
+    /// All that is done for it.
+    pub(super) fn span(self) -> tracing::Span {
+        tracing::debug_span!(
+            "request",
+            operation = self.operation,
+            lane = self.lane.as_str(),
+            units = self.cost.units
+        )
+    }
+
     /// It waited for its turn.
     pub(super) fn waited(self, waited: Duration) {
         if !waited.is_zero() {
