@@ -6,6 +6,8 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "support/scripted.rs"]
+mod scripted;
 mod support;
 
 use std::sync::Arc;
@@ -366,5 +368,62 @@ async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
         assert_eq!(ranges, pages);
         let asked = emulator.requests().len() - before;
         assert!(asked < 40, "{asked} requests");
+    }
+}
+
+/// The answer to a batch of three, of which the second is not there.
+fn batch_answer() -> Vec<u8> {
+    let part = |number: usize, answer: &str| {
+        format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <response-i{number}>\r\n\r\n{answer}\r\n"
+        )
+    };
+    let message = |id: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{{\"id\":\"{id}\",\"threadId\":\"{id}\"}}"
+        )
+    };
+    let parts = [
+        part(2, &message("c")),
+        part(1, "HTTP/1.1 404 Not Found\r\n"),
+        part(0, &message("a")),
+    ];
+    format!("\r\n{}--b--\r\n", parts.concat()).into_bytes()
+}
+
+#[tokio::test]
+async fn whatever_a_batch_is_answered_every_id_has_its_own_answer() {
+    use scripted::{Reply, Scripted};
+
+    let right = batch_answer();
+    // Cut off anywhere, and with any byte another one.
+    let cut = (0..right.len()).step_by(3).map(|end| right[..end].to_vec());
+    let changed = (0..right.len()).flat_map(|place| {
+        [b'\n', 0xff].map(|byte| {
+            let mut changed = right.clone();
+            changed[place] = byte;
+            changed
+        })
+    });
+    for answer in cut.chain(changed).chain([right.clone()]) {
+        let is_right = answer == right;
+        let service = Scripted::new(move |request| {
+            if !request.path().ends_with("/batch/gmail/v1") {
+                return Reply::error(404, "{}");
+            }
+            Reply::text(200, answer.clone())
+                .with_header("content-type", "multipart/mixed; boundary=b")
+        });
+        let connection = service.connection().with_regime(Regime::Off);
+        let connection = connection.with_retry(postroom::http::RetryPolicy::never());
+        let gmail = Gmail::new(connection).unwrap();
+        let wanted = ["a", "b", "c"].map(MessageId::from);
+        let read = gmail.get(&wanted, Detail::Headers).await.unwrap();
+        assert_eq!(read.len(), 3);
+        let found = read.iter().map(Result::is_ok).collect::<Vec<_>>();
+        if is_right {
+            assert_eq!(found, [true, false, true]);
+        }
+        assert!(!found[1]);
     }
 }
