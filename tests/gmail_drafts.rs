@@ -174,6 +174,7 @@ async fn drafts_can_be_written_and_sent_without_reading() {
         .await
         .unwrap();
     let edit = DraftEdit::new().subject("Changed");
+    assert!(!format!("{edit:?}").contains("Changed"));
     let changed = drafts.update(&made.id, Some(&made.revision), &edit).await;
     let changed = changed.unwrap();
     let read = drafts.get(&made.id, Detail::Full).await.unwrap();

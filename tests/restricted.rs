@@ -23,7 +23,8 @@ async fn a_restricted_handle_claims_what_it_may_do() {
         let reads = handle.capabilities();
         assert!(!reads.change && !reads.delete && !reads.copy && !reads.custom_keywords);
         assert!(!reads.edit_folders && !reads.folder_colors);
-        assert!(!reads.send && !reads.confirm_send);
+        assert!(!reads.send && !reads.confirm_send && !reads.scheduled_send);
+        assert!(!reads.drafts && !reads.import && reads.identities == whole.identities);
         assert!(!reads.rules && !reads.automatic_replies && !reads.categories);
         assert!(reads.counts && reads.threads && reads.plan_queries);
         assert_eq!(reads.provider, whole.provider);
@@ -31,6 +32,8 @@ async fn a_restricted_handle_claims_what_it_may_do() {
         let handle = mailbox.restrict(Access::READ_WRITE | Access::SEND);
         let changes = handle.capabilities();
         assert!(changes.change && !changes.delete && !changes.rules);
+        // Whoever may change mail may not write any.
+        assert!(whole.drafts && !changes.drafts && changes.import == whole.import);
         assert_eq!(changes.copy, whole.copy);
         assert_eq!(
             (changes.send, changes.confirm_send),
@@ -40,7 +43,7 @@ async fn a_restricted_handle_claims_what_it_may_do() {
         // What was given up stays given up.
         let handle = handle.restrict(Access::SEND | Access::SETTINGS);
         let sends = handle.capabilities();
-        assert!(sends.send && !sends.change && !sends.rules && !sends.threads);
+        assert!(sends.send && !sends.change && !sends.rules && !sends.threads && !sends.import);
         assert_eq!(mailbox.capabilities(), &whole);
     }
 }
