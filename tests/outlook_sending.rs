@@ -26,7 +26,7 @@ use serde_json::json;
 
 const DRAFTS: &str = "POST /v1.0/me/messages";
 const ATTACH: &str = "POST /v1.0/me/messages/d1/attachments";
-const ATTACHED: &str = "GET /v1.0/me/messages/d1/attachments";
+const ATTACHED: &str = "GET /v1.0/me/messages/d1";
 const LOOK: &str = "GET /v1.0/me/mailFolders/drafts/messages";
 const MARK: &str = "PATCH /v1.0/me/messages/d1";
 const START: &str = "POST /v1.0/me/messages/d1/attachments/createUploadSession";
@@ -149,7 +149,7 @@ impl Drafts {
             ),
             "PUT /api/session" => self.put(request, usize::MAX),
             "GET /api/session" => self.state(),
-            ATTACHED => Reply::json(json!({"value": *self.attached.lock().unwrap()})),
+            ATTACHED => Reply::json(json!({"attachments": *self.attached.lock().unwrap()})),
             LOOK => Reply::json(json!({"value": []})),
             _ => Reply::status(500),
         }
@@ -387,7 +387,7 @@ async fn nobody_is_sent_other_attachments_than_were_meant() {
             if request.line() == ATTACHED {
                 let mut attached = drafts.attached.lock().unwrap().clone();
                 change(&mut attached);
-                return Reply::json(json!({"value": attached}));
+                return Reply::json(json!({"attachments": attached}));
             }
             if request.method == "DELETE" {
                 return Reply::status(204);

@@ -4,7 +4,7 @@ use http::header::CONTENT_RANGE;
 use http::{HeaderValue, Method};
 use url::Url;
 
-use super::{Api, MIME, STATE_FIELDS, read, request};
+use super::{ATTACHMENTS, Api, MIME, STATE_FIELDS, read, request};
 use crate::error::Result;
 use crate::http::{Answer, ApiRequest, Cost, Replay, protocol};
 use crate::model::Content;
@@ -35,10 +35,6 @@ pub(super) fn upload_hosts(base: &Url) -> impl Iterator<Item = Url> {
     let address = |host: &&str| Url::parse(&format!("https://{host}/")).ok();
     hosts.iter().filter_map(address)
 }
-
-/// What an attachment is told by. The content id belongs to one kind of attachment only, so it is named with its type
-/// (<https://github.com/microsoftgraph/microsoft-graph-explorer-v4/issues/3916>).
-const ATTACHED_FIELDS: &str = "id,name,contentType,size,microsoft.graph.fileAttachment/contentId";
 
 /// How many messages with the same mark are looked at: there is one, or a few that were left behind.
 const FOUND: &str = "10";
@@ -174,16 +170,11 @@ impl Api {
             .await
     }
 
-    /// `GET {user}/messages/{id}/attachments`: what is attached by now, without its bytes
-    /// (<https://learn.microsoft.com/graph/api/message-list-attachments>).
-    pub(in crate::outlook) async fn attached(&self, id: &str) -> Result<wire::Collection> {
-        let url = self.url(
-            &["messages", id, "attachments"],
-            &[("$select", ATTACHED_FIELDS), ("$top", "1000")],
-        )?;
-        self.client
-            .json(read("outlook.attachments.list", url))
-            .await
+    /// `GET {user}/messages/{id}` with what is attached by now, without its bytes
+    /// (<https://learn.microsoft.com/graph/api/message-get>).
+    pub(in crate::outlook) async fn attached(&self, id: &str) -> Result<wire::Message> {
+        let query = [("$select", "id"), ("$expand", ATTACHMENTS)];
+        self.client.json(self.message_with(id, &query)?).await
     }
 
     /// `PATCH {user}/messages/{id}` with an extended property

@@ -87,14 +87,9 @@ async fn attach(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Resu
 
 /// What is attached by now.
 pub(in crate::outlook) async fn attached(api: &Api, draft: &str) -> Result<Vec<wire::Attachment>> {
-    let listed = api.attached(draft).await?;
-    let items = listed
-        .value
-        .ok_or_else(|| protocol("the answer has no list of attachments"))?;
-    Ok(items
-        .iter()
-        .filter_map(|item| wire::salvage(item.get().as_bytes()))
-        .collect())
+    let attached = api.attached(draft).await?.attachments;
+    let attached = attached.ok_or_else(|| protocol("the answer has no list of attachments"))?;
+    Ok(attached.into_iter().flatten().collect())
 }
 
 /// Whether what is attached is what was meant to be. The service counts more than a file's bytes, never fewer. Sessions
