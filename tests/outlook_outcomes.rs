@@ -6,6 +6,7 @@
     reason = "a failure in a test is a panic"
 )]
 
+mod graph_client;
 mod support;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use postroom::{
     Keyword, ListUnsubscribe, Mailbox, Outgoing, OutgoingAttachment, OutgoingHeader, Query,
     SendKey,
 };
+use serde_json::json;
 use support::{OUTLOOK, emulator, mailbox_on, transport, unpaced};
 
 const OTHER: &str = "team@outlook.example";
@@ -346,4 +348,75 @@ async fn a_scheduled_message_leaves_when_it_should_or_is_called_back() {
     }
     assert!(with_subject(&emulator, OTHER, "Called back").is_empty());
     assert_eq!(mailbox.confirm(&back).await.unwrap(), Confirmation::NotSent);
+}
+
+#[tokio::test]
+async fn properties_are_found_shown_and_set_only_by_their_whole_ids() {
+    let graph = graph_client::Graph::unrecorded().await;
+    let id = "String {00020329-0000-0000-C000-000000000046} Name Order";
+    let property = |id: &str, value: &str| json!({"subject": "Marked", "singleValueExtendedProperties": [{"id": id, "value": value}]});
+    for (wrong, value) in [
+        ("Order", "7"),
+        ("Text 0x1042", "7"),
+        ("String 1042", "7"),
+        ("String {00020329} Name Order", "7"),
+        ("SystemTime 0x3FEF", "tomorrow"),
+        ("Integer 0x0E07", "read"),
+    ] {
+        let refused = graph.post("/me/messages", property(wrong, value)).await;
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    let made = graph.post("/me/messages", property(id, "7")).await;
+    assert_eq!(made.status, 201);
+    assert!(made.json().get("singleValueExtendedProperties").is_none());
+    let filter = |text: &str| {
+        let filter = graph_client::encoded(text);
+        format!("/me/messages?$select=id&$filter={filter}")
+    };
+    let any = "singleValueExtendedProperties/Any(ep: ";
+    let found = graph
+        .get(&filter(&format!(
+            "{any}ep/id eq '{id}' and ep/value eq '7')"
+        )))
+        .await;
+    assert_eq!(found.json()["value"].as_array().unwrap().len(), 1);
+    for wrong in [
+        format!("{any}ep/id eq '{id}')"),
+        format!("{any}ep/value eq '7' and ep/id eq '{id}')"),
+        format!("{any}ep/id eq 'Order' and ep/value eq '7')"),
+    ] {
+        assert_eq!(graph.get(&filter(&wrong)).await.status, 400, "{wrong}");
+    }
+    let message = made.json()["id"].as_str().unwrap().to_owned();
+    let expand = |options: &str| {
+        let options = graph_client::encoded(options);
+        format!("/me/messages/{message}?$select=id&$expand=singleValueExtendedProperties{options}")
+    };
+    let shown = graph.get(&expand(&format!("($filter=id eq '{id}')"))).await;
+    let shown = &shown.json()["singleValueExtendedProperties"][0];
+    // It comes back in lower case.
+    assert_eq!(
+        *shown,
+        json!({"id": "string {00020329-0000-0000-c000-000000000046} name order", "value": "7"})
+    );
+    for wrong in ["", "($filter=value eq '7')", "($filter=id eq 'Order')"] {
+        assert_eq!(graph.get(&expand(wrong)).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_emulator_marks_what_is_answered_to_all_as_read() {
+    let graph = graph_client::Graph::unrecorded().await;
+    let received =
+        b"From: a@shop.example\r\nTo: team@outlook.example\r\nSubject: To all\r\n\r\nText\r\n";
+    graph.emulator.deliver(graph_client::WORK, received);
+    let id = graph.id_of("To all").await;
+    for (action, is_read) in [("createReply", false), ("createReplyAll", true)] {
+        let path = format!("/me/messages/{id}/{action}");
+        assert_eq!(graph.post_nothing(&path).await.status, 201);
+        let now = graph
+            .get(&format!("/me/messages/{id}?$select=isRead"))
+            .await;
+        assert_eq!(now.json()["isRead"], is_read);
+    }
 }
