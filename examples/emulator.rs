@@ -38,6 +38,9 @@ struct Options {
     /// A folder of .eml files, or an mbox, to put into every mailbox as well
     #[arg(long)]
     mail: Option<PathBuf>,
+    /// The largest message that Exchange sends, in MB: an administrator may allow up to 150
+    #[arg(long, default_value_t = 35)]
+    largest_message: usize,
     /// Grant every sign-in at once instead of showing the consent page
     #[arg(long)]
     grant: bool,
@@ -54,6 +57,7 @@ async fn main() -> std::io::Result<()> {
         .google_port(options.google_port)
         .microsoft_port(options.microsoft_port)
         .latency(Duration::from_millis(options.latency))
+        .largest_message(options.largest_message * 1024 * 1024)
         .record(options.record);
     if options.grant {
         builder = builder.consent(Consent::Automatic);
