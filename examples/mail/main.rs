@@ -17,9 +17,12 @@
 
 mod connect;
 mod doctor;
+mod drafts;
 mod export;
+mod importing;
 mod messages;
 mod organising;
+mod outbox;
 mod output;
 mod reading;
 mod searching;
@@ -88,6 +91,22 @@ enum Command {
     Attachment(messages::Attachment),
     /// Send a message
     Send(sending::Send),
+    /// Answer a message
+    Reply(sending::Answer),
+    /// Forward a message
+    Forward(sending::Pass),
+    /// Show the drafts, or write, change, send or delete one
+    Drafts {
+        #[command(subcommand)]
+        action: Option<drafts::Drafts>,
+    },
+    /// Show what was sent and what is not known to be, or go on with it
+    Outbox {
+        #[command(subcommand)]
+        action: Option<outbox::Outbox>,
+    },
+    /// Put messages from files into the mailbox
+    Import(importing::Import),
     /// Mark messages
     Mark {
         /// As what
@@ -120,6 +139,18 @@ enum Command {
     Organise(organising::Command),
     /// Disconnect a mailbox and forget its tokens
     Disconnect,
+}
+
+impl Command {
+    /// Whether it may send something.
+    fn sends(&self) -> bool {
+        match self {
+            Self::Send(_) | Self::Reply(_) | Self::Forward(_) => true,
+            Self::Drafts { action } => matches!(action, Some(drafts::Drafts::Send { .. })),
+            Self::Outbox { action } => matches!(action, Some(outbox::Outbox::Retry { .. })),
+            _ => false,
+        }
+    }
 }
 
 /// Why the program ends before its work is done.
@@ -173,7 +204,9 @@ impl Failure {
             Self::Some(_) => {}
             Self::Stopped { sending: false } => eprintln!("Stopped."),
             Self::Stopped { sending: true } => {
-                eprintln!("Stopped. Look whether the message was sent before you send it again.");
+                eprintln!(
+                    "Stopped. `mail outbox` tells what is known of it; do not send it again before you looked."
+                );
             }
             Self::Mail(error) => explain(error),
             Self::Connecting(service, error) => {
@@ -232,7 +265,7 @@ async fn main() -> ExitCode {
             .without_time()
             .init();
     }
-    let sending = matches!(options.command, Command::Send(_));
+    let sending = options.command.sends();
     let outcome = tokio::select! {
         outcome = run(options) => outcome,
         Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped { sending }),
@@ -263,8 +296,13 @@ async fn run(options: Options) -> Result<(), Failure> {
         Command::Doctor(command) => return command.run(&setup, account, &output).await,
         _ => {}
     }
+    let uses_outbox = options.command.sends() || matches!(options.command, Command::Outbox { .. });
     let account = setup.choose(account).await?;
-    let accounts = setup.accounts()?;
+    let accounts = if uses_outbox {
+        setup.accounts_with_outbox().await?
+    } else {
+        setup.accounts()?
+    };
     let registration = setup.registration(account.as_str());
     let service = registration.map(|registration| registration.service.vendor());
     work(options.command, &accounts, &account, &output)
@@ -295,6 +333,11 @@ async fn work(
         Command::Export(command) => command.run(&mailbox, output).await,
         Command::Attachment(command) => command.run(&mailbox, output).await,
         Command::Send(command) => command.run(&mailbox, output).await,
+        Command::Reply(command) => command.run(&mailbox, output).await,
+        Command::Forward(command) => command.run(&mailbox, output).await,
+        Command::Drafts { action } => drafts::run(action, &mailbox, output).await,
+        Command::Outbox { action } => outbox::run(action, &mailbox, output).await,
+        Command::Import(command) => command.run(&mailbox, output).await,
         Command::Mark { mark, ids } => {
             messages::apply(&mailbox, &ids, &mark.change(), output).await
         }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroom::credentials::{FileStore, Service as Vendor};
-use postroom::{AccountId, Accounts, ProviderConfiguration, Secret};
+use postroom::{
+    AccountId, Accounts, AccountsBuilder, ProviderConfiguration, Secret, SqliteJournal,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -117,12 +119,26 @@ impl Setup {
     }
 
     pub(crate) fn accounts(&self) -> Result<Accounts, Failure> {
+        Ok(self.builder().build()?)
+    }
+
+    /// The same, with what is known of earlier sends: it lasts from one call of the program to the next.
+    pub(crate) async fn accounts_with_outbox(&self) -> Result<Accounts, Failure> {
+        let path = self.directory.join("outbox.sqlite");
+        let journal = SqliteJournal::open(&path).await.map_err(|error| {
+            let what = format!("cannot open {}", path.display());
+            Failure::Local(what, std::io::Error::other(error))
+        })?;
+        Ok(self.builder().journal(Arc::new(journal)).build()?)
+    }
+
+    fn builder(&self) -> AccountsBuilder {
         let store = FileStore::new(self.directory.join("accounts"));
         let mut builder = Accounts::builder(Arc::new(store));
         for (name, registration) in &self.registrations {
             builder = builder.configuration(name.as_str(), registration.configuration());
         }
-        Ok(builder.build()?)
+        builder
     }
 
     /// The account that was named, or the only one.
