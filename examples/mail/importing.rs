@@ -120,7 +120,10 @@ impl Messages {
             self.read_line()?;
         }
         let mut message = Vec::new();
-        while !self.line.is_empty() && !(self.is_mailbox && self.line.starts_with(SEPARATOR)) {
+        while !self.line.is_empty() {
+            if self.is_mailbox && self.line.starts_with(SEPARATOR) {
+                break;
+            }
             let quotes = self.line.iter().take_while(|byte| **byte == b'>').count();
             let word = self.line.get(quotes..).unwrap_or_default();
             // Quoted where it would have separated.
