@@ -14,7 +14,7 @@ use crate::measure::{Measured, Meter, Reading};
 pub async fn run(task: Task<'_>) -> Result<Measured> {
     let transport = Arc::new(ReqwestTransport::new()?);
     let connection = Connection::new(transport, Arc::new(StaticToken::new("token")));
-    let (mailbox, detail, size) = match task.kind {
+    let (mailbox, detail, page) = match task.kind {
         Kind::Gmail | Kind::GmailQuota(_) => {
             let regime = match task.kind {
                 Kind::GmailQuota(units) => {
@@ -26,7 +26,7 @@ pub async fn run(task: Task<'_>) -> Result<Measured> {
             (
                 Mailbox::new(gmail.with_api_endpoint(task.server.clone())?),
                 Detail::Full,
-                500,
+                PageRequest::first(),
             )
         }
         Kind::Graph(size) => {
@@ -34,14 +34,13 @@ pub async fn run(task: Task<'_>) -> Result<Measured> {
             (
                 Mailbox::new(outlook.with_api_endpoint(task.server.clone())?),
                 Detail::Headers,
-                size,
+                PageRequest::first().with_size(size),
             )
         }
         Kind::GraphDelta(_) => return Err(unsupported(task)),
     };
     let mut meter = Meter::start();
-    let mut messages =
-        mailbox.messages_with(Query::inbox(), detail, PageRequest::first().with_size(size));
+    let mut messages = mailbox.messages_with(Query::inbox(), detail, page);
     while let Some(message) = messages.next().await {
         let message = message?;
         match task.reading {
