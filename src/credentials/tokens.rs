@@ -148,7 +148,7 @@ struct State {
     /// Until when, on the monotonic clock, a token is served although it should be renewed already.
     patient_until: Option<Duration>,
     /// What a refresh gave and the store did not take.
-    unsaved: Option<Unsaved>,
+    unsaved: Option<Box<Unsaved>>,
     /// The refresh that is running.
     flight: Option<watch::Receiver<Option<Result<AccessToken>>>>,
 }
@@ -367,14 +367,14 @@ impl Shared {
         };
         let mut progress = Progress {
             refused: refused.clone(),
-            unsaved,
+            unsaved: unsaved.map(|unsaved| *unsaved),
             last: None,
         };
         let outcome = self.renewal.run(&mut progress).await;
 
         let now = self.renewal.clock.now();
         let mut state = self.state();
-        state.unsaved = progress.unsaved;
+        state.unsaved = progress.unsaved.map(Box::new);
         if progress.refused.is_none() && same(state.refused.as_ref(), refused.as_ref()) {
             state.refused = None;
         }

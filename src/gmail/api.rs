@@ -162,6 +162,19 @@ struct Place {
 }
 
 impl Place {
+    /// All mailboxes at the vendor's own address share what is known of it.
+    fn of(base: Url) -> Result<Self> {
+        static VENDORS: OnceLock<Place> = OnceLock::new();
+        match VENDORS.get() {
+            Some(place) if place.base.as_ref() == &base => Ok(place.clone()),
+            _ if base.as_str() == ENDPOINT => {
+                let place = Self::new(base)?;
+                Ok(VENDORS.get_or_init(|| place).clone())
+            }
+            _ => Self::new(base),
+        }
+    }
+
     fn new(mut base: Url) -> Result<Self> {
         if base.cannot_be_a_base() {
             return Err(Error::new(
@@ -191,16 +204,7 @@ impl Place {
 impl Api {
     /// The mailbox of `user` at the service at `base`.
     pub(super) fn new(connection: &Connection, base: Url, user: String) -> Result<Self> {
-        // All mailboxes at the vendor's own address share what is known of it.
-        static VENDORS: OnceLock<Place> = OnceLock::new();
-        let Place { base, origins } = match VENDORS.get() {
-            Some(place) if place.base.as_ref() == &base => place.clone(),
-            _ if base.as_str() == ENDPOINT => {
-                let place = Place::new(base)?;
-                VENDORS.get_or_init(|| place).clone()
-            }
-            _ => Place::new(base)?,
-        };
+        let Place { base, origins } = Place::of(base)?;
         Ok(Self {
             client: connection.client(origins, &quota::ALLOWANCE, super::error::classify),
             base,
@@ -208,15 +212,18 @@ impl Api {
         })
     }
 
+    /// The same mailbox at a service elsewhere.
+    pub(super) fn at(mut self, base: Url) -> Result<Self> {
+        let Place { base, origins } = Place::of(base)?;
+        self.client.origins = origins;
+        self.base = base;
+        Ok(self)
+    }
+
     /// Another mailbox at the same service.
     pub(super) fn with_user(mut self, user: String) -> Self {
         self.user = user;
         self
-    }
-
-    /// The mailbox's name in paths.
-    pub(super) fn user(&self) -> &str {
-        &self.user
     }
 
     /// `GET users/{user}/profile`

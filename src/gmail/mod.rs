@@ -124,7 +124,6 @@ use crate::provider::{
 ///   put a `Received` line before the message.
 #[derive(Clone, Debug)]
 pub struct Gmail {
-    connection: Connection,
     api: Api,
     access: Access,
     /// Up to how many messages are changed one by one.
@@ -145,7 +144,6 @@ impl Gmail {
         let access = Access::default();
         Ok(Self {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
-            connection,
             access,
             one_by_one: changing::ONE_BY_ONE,
             capabilities: capabilities(access, changing::ONE_BY_ONE),
@@ -159,7 +157,7 @@ impl Gmail {
     /// # Errors
     /// [`ErrorKind::Configuration`] unless it is `https`, or `http` on a loopback address.
     pub fn with_api_endpoint(mut self, endpoint: Url) -> Result<Self> {
-        self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?;
+        self.api = self.api.at(endpoint)?;
         Ok(self)
     }
 

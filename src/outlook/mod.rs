@@ -128,7 +128,6 @@ use crate::provider::{
 /// * An [`audit`](MailProvider::audit) lists the state of every message, 1,000 in a request.
 #[derive(Clone, Debug)]
 pub struct Outlook {
-    connection: Connection,
     api: Api,
     own_folders: Arc<OwnFolders>,
     access: Access,
@@ -150,7 +149,6 @@ impl Outlook {
         let access = Access::default();
         Ok(Self {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
-            connection,
             own_folders: Arc::default(),
             access,
             lists_categories: true,
@@ -165,8 +163,7 @@ impl Outlook {
     /// # Errors
     /// [`ErrorKind::Configuration`] unless it is `https`, or `http` on a loopback address.
     pub fn with_api_endpoint(mut self, endpoint: Url) -> Result<Self> {
-        self.api = Api::new(&self.connection, endpoint, self.api.user().to_owned())?
-            .with_text_bodies(self.api.text_bodies());
+        self.api = self.api.at(endpoint)?;
         self.own_folders = Arc::default();
         Ok(self)
     }
