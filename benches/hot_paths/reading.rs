@@ -1,10 +1,13 @@
-//! Reading a page of 500 messages with what a list of messages shows, from the request to the model.
+//! Reading from the request to the model: a page of 500 messages with what a list of messages shows, and one batch of 25
+//! whole messages.
 
 use std::fmt::Write;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use postroom::{Detail, Mailbox, PageRequest, Query};
+use postroom::{Detail, Mailbox, MessageId, PageRequest, Query};
 use postroom_benches::Scripted;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -122,5 +125,63 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, reading);
+/// A message with both forms of its text, as a batch brings it.
+fn whole_message(id: &str) -> Value {
+    let text = "Your invoice for November is attached.\n".repeat(40);
+    let html = format!("<p>{}</p>", text.replace('\n', "<br>\n").repeat(4));
+    let part = |number: &str, media_type: &str, text: &str| {
+        json!({
+            "partId": number, "mimeType": media_type, "filename": "",
+            "headers": [{"name": "Content-Type", "value": format!("{media_type}; charset=utf-8")}],
+            "body": {"size": text.len(), "data": URL_SAFE.encode(text)},
+        })
+    };
+    let mut message = gmail_message(id);
+    let signature = json!({"name": "DKIM-Signature", "value": "a1b2c3d4 ".repeat(60)});
+    if let Some(headers) = message["payload"]["headers"].as_array_mut() {
+        headers.extend(vec![signature; 6]);
+    }
+    message["payload"]["mimeType"] = json!("multipart/alternative");
+    message["payload"]["parts"] = json!([
+        part("0", "text/plain", &text),
+        part("1", "text/html", &html)
+    ]);
+    message
+}
+
+fn batch(criterion: &mut Criterion) {
+    const PARTS: usize = 25;
+    let runtime = Runtime::new().expect("a runtime");
+    let mut answer = String::new();
+    for index in 0..PARTS {
+        let message = whole_message(&format!("{index:016x}"));
+        let _ = write!(
+            answer,
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <response-i{index}>\r\n\r\n\
+             HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{message}\r\n"
+        );
+    }
+    answer.push_str("--b--\r\n");
+    let length = answer.len() as u64;
+    let answer = Bytes::from(answer);
+    let mailbox =
+        Scripted::reading(move |_, _, _| ("multipart/mixed; boundary=b", answer.clone())).gmail();
+    let ids: Vec<MessageId> = (0..PARTS)
+        .map(|index| MessageId::new(format!("{index:016x}")))
+        .collect();
+    let mut group = criterion.benchmark_group("reading");
+    group.throughput(Throughput::Bytes(length)).sample_size(20);
+    group.bench_function("a batch of 25 whole messages from Gmail", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let read = mailbox
+                .messages_by_id(&ids, Detail::Full)
+                .await
+                .expect("a batch");
+            assert!(read.iter().all(Result::is_ok));
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, reading, batch);
 criterion_main!(benches);

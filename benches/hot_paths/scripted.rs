@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Request, Response};
 use postroom::credentials::StaticToken;
-use postroom::http::{Connection, Transport, TransportError};
+use postroom::http::{Connection, Regime, Transport, TransportError};
 use postroom::{ByteStream, Content, Gmail, Mailbox, Outlook};
 
 /// An answer to a request, by its method and address, and its body where `keeps` says that it matters.
@@ -49,7 +49,8 @@ impl Scripted {
     }
 
     fn connection(self: Arc<Self>) -> Connection {
-        Connection::new(self, Arc::new(StaticToken::new("token")))
+        // What is measured is work, and no pace.
+        Connection::new(self, Arc::new(StaticToken::new("token"))).with_regime(Regime::Off)
     }
 
     /// A Gmail mailbox at this service.
