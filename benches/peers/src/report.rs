@@ -2,7 +2,7 @@
 
 use crate::clients::Kind;
 use crate::measure::Measured;
-use crate::server::{Counts, Settings};
+use crate::server::{Counts, SAVED_UP, Settings};
 
 /// One comparison.
 pub struct Case {
@@ -147,19 +147,18 @@ pub fn bars(case: &Case, runs: &Runs) -> Vec<Bar> {
         }
         Kind::GraphDelta(_) => {}
         Kind::GmailQuota(_) => {
-            let own = |value: fn(&Run) -> f64| of(runs, "postroom", value);
+            let own = |value: &dyn Fn(&Run) -> f64| of(runs, "postroom", value);
             let rate = case.settings.units_per_second.unwrap_or(f64::INFINITY);
-            let used = of(runs, "postroom", |run| {
-                run.counts.units as f64 / (rate * run.counts.seconds)
-            });
+            let permitted = |run: &Run| SAVED_UP + rate * run.counts.seconds;
+            let used = own(&|run| run.counts.units as f64 / permitted(run));
             bar(
                 "units used, to those permitted until done",
                 used,
                 0.97,
                 true,
             );
-            bar("refusals", own(|run| run.counts.refused as f64), 0.0, false);
-            let units = own(|run| run.counts.units as f64 / run.counts.optimum as f64);
+            bar("refusals", own(&|run| run.counts.refused as f64), 0.0, false);
+            let units = own(&|run| run.counts.units as f64 / run.counts.optimum as f64);
             bar("units, to the fewest possible", units, 1.02, false);
         }
     }

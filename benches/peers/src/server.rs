@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::mail::{self, Mail, Threads};
 
 /// The units that Gmail lets a client save up, as it was measured: it refuses one that goes about 1,000 over.
-const SAVED_UP: f64 = 1_000.0;
+pub const SAVED_UP: f64 = 1_000.0;
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
