@@ -12,7 +12,9 @@ use crate::credentials::{AccountRecord, Refresh, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Connection, Project, Regime, RetryPolicy, Transport, require_confidential};
 use crate::mailbox::Mailbox;
-use crate::model::{Access, AccountType};
+use crate::model::Access;
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+use crate::model::AccountType;
 #[cfg(all(feature = "gmail", feature = "app-only"))]
 use crate::oauth::ServiceAccountKey;
 #[cfg(feature = "app-only")]
