@@ -219,6 +219,17 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         Err(Error::unsupported("this provider does not sync"))
     }
 
+    /// The same for the first page of an audited round: one that also finds what the service itself has forgotten to tell.
+    /// Where it forgets nothing, that is a round like any other.
+    async fn sync_audited(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        self.sync(cursor, scope, known).await
+    }
+
     /// Compares what the service has within `scope` and `window` with what the host has; see
     /// [`Mailbox::audit`](crate::Mailbox::audit).
     async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {

@@ -212,6 +212,12 @@ impl EmulatorBuilder {
         self
     }
 
+    /// How many entries a page of Outlook's changes has at most, whatever is asked for. The default is 1,000.
+    pub fn longest_delta_page(mut self, entries: usize) -> Self {
+        self.settings.longest_delta_page = entries;
+        self
+    }
+
     /// For how long Gmail tells what happened. The default is seven days: "at least a week", and in rare cases a few hours.
     /// <https://developers.google.com/workspace/gmail/api/guides/sync#limitations>
     pub fn history_kept(mut self, kept: Duration) -> Self {

@@ -202,6 +202,13 @@ impl Faults {
             .push(fault);
     }
 
+    pub(crate) fn clear(&self) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// What strikes this request, counted as having struck.
     pub(crate) fn strike(&self, vendor: Vendor, method: &Method, path: &str) -> Option<FaultKind> {
         self.strike_if(vendor, method, path, |_| true)

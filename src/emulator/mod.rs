@@ -108,6 +108,8 @@ pub struct EmulatedMessage {
     pub folders: Vec<String>,
     /// Outlook's categories.
     pub keywords: Vec<String>,
+    /// Whether it counts as important: Gmail's marker or Outlook's high importance.
+    pub important: bool,
     /// Whether it has been read.
     pub seen: bool,
     /// Starred or flagged.
@@ -169,6 +171,7 @@ pub(crate) struct Settings {
     pub(crate) history_kept: Duration,
     pub(crate) ids_change_on_send: bool,
     pub(crate) largest_message: usize,
+    pub(crate) longest_delta_page: usize,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -283,6 +286,7 @@ impl Emulator {
                 history_kept: Duration::from_secs(7 * 24 * 60 * 60),
                 ids_change_on_send: false,
                 largest_message: builder::LARGEST_MESSAGE,
+                longest_delta_page: 1_000,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,
@@ -580,6 +584,11 @@ impl Emulator {
     /// From now on this goes wrong, as often as the fault says.
     pub fn fault(&self, fault: Fault) {
         self.state.faults.add(fault);
+    }
+
+    /// Nothing goes wrong any longer: faults that are still to come are taken back.
+    pub fn clear_faults(&self) {
+        self.state.faults.clear();
     }
 
     /// Every request so far, oldest first, of both servers; of more than 100,000, the last.

@@ -42,6 +42,7 @@ use crate::provider::{
     AutomaticReplies, Capabilities, Drafts, FoldersPerMessage, Identities, Known, MailProvider,
     Rules, SyncPage, Thread,
 };
+use crate::sync::{Guards, Mode};
 
 /// A Gmail mailbox, personal or of a Workspace, over its REST API.
 ///
@@ -126,6 +127,7 @@ use crate::provider::{
 pub struct Gmail {
     api: Api,
     access: Access,
+    guards: Guards,
     /// Up to how many messages are changed one by one.
     one_by_one: usize,
     capabilities: Capabilities,
@@ -145,6 +147,7 @@ impl Gmail {
         Ok(Self {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
             access,
+            guards: Guards::default(),
             one_by_one: changing::ONE_BY_ONE,
             capabilities: capabilities(access, changing::ONE_BY_ONE),
             sending_limits: quota::sending_limits(AccountType::default()),
@@ -207,6 +210,15 @@ impl Gmail {
     #[must_use]
     pub fn with_lane(mut self, lane: Lane) -> Self {
         self.api.client.lane = lane;
+        self
+    }
+
+    /// Syncs without one of the rules that keep mail safe: for tests that want to see what becomes of it.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_sync_rule(mut self, rule: crate::testing::SyncRule) -> Self {
+        self.guards = Guards::without(rule);
         self
     }
 
@@ -407,7 +419,31 @@ impl MailProvider for Gmail {
         known: &dyn Known,
     ) -> Result<SyncPage> {
         self.require(Access::READ)?;
-        sync::page(&self.api, cursor, scope, known).await
+        sync::page(
+            &self.api,
+            cursor,
+            scope,
+            known,
+            Mode::new(self.guards, false),
+        )
+        .await
+    }
+
+    async fn sync_audited(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        self.require(Access::READ)?;
+        sync::page(
+            &self.api,
+            cursor,
+            scope,
+            known,
+            Mode::new(self.guards, true),
+        )
+        .await
     }
 
     async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {

@@ -26,7 +26,7 @@ use crate::model::{
     SyncProgress, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{Found, compare};
+use crate::sync::{Found, Guards, Mode, SyncRule, compare};
 
 /// How many messages a page reads at most: at 20 units each, a third of a minute's units.
 const SLICE: usize = 100;
@@ -43,12 +43,13 @@ const MOST_WAITING: usize = 5_000;
 /// history ids that are then refused, for days (<https://github.com/gauteh/lieer/issues/203>).
 const AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// One page of a sync.
+/// One page of a sync. An audited round ends with comparing all ids.
 pub(super) async fn page(
     api: &Api,
     cursor: Option<&SyncCursor>,
     scope: &Scope,
     known: &dyn Known,
+    mode: Mode,
 ) -> Result<SyncPage> {
     let mut api = api.clone();
     if api.client.lane == Lane::Interactive {
@@ -61,6 +62,10 @@ pub(super) async fn page(
             let place = Place::read(cursor)?;
             let mut step = Step::new(&api, place);
             step.rescope(scope);
+            step.guards = mode.guards;
+            if mode.audited {
+                step.place.lost.get_or_insert_default();
+            }
             step.go_on(known).await?;
             step
         }
@@ -105,6 +110,7 @@ struct Step<'a> {
     found: Found,
     phase: SyncPhase,
     uncertain: Option<Uncertainty>,
+    guards: Guards,
 }
 
 impl<'a> Step<'a> {
@@ -115,6 +121,7 @@ impl<'a> Step<'a> {
             found: Found::default(),
             phase: SyncPhase::Delta,
             uncertain: None,
+            guards: Guards::default(),
         }
     }
 
@@ -235,7 +242,7 @@ impl<'a> Step<'a> {
             self.take(id, effect);
         }
         match list.next_page_token.filter(|token| !token.is_empty()) {
-            Some(token) => {
+            Some(token) if self.guards.hold(SyncRule::CursorLast) => {
                 if earlier.is_some_and(|earlier| earlier.token == token) {
                     return Err(protocol("a page of the history leads to itself"));
                 }
@@ -245,7 +252,7 @@ impl<'a> Step<'a> {
                     asked,
                 });
             }
-            None => {
+            _ => {
                 self.place.history = reached;
                 self.place.asked = asked;
                 self.place.compared = None;
@@ -462,6 +469,9 @@ impl<'a> Step<'a> {
     }
 
     fn finish(mut self, cursor: Option<&SyncCursor>, before: Spent, spent: Spent) -> SyncPage {
+        if !self.guards.hold(SyncRule::CursorLast) {
+            self.place.backlog.clear();
+        }
         self.place.first &= self.place.is_under_way();
         let mut page = SyncPage::new(self.phase, cursor.cloned(), self.place.write());
         page.changes = self.found.into_changes();

@@ -43,6 +43,29 @@ impl Mailbox {
         scope: Scope,
         known: Arc<dyn Known>,
     ) -> SyncPages {
+        self.pages(cursor, scope, known, false)
+    }
+
+    /// The same, with what the service itself has forgotten to tell: Graph loses messages that leave a folder and come back, and
+    /// says nothing of them any longer. Messages are counted, and what differs is compared with what the host has. What to run
+    /// nightly in place of a [`sync`](Self::sync), so that a copy mends itself; [`audit`](Self::audit) only says what is
+    /// wrong.
+    pub fn sync_audited(
+        &self,
+        cursor: Option<SyncCursor>,
+        scope: Scope,
+        known: Arc<dyn Known>,
+    ) -> SyncPages {
+        self.pages(cursor, scope, known, true)
+    }
+
+    fn pages(
+        &self,
+        cursor: Option<SyncCursor>,
+        scope: Scope,
+        known: Arc<dyn Known>,
+        audited: bool,
+    ) -> SyncPages {
         if let Err(error) = self.require(Access::READ) {
             return SyncPages(stream::once(async { Err(error) }).boxed());
         }
@@ -53,14 +76,18 @@ impl Mailbox {
                 (Arc::clone(&provider), scope.clone(), Arc::clone(&known));
             let turn = Arc::clone(&turn);
             async move {
+                let begins = matches!(state, State::Begin(_));
                 let (guard, cursor, empty) = match state {
                     State::Begin(cursor) => (turn.try_lock_owned().map_err(|_| busy())?, cursor, 0),
                     State::At(guard, cursor, empty) => (guard, Some(cursor), empty),
                     State::Over => return Ok(None),
                 };
-                let page = provider
-                    .sync(cursor.as_ref(), &scope, known.as_ref())
-                    .await?;
+                let (after, known) = (cursor.as_ref(), known.as_ref());
+                let page = if begins && audited {
+                    provider.sync_audited(after, &scope, known).await?
+                } else {
+                    provider.sync(after, &scope, known).await?
+                };
                 if !page.more {
                     return Ok(Some((page, State::Over)));
                 }

@@ -14,7 +14,7 @@ use crate::http::protocol;
 use crate::mime;
 use crate::model::{
     Address, Attachment, AttachmentId, AttachmentKind, Body, Detail, FolderId, FolderRole, Header,
-    Keyword, Message, MessageId, Profile, ThreadId,
+    Keyword, Message, MessageId, MessageUpdate, Profile, ThreadId,
 };
 
 pub(super) use composing::{
@@ -22,7 +22,7 @@ pub(super) use composing::{
     imported, kept_draft, marks, small_attachment, upload_session,
 };
 pub(super) use organising::{
-    Action, ROOT, action, categories, counts, folder, folder_name, folders,
+    Action, ROOT, action, categories, counts, folder, folder_name, folders, folders_among,
 };
 pub(super) use settings::{
     automatic_replies_setting, automatic_reply, category, category_color, free_color, new_rule,
@@ -76,7 +76,13 @@ impl Roles {
         self.0.get(&role)
     }
 
-    fn of(&self, id: &FolderId) -> Option<FolderRole> {
+    /// All of them, to be kept.
+    pub(super) fn pairs(&self) -> Vec<(FolderRole, FolderId)> {
+        let pairs = self.0.iter();
+        pairs.map(|(role, id)| (*role, id.clone())).collect()
+    }
+
+    pub(super) fn of(&self, id: &FolderId) -> Option<FolderRole> {
         let mut roles = self.0.iter();
         roles.find(|(_, known)| *known == id).map(|(role, _)| *role)
     }
@@ -175,6 +181,39 @@ fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
             .chain(custom.cloned().map(Keyword::Custom))
             .collect(),
     )
+}
+
+/// What a change tells of a message's state; `None` if it tells of other things, so that the message is to be looked at.
+pub(super) fn update(wire: &wire::Message) -> Option<MessageUpdate> {
+    let mut update = MessageUpdate::new(MessageId::new(wire.id.as_deref()?));
+    update.folders = wire
+        .parent_folder_id
+        .as_deref()
+        .map(|folder| vec![FolderId::from(folder)]);
+    let is = |text: &str, value: &str| text.eq_ignore_ascii_case(value);
+    let flag = wire
+        .flag
+        .as_ref()
+        .and_then(|flag| flag.flag_status.as_deref());
+    let told = [
+        (wire.is_read, Keyword::Seen),
+        (flag.map(|flag| is(flag, "flagged")), Keyword::Flagged),
+        (wire.is_draft, Keyword::Draft),
+        (
+            wire.importance
+                .as_deref()
+                .map(|importance| is(importance, "high")),
+            Keyword::Important,
+        ),
+    ];
+    for (set, keyword) in told {
+        if let Some(set) = set {
+            update.has(keyword, set);
+        }
+    }
+    let categories = wire.categories.as_ref();
+    update.custom = categories.map(|names| names.iter().flatten().cloned().collect());
+    (update.is_move() || update.is_about_keywords()).then_some(update)
 }
 
 /// The year 1 is how Exchange writes no date.

@@ -36,13 +36,14 @@ use crate::model::{
     Access, AccountType, AttachmentId, Audit, AuditWindow, AuthenticationServer, ByteStream,
     Change, Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
     ImportOptions, Imported, Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest,
-    Profile, Query, QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, Terms,
-    ThreadId, Work,
+    Profile, Query, QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor,
+    Terms, ThreadId, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities, Known,
-    MailProvider, Rules, Thread,
+    MailProvider, Rules, SyncPage, Thread,
 };
+use crate::sync::{Guards, Mode};
 
 /// An Outlook mailbox, at work, at school or personal, over Microsoft Graph.
 ///
@@ -125,12 +126,22 @@ use crate::provider::{
 ///   to 3 MB each; other forms of the text, signatures and encryption are lost. It is in one folder. Without a folder it goes
 ///   to the archive. That Exchange takes a message for one that was received is not documented at Graph; where it does not,
 ///   the import is refused and leaves nothing.
+///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
+///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
+///   unknown.
+/// * A round of a [`sync`](MailProvider::sync) asks every folder of its scope, and the tree of folders, 20 to the HTTP request.
+///   What is new in a folder is read one by one, in batches; what only changed its state is told without. Whether what
+///   left a folder is deleted takes one request each, unless it is seen in another folder. A folder whose changes the
+///   service no longer knows is walked through anew, 1,000 states in a request.
+/// * With ids that never change, Graph forgets a message that left a folder and came back between two rounds. It is found when
+///   it leaves; that it is later changed or deleted is found in audited rounds.
 /// * An [`audit`](MailProvider::audit) lists the state of every message, 1,000 in a request.
 #[derive(Clone, Debug)]
 pub struct Outlook {
     api: Api,
     own_folders: Arc<OwnFolders>,
     access: Access,
+    guards: Guards,
     /// Whether a category that is set may be put into the mailbox's list, if the grant covers it.
     lists_categories: bool,
     capabilities: Capabilities,
@@ -151,6 +162,7 @@ impl Outlook {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
             own_folders: Arc::default(),
             access,
+            guards: Guards::default(),
             lists_categories: true,
             capabilities: capabilities(access),
             sending_limits: quota::sending_limits(AccountType::default()),
@@ -215,6 +227,15 @@ impl Outlook {
         self
     }
 
+    /// Syncs without one of the rules that keep mail safe: for tests that want to see what becomes of it.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_sync_rule(mut self, rule: crate::testing::SyncRule) -> Self {
+        self.guards = Guards::without(rule);
+        self
+    }
+
     /// What was asked of the service through this handle and those that share its limits.
     #[must_use]
     pub fn spent(&self) -> Spent {
@@ -271,6 +292,7 @@ fn capabilities(access: Access) -> Capabilities {
         plan_queries: true,
         custom_keywords: access.contains(Access::READ_WRITE),
         authentication_server: Some(AuthenticationServer::Unnamed),
+        sync: access.contains(Access::READ),
         audit: access.contains(Access::READ),
         threads: access.contains(Access::READ),
         ..Capabilities::new("outlook")
@@ -427,6 +449,42 @@ impl MailProvider for Outlook {
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
         sending::confirm(&self.api, ticket).await
+    }
+
+    async fn sync(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        self.require(Access::READ)?;
+        sync::page(
+            &self.api,
+            &self.own_folders,
+            cursor,
+            scope,
+            known,
+            Mode::new(self.guards, false),
+        )
+        .await
+    }
+
+    async fn sync_audited(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        self.require(Access::READ)?;
+        sync::page(
+            &self.api,
+            &self.own_folders,
+            cursor,
+            scope,
+            known,
+            Mode::new(self.guards, true),
+        )
+        .await
     }
 
     async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {

@@ -1,15 +1,91 @@
-//! Knowing whether a copy of a mailbox is complete: audits, which compare the host's ids with the service's. What is there
-//! is `sync/census.rs`'s.
+//! Staying in step with a mailbox: one page of a sync, from where it had got to, and audits. Each folder tells what changed in
+//! it since a token; together they are a round. What was there before is listed, newest first, once every folder has a
+//! token; what the service forgets is made up for folder by folder.
+//!
+//! What keeps mail from being lost or deleted by mistake: what left a folder is held until the round is in; what is seen in
+//! another folder has not gone; all else is asked for before it is called deleted. What the service itself forgets is found
+//! by counting, in audited rounds.
+//!
+//! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what is there `sync/census.rs`'s.
 
 mod census;
+mod place;
+mod round;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use self::census::Area;
+use self::place::{Comparison, Listing, Place, Waiting};
 use super::api::Api;
-use super::reading::{self, OwnFolders};
-use crate::error::{ErrorKind, Result};
-use crate::model::{Audit, AuditWindow, Detail, MessageId, Scope};
-use crate::provider::Known;
-use crate::sync::{Census as _, compare};
+use super::reading::{self, OwnFolders, no_list};
+use super::{batch, wire};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Lane;
+use crate::model::{
+    Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
+    SyncPhase, SyncProgress, Uncertainty,
+};
+use crate::provider::{Known, SyncChange, SyncPage};
+use crate::sync::{Census as _, Found, Guards, Mode, SyncRule, compare};
+
+const LIST: &str = "outlook.messages.list";
+
+/// How many messages a page reads at most one by one: five batches.
+const SLICE: usize = 100;
+
+/// How many messages wait to be read before the folders are left alone for a page.
+const MUCH: usize = 500;
+
+/// How many messages a comparison leaves to be read before it is made once more: they stand in the cursor.
+const MOST_WAITING: usize = 2_000;
+
+/// How many messages of one second are remembered while a listing goes on from there.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// How many of the host's messages are counted at once.
+const KNOWN_PAGE: usize = 1_000;
+
+/// One page of a sync. An audited round ends with a count.
+pub(super) async fn page(
+    api: &Api,
+    own: &OwnFolders,
+    cursor: Option<&SyncCursor>,
+    scope: &Scope,
+    known: &dyn Known,
+    mode: Mode,
+) -> Result<SyncPage> {
+    let mut api = api.clone();
+    if api.client.lane == Lane::Interactive {
+        api.client.lane = Lane::Sync;
+    }
+    let before = api.client.limiter.spent();
+    let mut step = match cursor {
+        None => Step::begin(&api, own, scope).await?,
+        Some(cursor) => Step::new(&api, own, Place::read(cursor)?),
+    };
+    step.guards = mode.guards;
+    step.place.audited |= mode.audited;
+    step.rescope(scope);
+    step.go_on(known).await?;
+    let spent = api.client.limiter.spent();
+    if !mode.guards.hold(SyncRule::CursorLast) {
+        step.place.backlog.clear();
+    }
+    step.place.first &= step.place.is_under_way();
+    let mut page = SyncPage::new(step.phase, cursor.cloned(), step.place.write());
+    page.changes = step.found.into_changes();
+    page.more = step.place.is_under_way();
+    page.uncertain = step.uncertain;
+    page.progress = SyncProgress {
+        done: step.place.done,
+        expected: step.place.expected,
+        units: spent.units.saturating_sub(before.units),
+        requests: spent.requests.saturating_sub(before.requests),
+    };
+    Ok(page)
+}
 
 /// What an audit finds: the state of every message, folder by folder, against what the host has.
 pub(super) async fn audit(
@@ -64,4 +140,409 @@ async fn gone(api: &Api, area: &Area, ids: Vec<MessageId>) -> Result<Vec<Message
 /// Whether the service says that what was named is not there, or no name at all.
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::InvalidRequest)
+}
+
+/// A page in the making.
+struct Step<'a> {
+    api: &'a Api,
+    own: &'a OwnFolders,
+    place: Place,
+    found: Found,
+    phase: SyncPhase,
+    uncertain: Option<Uncertainty>,
+    guards: Guards,
+}
+
+impl<'a> Step<'a> {
+    fn new(api: &'a Api, own: &'a OwnFolders, place: Place) -> Self {
+        Self {
+            api,
+            own,
+            phase: if place.first {
+                SyncPhase::Snapshot
+            } else {
+                SyncPhase::Delta
+            },
+            place,
+            found: Found::default(),
+            uncertain: None,
+            guards: Guards::default(),
+        }
+    }
+
+    /// The first page begins with the tree of folders.
+    async fn begin(api: &'a Api, own: &'a OwnFolders, scope: &Scope) -> Result<Self> {
+        let now = api.client.clock.now();
+        let roles = own.roles(api).await?;
+        let mut place = Place::new(scope.clone(), roles.pairs(), now);
+        place.first = true;
+        place.listing = Some(Listing::default());
+        let mut step = Self::new(api, own, place);
+        let tree = batch::send(api, vec![api.folder_changes()]).await.pop();
+        step.look_at_tree(tree.unwrap_or_else(|| Err(unanswered())))
+            .await?;
+        let area = step.place.area();
+        let covered = area.covered().filter_map(|id| step.place.folders.get(id));
+        let total = covered.map(|kept| kept.total).sum();
+        step.place.expected = scope.since.is_none().then_some(total);
+        Ok(step)
+    }
+
+    /// What another scope brings is told, and nothing else again: the folders' tokens hold for every scope.
+    fn rescope(&mut self, scope: &Scope) {
+        if self.place.scope == *scope {
+            return;
+        }
+        let before = self.place.area();
+        let earlier = std::mem::replace(&mut self.place.scope, scope.clone());
+        self.cover(&before);
+        if scope.since != earlier.since {
+            self.place
+                .comparison
+                .get_or_insert_with(Comparison::default)
+                .all = true;
+        }
+        if scope.detail > earlier.detail || self.place.listing.is_some() {
+            self.place.listing = Some(Listing::default());
+        }
+    }
+
+    async fn go_on(&mut self, known: &dyn Known) -> Result<()> {
+        if !self.place.round || self.place.backlog.len() <= MUCH {
+            self.ask_folders(known).await?;
+        }
+        if !self.place.round && self.place.backlog.is_empty() {
+            if self.place.listing.is_some() {
+                self.list().await?;
+            } else if self.place.comparison.is_some() {
+                self.reconcile(known).await?;
+            } else if self.place.audited {
+                self.count(known).await?;
+            }
+        }
+        self.read_slice().await
+    }
+
+    /// The round is in: what left a folder and was seen in no other is asked for.
+    fn release(&mut self) {
+        for (id, folder) in std::mem::take(&mut self.place.held) {
+            if !self.guards.hold(SyncRule::Probe) {
+                self.found.push(SyncChange::Deleted(id));
+            } else if !self.place.backlog.iter().any(|waiting| waiting.id == id) {
+                let left = Some(folder);
+                self.place.backlog.push_back(Waiting { id, left });
+            }
+        }
+    }
+
+    /// Reads some of the messages that wait for it. What is not there is deleted, whatever was said of it.
+    async fn read_slice(&mut self) -> Result<()> {
+        let count = self.place.backlog.len().min(SLICE);
+        let wanted: Vec<Waiting> = self.place.backlog.drain(..count).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<MessageId> = wanted.iter().map(|waiting| waiting.id.clone()).collect();
+        let read = reading::get(self.api, &ids, self.place.scope.detail).await?;
+        let area = self.place.area();
+        for (Waiting { id, left }, outcome) in wanted.into_iter().zip(read) {
+            let change = match outcome {
+                Ok(message) => {
+                    self.note_torn(&message, left.as_ref());
+                    self.told(message, &area)
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
+                Err(error) if error.code() == Some("ErrorInvalidIdMalformed") => {
+                    SyncChange::Deleted(id)
+                }
+                Err(error) if concerns_all(&error) => return Err(error),
+                Err(error) => SyncChange::Unreadable(id, error),
+            };
+            self.found.push(change);
+        }
+        Ok(())
+    }
+
+    /// A message that is where it is said to have left has come back meanwhile, and the service has forgotten it there
+    /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>).
+    fn note_torn(&mut self, message: &Message, left: Option<&FolderId>) {
+        let Some(left) = left.filter(|left| message.is_in(left)) else {
+            return;
+        };
+        if let Some(kept) = self.place.folders.get_mut(left) {
+            kept.torn = true;
+        }
+    }
+
+    fn told(&mut self, message: Message, area: &Area) -> SyncChange {
+        if !area.covers(&message) || self.is_too_old(&message) {
+            return SyncChange::OutOfScope(message.id);
+        }
+        if self.place.first {
+            self.place.done += 1;
+        }
+        SyncChange::Message(Box::new(message))
+    }
+
+    fn is_too_old(&self, message: &Message) -> bool {
+        match (self.place.scope.since, message.received_at) {
+            (Some(since), Some(received)) => received.timestamp() < since.timestamp(),
+            _ => false,
+        }
+    }
+
+    /// The next page of what was there before. It goes on from when the last message was received: a place counted from the
+    /// top would leave out as many messages as were deleted meanwhile.
+    async fn list(&mut self) -> Result<()> {
+        let Some(listing) = self.place.listing.clone() else {
+            return Ok(());
+        };
+        let area = self.place.area();
+        let mut folders: Vec<Option<&FolderId>> = area.covered().map(Some).collect();
+        if !self.place.scope.names_folders() {
+            folders = vec![None];
+        }
+        let Some(folder) = folders.get(listing.folder) else {
+            self.place.listing = None;
+            return Ok(());
+        };
+        let detail = self.place.scope.detail;
+        let size = if detail == Detail::Full { "50" } else { "250" };
+        let filter = listing_filter(self.place.scope.since, listing.until);
+        let folder = folder.map(FolderId::as_str);
+        let mut call = self.api.newest(folder, filter.as_deref(), detail, size)?;
+        let mut messages: Vec<Result<Message>> = Vec::new();
+        let is_last = loop {
+            let page: wire::Collection = match self.api.client.json(call).await {
+                Err(error) if folder.is_some() && is_refusal(error.kind()) => break true,
+                page => page?,
+            };
+            for item in page.value.ok_or_else(|| no_list(LIST))? {
+                messages.push(reading::message(item.get().as_bytes(), detail));
+            }
+            let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
+                break true;
+            };
+            // A page may be empty, and all of one may be of the second that the listing goes on from.
+            let last = messages
+                .iter()
+                .flatten()
+                .filter_map(|message| message.received_at)
+                .min();
+            if last.is_some_and(|last| listing.until.is_none_or(|until| last < until)) {
+                break false;
+            }
+            call = self.api.following(LIST, &link)?;
+        };
+        super::attachments::name_items(self.api, &mut messages).await;
+        self.take_listed(messages, &listing, &area, is_last);
+        Ok(())
+    }
+
+    fn take_listed(
+        &mut self,
+        messages: Vec<Result<Message>>,
+        listing: &Listing,
+        area: &Area,
+        is_last: bool,
+    ) {
+        let received = messages
+            .iter()
+            .flatten()
+            .filter_map(|message| message.received_at);
+        let until = received.min().or(listing.until);
+        let mut edge = if until == listing.until {
+            listing.edge.clone()
+        } else {
+            Vec::new()
+        };
+        for message in messages {
+            // What could not be read has no id here, and is found by the next audit.
+            let Ok(message) = message else { continue };
+            if listing.edge.contains(&message.id) || !area.covers(&message) {
+                continue;
+            }
+            if message.received_at == until && edge.len() < MOST_AT_ONCE {
+                edge.push(message.id.clone());
+            }
+            let told = self.told(message, area);
+            self.found.push(told);
+        }
+        self.place.listing = Some(if is_last {
+            Listing {
+                folder: listing.folder + 1,
+                ..Listing::default()
+            }
+        } else {
+            Listing {
+                folder: listing.folder,
+                until,
+                edge,
+            }
+        });
+        let folders = area.covered().count();
+        let last = if self.place.scope.names_folders() {
+            folders
+        } else {
+            1
+        };
+        if is_last && listing.folder + 1 >= last {
+            self.place.listing = None;
+        }
+    }
+
+    /// Compares what the host has of some folders with what is in them, and leaves to be read only what differs.
+    async fn reconcile(&mut self, known: &dyn Known) -> Result<()> {
+        let Some(comparison) = self.place.comparison.take() else {
+            return Ok(());
+        };
+        let area = self.place.area();
+        let is_compared = |id: &&FolderId| comparison.all || comparison.folders.contains(*id);
+        let folders: Vec<FolderId> = area.covered().filter(is_compared).cloned().collect();
+        let scope = self.place.scope.clone();
+        let census = census::take(self.api, &scope, AuditWindow::all(), &folders).await?;
+        let is_about = |message: &KnownMessage| {
+            let mut folders = message.folders.iter();
+            comparison.all || folders.any(|folder| comparison.folders.contains(folder))
+        };
+        let differences = compare(known, &census, is_about).await?;
+        let before = comparison.missing;
+        if before.is_some_and(|before| differences.missing.len() >= before) {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "what was told of a mailbox is still missing from what the host says it has",
+            ));
+        }
+        if scope.detail != Detail::Ids {
+            let stale = differences.stale.into_iter();
+            self.found.extend(stale.map(SyncChange::Updated));
+        }
+        let mut missing: Vec<&Message> = differences
+            .missing
+            .iter()
+            .filter_map(|place| census.at(*place))
+            .collect();
+        missing.sort_by_key(|message| std::cmp::Reverse(message.received_at));
+        if missing.len() > MOST_WAITING {
+            self.place.comparison = Some(Comparison {
+                missing: Some(missing.len()),
+                ..comparison
+            });
+            missing.truncate(MOST_WAITING);
+        }
+        let missing = missing.into_iter().map(|message| message.id.clone());
+        let waiting = missing.chain(differences.extra);
+        let waiting = waiting.map(|id| Waiting { id, left: None });
+        self.place.backlog.extend(waiting);
+        Ok(())
+    }
+
+    /// The end of an audited round: folders in which the service has forgotten something are walked through anew, and of the
+    /// others those are compared that hold another number of messages than the host has of them.
+    async fn count(&mut self, known: &dyn Known) -> Result<()> {
+        self.place.audited = false;
+        if !self.guards.hold(SyncRule::CountCheck) {
+            return Ok(());
+        }
+        let area = self.place.area();
+        let is_torn = |id: &&FolderId| self.place.folders.get(*id).is_some_and(|kept| kept.torn);
+        let torn: Vec<FolderId> = area.covered().filter(is_torn).cloned().collect();
+        for id in &torn {
+            self.make_up(id, known).await?;
+        }
+        self.release();
+        let mut comparison = Comparison::default();
+        if self.place.scope.since.is_some() {
+            // How many of a folder's messages are recent enough is not told.
+            comparison.all = true;
+        } else {
+            let had = count_known(known).await?;
+            let folders: Vec<&FolderId> = area.covered().collect();
+            let calls = folders
+                .iter()
+                .map(|id| self.api.folder(id.as_str()))
+                .collect();
+            for (id, answer) in folders.iter().zip(batch::send(self.api, calls).await) {
+                let folder: wire::MailFolder = match answer {
+                    Ok(answer) => reading::read("outlook.mailFolders.get", &answer)?,
+                    Err(error) if is_refusal(error.kind()) => continue,
+                    Err(error) => return Err(error),
+                };
+                let had = had.get(*id).copied().unwrap_or_default();
+                if round::total(&folder) != had && !torn.contains(id) {
+                    comparison.folders.insert((*id).clone());
+                }
+            }
+            // What the host has of folders that are none.
+            let strange = had.into_keys().filter(|id| !area.contains(id));
+            comparison.folders.extend(strange);
+        }
+        if comparison.all || !comparison.folders.is_empty() {
+            self.place.comparison = Some(comparison);
+        }
+        Ok(())
+    }
+
+    fn note_uncertainty(&mut self, folder: &FolderId) {
+        let since = Some(self.place.asked);
+        let uncertain = self.uncertain.get_or_insert_with(|| Uncertainty {
+            since,
+            ..Uncertainty::default()
+        });
+        uncertain.folders.push(folder.clone());
+    }
+}
+
+/// How many messages the host has of each folder.
+async fn count_known(known: &dyn Known) -> Result<BTreeMap<FolderId, u64>> {
+    let mut counts = BTreeMap::new();
+    let mut last: Option<MessageId> = None;
+    loop {
+        let page = known.page(last.as_ref(), KNOWN_PAGE).await?;
+        let is_last = page.len() < KNOWN_PAGE;
+        for message in &page {
+            for folder in &message.folders {
+                *counts.entry(folder.clone()).or_default() += 1;
+            }
+        }
+        let next = page.last().map(|message| message.id.clone());
+        if is_last || next == last {
+            return Ok(counts);
+        }
+        last = next;
+    }
+}
+
+/// A listing's part that is still to come: what was received in the second that it stopped at, or before.
+fn listing_filter(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<String> {
+    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let since = since.map(|since| format!("receivedDateTime ge {}", instant(since)));
+    let until = until.map(|until| {
+        let end = until + TimeDelta::seconds(1);
+        format!("receivedDateTime lt {}", instant(end))
+    });
+    let terms: Vec<String> = since.into_iter().chain(until).collect();
+    (!terms.is_empty()).then(|| terms.join(" and "))
+}
+
+/// Whether an error is about the service or the account rather than about one message.
+fn concerns_all(error: &Error) -> bool {
+    error.is_transient()
+        || matches!(
+            error.kind(),
+            ErrorKind::SignInRequired
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::PermissionDenied
+                | ErrorKind::Configuration
+                | ErrorKind::MailboxUnavailable
+                | ErrorKind::AdminConsentRequired
+                | ErrorKind::CredentialStore
+        )
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the service did not answer all that was asked",
+    )
 }

@@ -52,6 +52,25 @@ impl From<Collection> for MessagePage {
     }
 }
 
+/// A page of changes (<https://learn.microsoft.com/graph/delta-query-messages>). It leads to the next page or, if it is the
+/// last, to the next round.
+#[derive(Deserialize)]
+pub(super) struct Changes {
+    pub(super) value: Option<Vec<Box<RawValue>>>,
+    #[serde(rename = "@odata.nextLink")]
+    pub(super) next_link: Option<String>,
+    #[serde(rename = "@odata.deltaLink")]
+    pub(super) delta_link: Option<String>,
+}
+
+/// An entry of such a page, as far as it tells that something is no longer where it was.
+#[derive(Deserialize)]
+pub(super) struct Removal {
+    pub(super) id: Option<String>,
+    #[serde(rename = "@removed")]
+    pub(super) removed: Option<Value>,
+}
+
 /// <https://learn.microsoft.com/graph/api/resources/user>
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,6 +10,54 @@ use crate::provider::{Known, SyncChange};
 /// How many of the host's messages are read at once.
 const KNOWN_PAGE: usize = 1_000;
 
+/// A rule that keeps mail from being lost, or from being deleted by mistake. Tests switch single ones off, to see that they
+/// would be missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncRule {
+    /// What left a folder is asked for before it is called deleted.
+    Probe,
+    /// What is seen in one folder has not gone, whatever another says.
+    PresenceBeatsRemoval,
+    /// What left a folder is held until all folders have told.
+    HeldRemovals,
+    /// A cursor goes no further than what was told.
+    CursorLast,
+    /// What an answer does not mention is as it was.
+    UnknownIsNotAbsent,
+    /// An audited round counts.
+    CountCheck,
+}
+
+/// The rules that hold: all but those that a test has switched off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Guards(Option<SyncRule>);
+
+impl Guards {
+    #[cfg(feature = "testing")]
+    pub(crate) fn without(rule: SyncRule) -> Self {
+        Self(Some(rule))
+    }
+
+    pub(crate) fn hold(self, rule: SyncRule) -> bool {
+        self.0 != Some(rule)
+    }
+}
+
+/// How a page of a sync is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    pub(crate) guards: Guards,
+    /// Whether its round is audited.
+    pub(crate) audited: bool,
+}
+
+impl Mode {
+    pub(crate) fn new(guards: Guards, audited: bool) -> Self {
+        Self { guards, audited }
+    }
+}
+
 /// The changes of one page.
 #[derive(Debug, Default)]
 pub(crate) struct Found {

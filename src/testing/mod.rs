@@ -7,3 +7,7 @@ pub mod provider_suite;
 pub mod store_suite;
 
 pub use clock::VirtualClock;
+
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+#[doc(hidden)]
+pub use crate::sync::SyncRule;

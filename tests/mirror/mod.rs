@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use postroom::emulator::Emulator;
 use postroom::{
-    Error, Folder, FolderId, Keyword, Known, KnownMessage, Mailbox, MessageId, Scope, SyncChange,
-    SyncCursor, SyncPage,
+    Error, Folder, FolderId, FolderRole, Keyword, Known, KnownMessage, Mailbox, MessageId, Scope,
+    SyncChange, SyncCursor, SyncPage, SyncPages,
 };
 use std::sync::Arc;
 
@@ -120,8 +120,21 @@ impl Mirror {
         mailbox: &Mailbox,
         scope: &Scope,
     ) -> Result<Vec<SyncPage>, Error> {
-        let known: Arc<dyn Known> = self.clone();
-        let mut pages = mailbox.sync(self.cursor(), scope.clone(), known);
+        let pages = mailbox.sync(self.cursor(), scope.clone(), self.clone());
+        self.take(pages).await
+    }
+
+    /// The same in an audited round.
+    pub(crate) async fn follow_audited(
+        self: &Arc<Self>,
+        mailbox: &Mailbox,
+        scope: &Scope,
+    ) -> Result<Vec<SyncPage>, Error> {
+        let pages = mailbox.sync_audited(self.cursor(), scope.clone(), self.clone());
+        self.take(pages).await
+    }
+
+    async fn take(&self, mut pages: SyncPages) -> Result<Vec<SyncPage>, Error> {
         let mut stored = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page?;
@@ -190,4 +203,60 @@ pub(crate) fn gmail_truth(
             (MessageId::from(message.id), Copy { folders, keywords })
         })
         .collect()
+}
+
+/// What Outlook really has within a scope, given the folders that lie in junk and trash, or are these.
+pub(crate) fn outlook_truth(
+    emulator: &Emulator,
+    address: &str,
+    scope: &Scope,
+    hidden: &BTreeSet<String>,
+) -> BTreeMap<MessageId, Copy> {
+    let messages = emulator.messages(address).into_iter();
+    messages
+        .filter(|message| {
+            let folder = &message.folder_ids[0];
+            let is_named = scope.folders.iter().any(|named| named.as_str() == folder);
+            (scope.junk_and_trash || !hidden.contains(folder))
+                && (scope.folders.is_empty() || is_named)
+        })
+        .map(|message| {
+            let states = [
+                (message.seen, Keyword::Seen),
+                (message.flagged, Keyword::Flagged),
+                (message.draft, Keyword::Draft),
+                (message.important, Keyword::Important),
+            ];
+            let states = states
+                .into_iter()
+                .filter_map(|(set, keyword)| set.then_some(keyword));
+            let custom = message.keywords.into_iter().map(Keyword::Custom);
+            let copy = Copy {
+                folders: message.folder_ids.into_iter().collect(),
+                keywords: states.chain(custom).collect(),
+            };
+            (MessageId::from(message.immutable_id), copy)
+        })
+        .collect()
+}
+
+/// The folders that lie in junk and trash, and these themselves.
+pub(crate) async fn hidden_folders(mailbox: &Mailbox) -> BTreeSet<String> {
+    let folders = mailbox.folders().await.unwrap();
+    let mut hidden: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let before = hidden.len();
+        for folder in &folders {
+            let in_hidden = folder
+                .parent
+                .as_ref()
+                .is_some_and(|parent| hidden.contains(parent.as_str()));
+            if in_hidden || matches!(folder.role, Some(FolderRole::Junk | FolderRole::Trash)) {
+                hidden.insert(folder.id.to_string());
+            }
+        }
+        if hidden.len() == before {
+            return hidden;
+        }
+    }
 }

@@ -425,6 +425,7 @@ impl GmailMailbox {
                 raw: message.mail.raw().to_vec(),
                 folders: message.labels.iter().cloned().collect(),
                 keywords: Vec::new(),
+                important: message.labels.contains("IMPORTANT"),
                 seen: !message.labels.contains("UNREAD"),
                 flagged: message.labels.contains("STARRED"),
                 draft: message.labels.contains("DRAFT"),

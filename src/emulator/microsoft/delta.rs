@@ -368,7 +368,8 @@ fn page(
             .page_size
             .unwrap_or(DEFAULT_PAGE)
             .clamp(1, 1_000),
-    };
+    }
+    .min(call.state.settings.longest_delta_page.max(1));
     let many = token.waiting.len() > size;
     let count = if many && token.number % 3 == 1 {
         0

@@ -33,7 +33,7 @@ pub(crate) struct OutlookMailbox {
     /// The messages on their way out.
     leaving: BTreeSet<u64>,
     /// What happened in folders.
-    pub(crate) journal: Journal,
+    pub(crate) journal: Box<Journal>,
 }
 
 /// A folder.
@@ -171,7 +171,7 @@ impl OutlookMailbox {
             uploads: BTreeMap::new(),
             keys: BTreeMap::new(),
             leaving: BTreeSet::new(),
-            journal: Journal::default(),
+            journal: Box::default(),
         }
     }
 
@@ -534,6 +534,7 @@ impl OutlookMailbox {
                         .into_iter()
                         .collect(),
                     keywords: message.categories.clone(),
+                    important: message.importance.eq_ignore_ascii_case("high"),
                     seen: message.is_read,
                     flagged: message.flag.get("flagStatus") == Some(&json!("flagged")),
                     draft: message.is_draft,

@@ -14,6 +14,15 @@ pub(in crate::outlook) const ROOT: &str = "msgfolderroot";
 /// All folders: those with a role first, then as they came. The root itself is never listed, so what lies in it has no
 /// parent here.
 pub(in crate::outlook) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) -> Vec<Folder> {
+    folders_among(listed, roles, |_| false)
+}
+
+/// The same for some folders among others, of which `is_known` tells.
+pub(in crate::outlook) fn folders_among(
+    listed: Vec<wire::MailFolder>,
+    roles: &Roles,
+    is_known: impl Fn(&FolderId) -> bool,
+) -> Vec<Folder> {
     let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
     let mut known = BTreeSet::new();
     let mut folders: Vec<Folder> = listed
@@ -35,7 +44,8 @@ pub(in crate::outlook) fn folders(listed: Vec<wire::MailFolder>, roles: &Roles) 
         })
         .collect();
     for folder in &mut folders {
-        folder.parent = folder.parent.take().filter(|parent| known.contains(parent));
+        let parent = folder.parent.take();
+        folder.parent = parent.filter(|parent| known.contains(parent) || is_known(parent));
     }
     folders.sort_by_key(|folder| (folder.role.is_none(), folder.role));
     folders

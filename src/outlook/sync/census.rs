@@ -65,6 +65,10 @@ impl Area {
         self.0.iter()
     }
 
+    pub(super) fn contains(&self, folder: &FolderId) -> bool {
+        self.0.contains(folder)
+    }
+
     /// Whether a message is in one of them.
     pub(super) fn covers(&self, message: &Message) -> bool {
         let mut folders = message.folders.iter().flatten();

@@ -1,0 +1,260 @@
+//! Where a sync of Outlook has got to, and how that is written as a cursor: one entry for each folder, beside a few others.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::census::Area;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Folder, FolderId, FolderRole, MessageId, Scope, SyncCursor};
+
+const PROVIDER: &str = "outlook";
+
+/// Begins the names of the entries of folders.
+const FOLDER: &str = "folder:";
+
+/// Where a sync has got to.
+pub(super) struct Place {
+    pub(super) scope: Scope,
+    /// The service's own folders.
+    pub(super) roles: Vec<(FolderRole, FolderId)>,
+    /// The address of what changes of folders.
+    pub(super) tree: Option<String>,
+    pub(super) folders: BTreeMap<FolderId, Kept>,
+    /// Whether some folders of the round were asked and others are still to be.
+    pub(super) round: bool,
+    /// When the last round that is over began, and the one that is under way.
+    pub(super) asked: DateTime<Utc>,
+    pub(super) begun: DateTime<Utc>,
+    /// What left a folder in this round, and which: no more than that is known of it.
+    pub(super) held: BTreeMap<MessageId, FolderId>,
+    /// What is to be read, in that order.
+    pub(super) backlog: VecDeque<Waiting>,
+    /// A listing with pages still to come.
+    pub(super) listing: Option<Listing>,
+    /// Whether what the host has is still to be compared with what is there.
+    pub(super) comparison: Option<Comparison>,
+    /// Whether this round ends with a count.
+    pub(super) audited: bool,
+    /// Whether what was there before is being read for the first time.
+    pub(super) first: bool,
+    /// How many messages were read, and how many there may be.
+    pub(super) done: u64,
+    pub(super) expected: Option<u64>,
+}
+
+/// A folder, and where its changes have got to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    pub(super) parent: Option<FolderId>,
+    /// What tells whether it changed.
+    pub(super) print: String,
+    /// What to ask next; nothing if the folder is still to be walked through, or not covered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<String>,
+    /// Where the round under way began, for when an address within it rots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) base: Option<String>,
+    /// Whether the round is over here.
+    pub(super) ready: bool,
+    /// Whether the first walk is over.
+    pub(super) walked: bool,
+    /// Whether the first walk tells of what it finds, since nothing else will.
+    pub(super) tells: bool,
+    /// How many messages the walk found so far, how many there should be, and whether it was begun again for that.
+    pub(super) found: u64,
+    pub(super) total: u64,
+    pub(super) again: u32,
+    /// Whether the service has forgotten something that lies here.
+    pub(super) torn: bool,
+}
+
+/// A message that is to be read.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    pub(super) id: MessageId,
+    /// The folder that it is said to have left.
+    pub(super) left: Option<FolderId>,
+}
+
+/// A listing of what was there before, newest first.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Listing {
+    /// Which of the folders that the scope names.
+    pub(super) folder: usize,
+    /// When the last message was received, and which were received in that second.
+    pub(super) until: Option<DateTime<Utc>>,
+    pub(super) edge: Vec<MessageId>,
+}
+
+/// A comparison that is still to be made.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Comparison {
+    /// The folders that it is about; all if empty.
+    pub(super) folders: BTreeSet<FolderId>,
+    pub(super) all: bool,
+    /// How many messages the host lacked the last time.
+    pub(super) missing: Option<usize>,
+}
+
+impl Place {
+    pub(super) fn new(
+        scope: Scope,
+        roles: Vec<(FolderRole, FolderId)>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            scope,
+            roles,
+            tree: None,
+            folders: BTreeMap::new(),
+            round: false,
+            asked: now,
+            begun: now,
+            held: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            listing: None,
+            comparison: None,
+            audited: false,
+            first: false,
+            done: 0,
+            expected: None,
+        }
+    }
+
+    /// Whether there is more to tell already.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.round
+            || self.listing.is_some()
+            || self.comparison.is_some()
+            || self.audited
+            || !self.held.is_empty()
+            || !self.backlog.is_empty()
+    }
+
+    /// The folders that the scope covers, as the tree is now.
+    pub(super) fn area(&self) -> Area {
+        let folders: Vec<Folder> = self
+            .folders
+            .iter()
+            .map(|(id, kept)| {
+                let mut folder = Folder::new(id.clone(), "");
+                folder.parent.clone_from(&kept.parent);
+                let role = self.roles.iter().find(|(_, known)| known == id);
+                folder.role = role.map(|(role, _)| *role);
+                folder
+            })
+            .collect();
+        Area::new(&self.scope, &folders)
+    }
+
+    pub(super) fn is_drafts(&self, folder: &FolderId) -> bool {
+        self.roles.contains(&(FolderRole::Drafts, folder.clone()))
+    }
+
+    /// A message is to be read before others. What is known to be there waits no longer to be asked for.
+    pub(super) fn look(&mut self, id: MessageId) {
+        self.held.remove(&id);
+        self.backlog.retain(|waiting| waiting.id != id);
+        self.backlog.push_front(Waiting { id, left: None });
+    }
+
+    pub(super) fn read(cursor: &SyncCursor) -> Result<Self> {
+        cursor.entries().and_then(read).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "the cursor is not one of a sync of Outlook",
+            )
+        })
+    }
+
+    pub(super) fn write(&self) -> SyncCursor {
+        let mut entries = vec![
+            ("provider".to_owned(), PROVIDER.to_owned()),
+            ("scope".to_owned(), json(&self.scope)),
+            ("roles".to_owned(), json(&self.roles)),
+            ("asked".to_owned(), json(&(self.asked, self.begun))),
+        ];
+        let mut add = |name: &str, value: Option<String>| {
+            entries.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        add("tree", self.tree.clone());
+        add("round", self.round.then(|| json(&true)));
+        add("audited", self.audited.then(|| json(&true)));
+        add("first", self.first.then(|| json(&true)));
+        add("listing", self.listing.as_ref().map(json));
+        add("comparison", self.comparison.as_ref().map(json));
+        add("done", (self.done > 0).then(|| json(&self.done)));
+        add("expected", self.expected.as_ref().map(json));
+        add("held", (!self.held.is_empty()).then(|| json(&self.held)));
+        let backlog: Vec<_> = self
+            .backlog
+            .iter()
+            .map(|one| (&one.id, &one.left))
+            .collect();
+        add("backlog", (!backlog.is_empty()).then(|| json(&backlog)));
+        for (id, kept) in &self.folders {
+            entries.push((format!("{FOLDER}{id}"), json(kept)));
+        }
+        SyncCursor::from_entries(entries)
+    }
+}
+
+fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
+    if entries.remove("provider")? != PROVIDER {
+        return None;
+    }
+    let scope = serde_json::from_str(&entries.remove("scope")?).ok()?;
+    let roles = serde_json::from_str(&entries.remove("roles")?).ok()?;
+    let (asked, begun) = serde_json::from_str(&entries.remove("asked")?).ok()?;
+    let mut place = Place::new(scope, roles, asked);
+    place.begun = begun;
+    place.tree = entries.remove("tree");
+    place.round = optional(entries.remove("round"))?.unwrap_or_default();
+    place.audited = optional(entries.remove("audited"))?.unwrap_or_default();
+    place.first = optional(entries.remove("first"))?.unwrap_or_default();
+    place.listing = optional(entries.remove("listing"))?;
+    place.comparison = optional(entries.remove("comparison"))?;
+    place.done = optional(entries.remove("done"))?.unwrap_or_default();
+    place.expected = optional(entries.remove("expected"))?;
+    place.held = optional(entries.remove("held"))?.unwrap_or_default();
+    let backlog: Option<Vec<(MessageId, Option<FolderId>)>> = optional(entries.remove("backlog"))?;
+    let backlog = backlog.unwrap_or_default().into_iter();
+    place.backlog = backlog.map(|(id, left)| Waiting { id, left }).collect();
+    for (name, kept) in entries {
+        let id = FolderId::from(name.strip_prefix(FOLDER)?);
+        place.folders.insert(id, serde_json::from_str(&kept).ok()?);
+    }
+    Some(place)
+}
+
+/// What is not there is nothing; what is there must be read.
+fn optional<T: DeserializeOwned>(text: Option<String>) -> Option<Option<T>> {
+    match text {
+        None => Some(None),
+        Some(text) => serde_json::from_str(&text).ok().map(Some),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // None of these values can fail to be written.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// What tells whether a folder changed. It is the same in every version of this crate, or all folders would be told again.
+pub(super) fn fingerprint(folder: &Folder) -> String {
+    let parts = [
+        folder.name.as_str(),
+        folder.parent.as_ref().map_or("", FolderId::as_str),
+        if folder.hidden { "hidden" } else { "" },
+    ];
+    let hash = Sha256::digest(parts.join("\u{0}"));
+    let start = hash.iter().take(6);
+    start.map(|byte| format!("{byte:02x}")).collect()
+}

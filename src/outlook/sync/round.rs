@@ -1,0 +1,462 @@
+//! A round over the folders of a scope: what changed in each, and of the folders themselves. What left a folder is held until
+//! all of them have told, because it may have come into another; what a folder's walk misses is noticed by counting.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+
+use super::place::{Comparison, Kept, fingerprint};
+use super::{Step, census, is_refusal};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Answer, ApiRequest, protocol};
+use crate::model::{Detail, FolderId, Keyword, MessageId};
+use crate::outlook::api::Api;
+use crate::outlook::reading::{self, no_list};
+use crate::outlook::{batch, convert, wire};
+use crate::provider::{Known, SyncChange};
+use crate::sync::{SyncRule, compare};
+
+const CHANGES: &str = "outlook.messages.delta";
+const FOLDERS: &str = "outlook.mailFolders.delta";
+const FOLDER: &str = "outlook.mailFolders.get";
+
+/// How often a first walk through a folder is begun again, because its addresses rot or it ends early.
+const MOST_WALKS: u32 = 3;
+
+impl Step<'_> {
+    /// Asks every folder whose round is not over, and the tree of folders where a round begins.
+    pub(super) async fn ask_folders(&mut self, known: &dyn Known) -> Result<()> {
+        let begins = !self.place.round;
+        let mut covered: Vec<FolderId> = self.place.area().covered().cloned().collect();
+        if begins {
+            self.place.begun = self.api.client.clock.now();
+            for kept in self.place.folders.values_mut() {
+                kept.ready = false;
+                kept.base.clone_from(&kept.link);
+            }
+        }
+        let is_open = |id: &FolderId| self.place.folders.get(id).is_some_and(|kept| !kept.ready);
+        covered.retain(is_open);
+        let mut calls: Vec<Result<ApiRequest>> = covered.iter().map(|id| self.call(id)).collect();
+        if begins {
+            calls.push(match &self.place.tree {
+                Some(link) => self.api.following(FOLDERS, link),
+                None => self.api.folder_changes(),
+            });
+        }
+        let mut answers = batch::send(self.api, calls).await;
+        let tree = if begins { answers.pop() } else { None };
+        self.place.round = true;
+        // Where each message was seen on this page. What is seen somewhere has not gone, wherever it has left.
+        let mut seen: BTreeMap<MessageId, FolderId> = BTreeMap::new();
+        for (id, answer) in covered.iter().zip(answers) {
+            match answer {
+                Ok(answer) => self.follow(id, &answer, &mut seen)?,
+                Err(error) => self.recover(id, error, known).await?,
+            }
+        }
+        if let Some(tree) = tree {
+            self.look_at_tree(tree).await?;
+        }
+        self.count_walks().await?;
+        let area = self.place.area();
+        let is_over = area
+            .covered()
+            .all(|id| self.place.folders.get(id).is_none_or(|kept| kept.ready));
+        if is_over {
+            self.place.round = false;
+            self.place.asked = self.place.begun;
+            self.release();
+        }
+        Ok(())
+    }
+
+    fn call(&self, id: &FolderId) -> Result<ApiRequest> {
+        match self
+            .place
+            .folders
+            .get(id)
+            .and_then(|kept| kept.link.as_deref())
+        {
+            Some(link) => self.api.following(CHANGES, link),
+            None => self.api.changes(id.as_str()),
+        }
+    }
+
+    /// Takes in one page of a folder's changes.
+    fn follow(
+        &mut self,
+        id: &FolderId,
+        answer: &Answer,
+        seen: &mut BTreeMap<MessageId, FolderId>,
+    ) -> Result<()> {
+        let page: wire::Changes = reading::read(CHANGES, answer)?;
+        let items = page.value.ok_or_else(|| no_list(CHANGES))?;
+        let kept = self.place.folders.get(id).cloned().unwrap_or_default();
+        let mut found = 0;
+        for item in items {
+            let item = item.get().as_bytes();
+            if let Some(gone) = removed(item) {
+                self.leave(gone, id, seen);
+                continue;
+            }
+            let Some(message) = wire::salvage::<wire::Message>(item) else {
+                continue;
+            };
+            let Some(message_id) = message.id.as_deref().map(MessageId::new) else {
+                continue;
+            };
+            found += 1;
+            seen.insert(message_id.clone(), id.clone());
+            if kept.walked || kept.tells {
+                self.come(message_id, &message, id);
+            }
+        }
+        let told = page.next_link.as_ref().or(page.delta_link.as_ref());
+        if told.is_none_or(|link| kept.link.as_ref() == Some(link) && page.next_link.is_some()) {
+            return Err(protocol("a page of changes leads nowhere").with_operation(CHANGES));
+        }
+        if let Some(kept) = self.place.folders.get_mut(id) {
+            kept.found += if kept.walked { 0 } else { found };
+            kept.ready = page.next_link.is_none();
+            kept.link = page.next_link.or(page.delta_link);
+            if kept.ready {
+                kept.base = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message left a folder: moved, or deleted. Which of them is not told.
+    fn leave(
+        &mut self,
+        id: MessageId,
+        folder: &FolderId,
+        seen: &mut BTreeMap<MessageId, FolderId>,
+    ) {
+        let is_elsewhere = seen.get(&id).is_some_and(|seen| seen != folder);
+        if !self.guards.hold(SyncRule::HeldRemovals)
+            || (is_elsewhere && !self.guards.hold(SyncRule::PresenceBeatsRemoval))
+        {
+            self.place.backlog.retain(|waiting| waiting.id != id);
+            self.found.push(SyncChange::Deleted(id));
+            return;
+        }
+        if seen.get(&id) == Some(folder) {
+            seen.remove(&id);
+        } else if is_elsewhere {
+            // It is somewhere else, and will be read there.
+            return;
+        }
+        self.place.held.insert(id, folder.clone());
+    }
+
+    /// A message is in a folder: it is new there, or some of its state changed.
+    fn come(&mut self, id: MessageId, message: &wire::Message, folder: &FolderId) {
+        let is_whole = message.received_date_time.is_some()
+            && message.parent_folder_id.is_some()
+            && message.is_read.is_some();
+        let update = convert::update(message).filter(|_| {
+            !is_whole && !self.place.is_drafts(folder) && message.is_draft != Some(true)
+        });
+        if is_whole && self.is_older(message) {
+            self.place.held.remove(&id);
+            return;
+        }
+        let is_held = self.place.held.contains_key(&id);
+        let waits = self.place.backlog.iter().any(|waiting| waiting.id == id);
+        match update {
+            Some(mut update) if !self.guards.hold(SyncRule::UnknownIsNotAbsent) => {
+                if message.is_read.is_none() {
+                    update.has(Keyword::Seen, false);
+                }
+                self.found.push(SyncChange::Updated(update));
+            }
+            Some(update) if !is_held && !waits => self.found.push(SyncChange::Updated(update)),
+            _ => self.place.look(id),
+        }
+    }
+
+    /// Whether a message is older than the scope goes back.
+    fn is_older(&self, message: &wire::Message) -> bool {
+        let received = message.received_date_time.as_deref();
+        let received = received.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        match (self.place.scope.since, received) {
+            (Some(since), Some(received)) => received.timestamp() < since.timestamp(),
+            _ => false,
+        }
+    }
+
+    /// A folder whose changes cannot be asked for.
+    async fn recover(&mut self, id: &FolderId, error: Error, known: &dyn Known) -> Result<()> {
+        if is_refusal(error.kind()) && error.kind() == ErrorKind::NotFound {
+            self.forget_folder(id);
+            return Ok(());
+        }
+        if error.kind() != ErrorKind::CursorExpired {
+            return Err(error);
+        }
+        let Some(kept) = self.place.folders.get_mut(id) else {
+            return Ok(());
+        };
+        match kept.base.take() {
+            // Only the address of a page has rotted: the round begins again here.
+            Some(base) if kept.link.as_ref() != Some(&base) => kept.link = Some(base),
+            Some(_) => self.make_up(id, known).await?,
+            None if kept.walked => self.make_up(id, known).await?,
+            None => {
+                kept.again += 1;
+                if kept.again > MOST_WALKS {
+                    return Err(error);
+                }
+                kept.link = None;
+                kept.found = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// The service has forgotten where a folder's changes had got to: it is walked through anew, all of it at once, and what
+    /// is there is compared with what the host has of this folder.
+    pub(super) async fn make_up(&mut self, id: &FolderId, known: &dyn Known) -> Result<()> {
+        let (there, link) = walk(self.api, id).await?;
+        let census = census::States::new(there);
+        let differences = compare(known, &census, |message| message.folders.contains(id)).await?;
+        for place in differences.missing {
+            if let Some(message) = census.at(place)
+                && !self.is_too_old(message)
+            {
+                self.place.look(message.id.clone());
+            }
+        }
+        if self.place.scope.detail != Detail::Ids {
+            let stale = differences.stale.into_iter();
+            self.found.extend(stale.map(SyncChange::Updated));
+        }
+        for gone in differences.extra {
+            self.place.held.insert(gone, id.clone());
+        }
+        self.note_uncertainty(id);
+        if let Some(kept) = self.place.folders.get_mut(id) {
+            kept.link = Some(link);
+            kept.base = None;
+            kept.ready = true;
+            kept.walked = true;
+            kept.tells = false;
+            kept.torn = false;
+        }
+        Ok(())
+    }
+
+    /// A first walk that found fewer messages than lie in the folder has ended early, and looks like one that has not
+    /// (<https://learn.microsoft.com/graph/delta-query-messages>): it is made once more.
+    async fn count_walks(&mut self) -> Result<()> {
+        let ended = |kept: &&Kept| kept.ready && !kept.walked;
+        let short: Vec<FolderId> = self
+            .place
+            .folders
+            .iter()
+            .filter(|(_, kept)| ended(kept) && kept.found < kept.total && kept.again == 0)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let calls = short
+            .iter()
+            .map(|id| self.api.folder(id.as_str()))
+            .collect();
+        let mut again = Vec::new();
+        for (id, answer) in short.iter().zip(batch::send(self.api, calls).await) {
+            let folder: wire::MailFolder = match answer {
+                Ok(answer) => reading::read(FOLDER, &answer)?,
+                Err(error) if is_refusal(error.kind()) => continue,
+                Err(error) => return Err(error),
+            };
+            let total = total(&folder);
+            if self
+                .place
+                .folders
+                .get(id)
+                .is_some_and(|kept| kept.found < total)
+            {
+                again.push(id.clone());
+            }
+        }
+        for (id, kept) in &mut self.place.folders {
+            if !kept.ready || kept.walked {
+                continue;
+            }
+            if again.contains(id) {
+                kept.again += 1;
+                kept.ready = false;
+                kept.link = None;
+                kept.found = 0;
+            } else {
+                kept.walked = true;
+                kept.tells = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that changed of folders.
+    pub(super) async fn look_at_tree(&mut self, answer: Result<Answer>) -> Result<()> {
+        let is_whole;
+        let (listed, gone, link) = match answer {
+            Ok(answer) => {
+                is_whole = self.place.tree.is_none();
+                read_tree(self.api, &answer).await?
+            }
+            Err(error) if error.kind() == ErrorKind::CursorExpired => {
+                is_whole = true;
+                let mut answers = batch::send(self.api, vec![self.api.folder_changes()]).await;
+                let answer = answers.pop().unwrap_or(Err(error))?;
+                read_tree(self.api, &answer).await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.place.tree = Some(link);
+        let before = self.place.area();
+        let totals: BTreeMap<FolderId, u64> = listed
+            .iter()
+            .filter_map(|folder| Some((FolderId::from(folder.id.as_deref()?), total(folder))))
+            .collect();
+        let mut roles: convert::Roles = self.place.roles.iter().cloned().collect();
+        let mut folders = convert::folders_among(listed, &roles, |id| {
+            self.place.folders.contains_key(id) || totals.contains_key(id)
+        });
+        if !folders.is_empty() && self.place.roles.len() < convert::roles().count() {
+            // The archive is made when it is first used.
+            roles = self.own.roles(self.api).await?;
+            self.place.roles = roles.pairs();
+            for folder in &mut folders {
+                folder.role = roles.of(&folder.id);
+            }
+        }
+        let mut lost: Vec<FolderId> = gone.into_iter().map(FolderId::from).collect();
+        if is_whole {
+            let missing = self
+                .place
+                .folders
+                .keys()
+                .filter(|id| !totals.contains_key(*id));
+            lost.extend(missing.cloned());
+        }
+        for folder in folders {
+            let kept = self.place.folders.entry(folder.id.clone()).or_default();
+            kept.parent.clone_from(&folder.parent);
+            kept.total = totals.get(&folder.id).copied().unwrap_or_default();
+            let print = fingerprint(&folder);
+            if kept.print != print {
+                kept.print = print;
+                self.found.push(SyncChange::Folder(folder));
+            }
+        }
+        for id in lost {
+            self.forget_folder(&id);
+        }
+        self.cover(&before);
+        Ok(())
+    }
+
+    /// Folders that came into the scope tell of all that is in them; what the host has of those that left it is looked at.
+    pub(super) fn cover(&mut self, before: &census::Area) {
+        let after = self.place.area();
+        for id in after.covered().filter(|id| !before.contains(id)) {
+            if let Some(kept) = self.place.folders.get_mut(id) {
+                *kept = Kept {
+                    parent: kept.parent.take(),
+                    print: std::mem::take(&mut kept.print),
+                    total: kept.total,
+                    tells: !self.place.first,
+                    ..Kept::default()
+                };
+            }
+        }
+        for id in before.covered().filter(|id| !after.contains(id)) {
+            if let Some(kept) = self.place.folders.get_mut(id) {
+                kept.link = None;
+                kept.walked = false;
+                self.place
+                    .comparison
+                    .get_or_insert_with(Comparison::default)
+                    .folders
+                    .insert(id.clone());
+            }
+        }
+    }
+
+    fn forget_folder(&mut self, id: &FolderId) {
+        if self.place.folders.remove(id).is_some() {
+            self.found.push(SyncChange::FolderDeleted(id.clone()));
+            let comparison = self
+                .place
+                .comparison
+                .get_or_insert_with(Comparison::default);
+            comparison.folders.insert(id.clone());
+        }
+    }
+}
+
+/// The id in an entry that says that something left.
+fn removed(item: &[u8]) -> Option<MessageId> {
+    let entry: wire::Removal = wire::salvage(item)?;
+    entry.removed?;
+    entry.id.map(MessageId::from)
+}
+
+pub(super) fn total(folder: &wire::MailFolder) -> u64 {
+    let total = folder.total_item_count.unwrap_or_default();
+    u64::try_from(total).unwrap_or_default()
+}
+
+/// Everything that lies in a folder, and the address of what changes from then on.
+async fn walk(api: &Api, id: &FolderId) -> Result<(Vec<crate::model::Message>, String)> {
+    let mut there: BTreeMap<MessageId, crate::model::Message> = BTreeMap::new();
+    let mut call = api.changes(id.as_str())?;
+    let mut last = String::new();
+    loop {
+        let page: wire::Changes = api.client.json(call).await?;
+        for item in page.value.ok_or_else(|| no_list(CHANGES))? {
+            let item = item.get().as_bytes();
+            match removed(item) {
+                Some(id) => _ = there.remove(&id),
+                None => {
+                    let message = reading::message(item, Detail::Ids)?;
+                    there.insert(message.id.clone(), message);
+                }
+            }
+        }
+        match (page.next_link, page.delta_link) {
+            (Some(next), _) if next != last => {
+                call = api.following(CHANGES, &next)?;
+                last = next;
+            }
+            (None, Some(link)) => return Ok((there.into_values().collect(), link)),
+            _ => return Err(protocol("a page of changes leads nowhere").with_operation(CHANGES)),
+        }
+    }
+}
+
+/// Folders that are new or changed, ids of those that are gone, and the address of what changes from then on.
+async fn read_tree(
+    api: &Api,
+    answer: &Answer,
+) -> Result<(Vec<wire::MailFolder>, Vec<String>, String)> {
+    let (mut listed, mut gone) = (Vec::new(), Vec::new());
+    let mut page: wire::Changes = reading::read(FOLDERS, answer)?;
+    loop {
+        for item in page.value.ok_or_else(|| no_list(FOLDERS))? {
+            let item = item.get().as_bytes();
+            match removed(item) {
+                Some(id) => gone.push(id.as_str().to_owned()),
+                None => listed.extend(wire::salvage::<wire::MailFolder>(item)),
+            }
+        }
+        match (page.next_link, page.delta_link) {
+            (Some(next), _) => page = api.client.json(api.following(FOLDERS, &next)?).await?,
+            (None, Some(link)) => return Ok((listed, gone, link)),
+            (None, None) => {
+                return Err(protocol("a page of changes leads nowhere").with_operation(FOLDERS));
+            }
+        }
+    }
+}

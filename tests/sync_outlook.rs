@@ -1,0 +1,332 @@
+//! A copy of an Outlook mailbox that is complete, stays complete, and loses nothing that Graph forgets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure in a test is a panic"
+)]
+
+mod mirror;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use mirror::{Copy, Mirror, hidden_folders, outlook_truth};
+use postroom::emulator::{Emulator, EmulatorBuilder};
+use postroom::testing::VirtualClock;
+use postroom::{
+    Change, Detail, FolderEdit, FolderId, FolderRole, Keyword, Mailbox, MessageId, Scope,
+    SyncChange, SyncPage, SyncPhase,
+};
+use support::{OUTLOOK, emulator, unpaced};
+
+async fn begin(builder: EmulatorBuilder, messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
+    let clock = VirtualClock::eager("2026-11-22T12:00:00Z".parse().unwrap());
+    let builder = builder.quota(false).clock(Arc::new(clock.clone()));
+    let emulator = builder.start().await.unwrap();
+    for number in 0..messages {
+        deliver(&emulator, &format!("Number {number}"));
+        // Three come in the same second.
+        clock.advance(Duration::from_millis(334));
+    }
+    let mailbox = unpaced(&emulator, OUTLOOK);
+    (emulator, mailbox, Mirror::new())
+}
+
+async fn start(messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
+    begin(emulator(), messages).await
+}
+
+fn deliver(emulator: &Emulator, subject: &str) {
+    let mail = format!("From: billing@shop.example\r\nSubject: {subject}\r\n\r\nText\r\n");
+    emulator.deliver(OUTLOOK, mail.as_bytes());
+}
+
+fn truth(emulator: &Emulator) -> BTreeMap<MessageId, Copy> {
+    outlook_truth(emulator, OUTLOOK, &Scope::everything(), &BTreeSet::new())
+}
+
+fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
+    pages.iter().flat_map(|page| &page.changes)
+}
+
+fn messages(pages: &[SyncPage]) -> Vec<&str> {
+    let mut subjects = Vec::new();
+    for change in changes(pages) {
+        if let SyncChange::Message(message) = change {
+            subjects.extend(message.subject.as_deref());
+        }
+    }
+    subjects
+}
+
+fn deleted(pages: &[SyncPage]) -> usize {
+    let deleted = |change: &&SyncChange| matches!(change, SyncChange::Deleted(_));
+    changes(pages).filter(deleted).count()
+}
+
+fn to(folder: &str) -> Change {
+    Change::MoveTo {
+        to: FolderId::from(folder),
+        from: None,
+    }
+}
+
+#[tokio::test]
+async fn everything_comes_newest_first_and_a_quiet_round_is_one_request() {
+    let (emulator, mailbox, mirror) = start(600).await;
+    let scope = Scope::everything();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+    let told = messages(&pages);
+    assert_eq!(told.len(), 600);
+    assert!(pages.iter().all(|page| page.phase == SyncPhase::Snapshot));
+    assert_eq!(pages[0].progress.expected, Some(600));
+    assert_eq!(mirror.asked(), 0);
+    let newest = |page: &SyncPage| {
+        let dates = page.changes.iter().filter_map(|change| match change {
+            SyncChange::Message(message) => message.received_at,
+            _ => None,
+        });
+        dates.collect::<Vec<_>>()
+    };
+    let dates: Vec<_> = pages.iter().flat_map(newest).collect();
+    assert!(dates.windows(2).all(|two| two[0] >= two[1]));
+
+    let before = emulator.requests().len();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(emulator.requests().len() - before, 1);
+    assert!(changes(&pages).next().is_none());
+}
+
+#[tokio::test]
+async fn new_mail_comes_at_once_and_a_worker_that_dies_loses_nothing() {
+    let (emulator, mailbox, mirror) = start(600).await;
+    let scope = Scope::everything();
+    let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
+    for _ in 0..2 {
+        mirror.store(&pages.next().await.unwrap().unwrap());
+    }
+    deliver(&emulator, "Just now");
+    let page = pages.next().await.unwrap().unwrap();
+    assert!(messages(std::slice::from_ref(&page)).contains(&"Just now") && page.more);
+    drop(pages);
+    for _ in 0..40 {
+        // Each time the process dies before it stored the second page.
+        let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
+        mirror.store(&pages.next().await.unwrap().unwrap());
+        if pages.next().await.is_none() {
+            break;
+        }
+    }
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_a_listing_goes_on_shifts_nothing_out_of_it() {
+    let (emulator, mailbox, mirror) = start(600).await;
+    let scope = Scope::everything();
+    let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
+    let page = pages.next().await.unwrap().unwrap();
+    mirror.store(&page);
+    let first: Vec<MessageId> = page
+        .changes
+        .iter()
+        .filter_map(|change| change.message_id().cloned())
+        .collect();
+    assert!(first.len() >= 200);
+    mailbox.apply(&first[..60], &Change::Delete).await.unwrap();
+    while let Some(page) = pages.next().await {
+        mirror.store(&page.unwrap());
+    }
+    drop(pages);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn a_move_is_no_deletion_and_what_went_away_and_came_back_is_still_there() {
+    let (emulator, mailbox, mirror) = start(30).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..10], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[10..20], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[10..20], &to("inbox")).await.unwrap();
+    mailbox.apply(&ids[20..22], &Change::Delete).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(deleted(&pages), 2);
+    assert_eq!(mirror.messages(), truth(&emulator));
+
+    // Graph tells nothing of these any longer, and an audited round finds out.
+    mailbox.apply(&ids[10..12], &Change::Delete).await.unwrap();
+    mailbox
+        .apply(&ids[12..14], &Change::Set(Keyword::Seen))
+        .await
+        .unwrap();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_ne!(mirror.messages(), truth(&emulator));
+    let pages = mirror.follow_audited(&mailbox, &scope).await.unwrap();
+    assert_eq!(deleted(&pages), 2);
+    assert!(messages(&pages).is_empty());
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn what_changes_of_state_is_told_without_reading_a_message() {
+    let (emulator, mailbox, mirror) = start(20).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    let red = Keyword::Custom("Red category".to_owned());
+    mailbox
+        .apply(&ids, &Change::Set(Keyword::Seen))
+        .await
+        .unwrap();
+    mailbox
+        .apply(&ids[..5], &Change::Set(red.clone()))
+        .await
+        .unwrap();
+    mailbox
+        .apply(&ids[..5], &Change::Set(Keyword::Important))
+        .await
+        .unwrap();
+    mailbox.apply(&ids[..2], &Change::Clear(red)).await.unwrap();
+    let before = emulator.requests().len();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(messages(&pages).is_empty());
+    assert_eq!(emulator.requests().len() - before, 1);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn a_folder_that_the_service_forgot_is_made_up_for_alone() {
+    let (emulator, mailbox, mirror) = start(400).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    deliver(&emulator, "Missed");
+    mailbox.apply(&ids[..3], &Change::Delete).await.unwrap();
+    mailbox
+        .apply(&ids[3..5], &Change::Set(Keyword::Seen))
+        .await
+        .unwrap();
+    emulator.expire_deltas(OUTLOOK, Some("inbox"));
+    let before = emulator.requests().len();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Missed"]);
+    assert_eq!(deleted(&pages), 3);
+    let uncertain = pages[0].uncertain.as_ref().unwrap();
+    assert_eq!(
+        uncertain.folders,
+        [mailbox.folder(FolderRole::Inbox).await.unwrap().id]
+    );
+    assert!(emulator.requests().len() - before < 6);
+    assert_eq!(mirror.messages(), truth(&emulator));
+    emulator.expire_deltas(OUTLOOK, None);
+    deliver(&emulator, "Missed, too");
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn addresses_that_rot_in_a_long_walk_only_make_it_longer() {
+    let (emulator, mailbox, mirror) = begin(emulator().longest_delta_page(10), 55).await;
+    let scope = Scope::everything();
+    let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
+    for rots in [true, false, true, false] {
+        mirror.store(&pages.next().await.unwrap().unwrap());
+        if rots {
+            emulator.rot_next_links(OUTLOOK);
+        }
+    }
+    drop(pages);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    for number in 0..40 {
+        deliver(&emulator, &format!("More {number}"));
+    }
+    let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
+    mirror.store(&pages.next().await.unwrap().unwrap());
+    emulator.rot_next_links(OUTLOOK);
+    drop(pages);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn folders_that_are_made_moved_renamed_or_thrown_away_are_told_with_their_messages() {
+    let (emulator, mailbox, mirror) = start(12).await;
+    let scope = Scope::default();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    let trips = FolderEdit::Create {
+        name: "Trips".to_owned(),
+        parent: None,
+        color: None,
+    };
+    let trips = mailbox.edit_folder(&trips).await.unwrap().unwrap().id;
+    mailbox.apply(&ids[..6], &to(trips.as_str())).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(deleted(&pages), 0);
+    assert_eq!(mirror.folders()[trips.as_str()], "Trips");
+    let compare = || async {
+        let hidden = hidden_folders(&mailbox).await;
+        assert_eq!(
+            mirror.messages(),
+            outlook_truth(&emulator, OUTLOOK, &scope, &hidden)
+        );
+    };
+    compare().await;
+    let rename = FolderEdit::Rename {
+        folder: trips.clone(),
+        name: "Journeys".to_owned(),
+    };
+    mailbox.edit_folder(&rename).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(changes(&pages).count(), 1);
+    assert_eq!(mirror.folders()[trips.as_str()], "Journeys");
+    // Thrown away, it lies in the deleted items, which are out of scope.
+    mailbox
+        .edit_folder(&FolderEdit::Delete(trips.clone()))
+        .await
+        .unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(deleted(&pages), 0);
+    assert_eq!(mirror.messages().len(), 6);
+    compare().await;
+    let back = FolderEdit::Move {
+        folder: trips,
+        parent: None,
+    };
+    mailbox.edit_folder(&back).await.unwrap();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages().len(), 12);
+    compare().await;
+}
+
+#[tokio::test]
+async fn another_scope_brings_what_it_brings_and_nothing_else() {
+    let (emulator, mailbox, mirror) = start(40).await;
+    let everything = Scope::everything();
+    mirror.follow(&mailbox, &everything).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..10], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[10..15], &Change::Trash).await.unwrap();
+    mirror.follow(&mailbox, &everything).await.unwrap();
+
+    let mut inbox = Scope::default();
+    inbox.roles = vec![FolderRole::Inbox];
+    let pages = mirror.follow(&mailbox, &inbox).await.unwrap();
+    assert_eq!(mirror.messages().len(), 25);
+    assert_eq!((messages(&pages).len(), deleted(&pages)), (0, 0));
+    let pages = mirror.follow(&mailbox, &everything).await.unwrap();
+    assert_eq!(messages(&pages).len(), 15);
+    assert_eq!(mirror.messages(), truth(&emulator));
+    let mut full = everything.clone();
+    full.detail = Detail::Full;
+    let pages = mirror.follow(&mailbox, &full).await.unwrap();
+    assert_eq!(messages(&pages).len(), 40);
+}
