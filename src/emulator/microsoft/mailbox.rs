@@ -28,6 +28,7 @@ pub(crate) struct OutlookMailbox {
     pub(crate) automatic_replies: AutomaticReplies,
     /// Attachments on their way up, by the secret in their URL.
     pub(crate) uploads: BTreeMap<String, Upload>,
+    last_key: u64,
     /// Which message has or had an id, of either kind.
     keys: BTreeMap<String, u64>,
     /// The messages on their way out.
@@ -169,6 +170,7 @@ impl OutlookMailbox {
             rules: Vec::new(),
             automatic_replies: AutomaticReplies::default(),
             uploads: BTreeMap::new(),
+            last_key: 0,
             keys: BTreeMap::new(),
             leaving: BTreeSet::new(),
             journal: Box::default(),
@@ -260,7 +262,7 @@ impl OutlookMailbox {
         is_draft: bool,
         random: &mut fastrand::Rng,
     ) -> u64 {
-        let key = self.messages.last_key_value().map_or(1, |(key, _)| key + 1);
+        let key = self.next_key();
         let conversation_id = self
             .conversation(&mail)
             .unwrap_or_else(|| new_id("AAQk", random));
@@ -312,6 +314,12 @@ impl OutlookMailbox {
     pub(crate) fn remove(&mut self, key: u64) {
         self.note(key, Kind::Left);
         self.messages.remove(&key);
+    }
+
+    /// A key that no message had before: what is noted of one that is gone is never taken for another's.
+    fn next_key(&mut self) -> u64 {
+        self.last_key += 1;
+        self.last_key
     }
 
     /// Makes a message be found by its ids.
@@ -378,7 +386,7 @@ impl OutlookMailbox {
         random: &mut fastrand::Rng,
     ) -> Option<u64> {
         let mut copy = self.messages.get(&key)?.clone();
-        copy.key = self.messages.last_key_value().map_or(1, |(key, _)| key + 1);
+        copy.key = self.next_key();
         copy.id = new_id("AQMk", random);
         copy.immutable_id = new_id("AAkA", random);
         copy.folder = folder;
