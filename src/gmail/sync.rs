@@ -253,6 +253,7 @@ impl<'a> Step<'a> {
                 });
             }
             _ => {
+                self.place.again = earlier.is_some();
                 self.place.history = reached;
                 self.place.asked = asked;
                 self.place.compared = None;
@@ -392,6 +393,7 @@ impl<'a> Step<'a> {
         place.asked = now;
         place.compared = Some(now);
         place.round = None;
+        place.again = false;
         place.backlog.clear();
         let again = place.listing.as_ref().is_some_and(|listing| listing.again);
         place.listing = again.then(Listing::again);

@@ -225,11 +225,10 @@ impl<'a> Step<'a> {
 
     /// The round is in: what left a folder and was seen in no other is asked for.
     fn release(&mut self) {
-        for (id, folder) in std::mem::take(&mut self.place.held) {
+        for (id, left) in std::mem::take(&mut self.place.held) {
             if !self.guards.hold(SyncRule::Probe) {
                 self.found.push(SyncChange::Deleted(id));
             } else if !self.place.backlog.iter().any(|waiting| waiting.id == id) {
-                let left = Some(folder);
                 self.place.backlog.push_back(Waiting { id, left });
             }
         }
@@ -248,7 +247,7 @@ impl<'a> Step<'a> {
         for (Waiting { id, left }, outcome) in wanted.into_iter().zip(read) {
             let change = match outcome {
                 Ok(message) => {
-                    self.note_torn(&message, left.as_ref());
+                    self.note_torn(&message, &left);
                     self.told(message, &area)
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
@@ -265,12 +264,11 @@ impl<'a> Step<'a> {
 
     /// A message that is where it is said to have left has come back meanwhile, and the service has forgotten it there
     /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>).
-    fn note_torn(&mut self, message: &Message, left: Option<&FolderId>) {
-        let Some(left) = left.filter(|left| message.is_in(left)) else {
-            return;
-        };
-        if let Some(kept) = self.place.folders.get_mut(left) {
-            kept.torn = true;
+    fn note_torn(&mut self, message: &Message, left: &[FolderId]) {
+        for folder in left.iter().filter(|folder| message.is_in(folder)) {
+            if let Some(kept) = self.place.folders.get_mut(folder) {
+                kept.torn = true;
+            }
         }
     }
 
@@ -294,23 +292,29 @@ impl<'a> Step<'a> {
     /// The next page of what was there before. It goes on from when the last message was received: a place counted from the
     /// top would leave out as many messages as were deleted meanwhile.
     async fn list(&mut self) -> Result<()> {
-        let Some(listing) = self.place.listing.clone() else {
+        let Some(mut listing) = self.place.listing.clone() else {
             return Ok(());
         };
         let area = self.place.area();
-        let mut folders: Vec<Option<&FolderId>> = area.covered().map(Some).collect();
-        if !self.place.scope.names_folders() {
-            folders = vec![None];
-        }
-        let Some(folder) = folders.get(listing.folder) else {
+        let named = self.place.scope.names_folders();
+        // The one that was being listed may be covered no longer.
+        let mut open = area
+            .covered()
+            .filter(|id| listing.folder.as_ref().is_none_or(|at| *id >= at));
+        let folder = open.next().cloned().filter(|_| named);
+        if named && folder.is_none() {
             self.place.listing = None;
             return Ok(());
-        };
+        }
+        if folder != listing.folder {
+            listing.until = None;
+            listing.edge.clear();
+        }
         let detail = self.place.scope.detail;
         let size = if detail == Detail::Full { "50" } else { "250" };
         let filter = listing_filter(self.place.scope.since, listing.until);
-        let folder = folder.map(FolderId::as_str);
-        let mut call = self.api.newest(folder, filter.as_deref(), detail, size)?;
+        let place = folder.as_ref().map(FolderId::as_str);
+        let mut call = self.api.newest(place, filter.as_deref(), detail, size)?;
         let mut messages: Vec<Result<Message>> = Vec::new();
         let is_last = loop {
             let page: wire::Collection = match self.api.client.json(call).await {
@@ -335,17 +339,31 @@ impl<'a> Step<'a> {
             call = self.api.following(LIST, &link)?;
         };
         super::attachments::name_items(self.api, &mut messages).await;
-        self.take_listed(messages, &listing, &area, is_last);
+        let following = open.next().cloned().filter(|_| named);
+        let (until, edge) = self.take_listed(messages, &listing, &area);
+        self.place.listing = match (is_last, following) {
+            (true, None) => None,
+            (true, following) => Some(Listing {
+                folder: following,
+                ..Listing::default()
+            }),
+            (false, _) => Some(Listing {
+                folder,
+                until,
+                edge,
+            }),
+        };
         Ok(())
     }
 
+    /// Tells of what was listed, and says from where the listing goes on: when the last message was received, and which were
+    /// told of that second.
     fn take_listed(
         &mut self,
         messages: Vec<Result<Message>>,
         listing: &Listing,
         area: &Area,
-        is_last: bool,
-    ) {
+    ) -> (Option<DateTime<Utc>>, Vec<MessageId>) {
         let received = messages
             .iter()
             .flatten()
@@ -368,27 +386,7 @@ impl<'a> Step<'a> {
             let told = self.told(message, area);
             self.found.push(told);
         }
-        self.place.listing = Some(if is_last {
-            Listing {
-                folder: listing.folder + 1,
-                ..Listing::default()
-            }
-        } else {
-            Listing {
-                folder: listing.folder,
-                until,
-                edge,
-            }
-        });
-        let folders = area.covered().count();
-        let last = if self.place.scope.names_folders() {
-            folders
-        } else {
-            1
-        };
-        if is_last && listing.folder + 1 >= last {
-            self.place.listing = None;
-        }
+        (until, edge)
     }
 
     /// Compares what the host has of some folders with what is in them, and leaves to be read only what differs.
@@ -432,7 +430,10 @@ impl<'a> Step<'a> {
         }
         let missing = missing.into_iter().map(|message| message.id.clone());
         let waiting = missing.chain(differences.extra);
-        let waiting = waiting.map(|id| Waiting { id, left: None });
+        let waiting = waiting.map(|id| Waiting {
+            id,
+            left: Vec::new(),
+        });
         self.place.backlog.extend(waiting);
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub(super) asked: DateTime<Utc>,
     /// A round of the history with pages still to come.
     pub(super) round: Option<Round>,
+    /// Whether a round took several pages, so that what happened meanwhile is still to be asked for.
+    pub(super) again: bool,
     /// The labels, with what tells whether one changed.
     pub(super) labels: BTreeMap<FolderId, String>,
     /// Whether what was there before is being read for the first time.
@@ -93,6 +95,7 @@ impl Place {
             history,
             asked,
             round: None,
+            again: false,
             labels: BTreeMap::new(),
             first: false,
             listing: None,
@@ -106,6 +109,7 @@ impl Place {
     /// Whether there is more to tell already.
     pub(super) fn is_under_way(&self) -> bool {
         self.round.is_some()
+            || self.again
             || self.listing.is_some()
             || self.lost.is_some()
             || !self.backlog.is_empty()
@@ -144,6 +148,7 @@ impl Place {
         let mut add = |name: &str, value: Option<String>| {
             entries.extend(value.map(|value| (name.to_owned(), value)));
         };
+        add("again", self.again.then(|| json(&true)));
         add("first", self.first.then(|| json(&true)));
         add("round", self.round.as_ref().map(json));
         add("listing", self.listing.as_ref().map(json));
@@ -167,6 +172,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     let history = entries.remove("history")?.parse().ok()?;
     let asked = serde_json::from_str(&entries.remove("asked")?).ok()?;
     let mut place = Place::new(scope, history, asked);
+    place.again = optional(entries.remove("again"))?.unwrap_or_default();
     place.first = optional(entries.remove("first"))?.unwrap_or_default();
     place.round = optional(entries.remove("round"))?;
     place.listing = optional(entries.remove("listing"))?;

@@ -26,11 +26,13 @@ pub(super) struct Place {
     pub(super) folders: BTreeMap<FolderId, Kept>,
     /// Whether some folders of the round were asked and others are still to be.
     pub(super) round: bool,
+    /// Whether a round took several pages, so that what happened meanwhile is still to be asked for.
+    pub(super) again: bool,
     /// When the last round that is over began, and the one that is under way.
     pub(super) asked: DateTime<Utc>,
     pub(super) begun: DateTime<Utc>,
-    /// What left a folder in this round, and which: no more than that is known of it.
-    pub(super) held: BTreeMap<MessageId, FolderId>,
+    /// What left folders in this round, and which: no more than that is known of it.
+    pub(super) held: BTreeMap<MessageId, Vec<FolderId>>,
     /// What is to be read, in that order.
     pub(super) backlog: VecDeque<Waiting>,
     /// A listing with pages still to come.
@@ -77,19 +79,26 @@ pub(super) struct Kept {
 #[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) id: MessageId,
-    /// The folder that it is said to have left.
-    pub(super) left: Option<FolderId>,
+    /// The folders that it is said to have left.
+    pub(super) left: Vec<FolderId>,
 }
 
 /// A listing of what was there before, newest first.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Listing {
-    /// Which of the folders that the scope names.
-    pub(super) folder: usize,
+    /// Of the folders that the scope names, the one that is being listed; the first if unset.
+    pub(super) folder: Option<FolderId>,
     /// When the last message was received, and which were received in that second.
     pub(super) until: Option<DateTime<Utc>>,
     pub(super) edge: Vec<MessageId>,
+}
+
+impl Listing {
+    /// Whether nothing was listed yet, so that all of it is still to come.
+    pub(super) fn is_new(&self) -> bool {
+        self.folder.is_none() && self.until.is_none()
+    }
 }
 
 /// A comparison that is still to be made.
@@ -115,6 +124,7 @@ impl Place {
             tree: None,
             folders: BTreeMap::new(),
             round: false,
+            again: false,
             asked: now,
             begun: now,
             held: BTreeMap::new(),
@@ -131,6 +141,7 @@ impl Place {
     /// Whether there is more to tell already.
     pub(super) fn is_under_way(&self) -> bool {
         self.round
+            || self.again
             || self.listing.is_some()
             || self.comparison.is_some()
             || self.audited
@@ -160,9 +171,24 @@ impl Place {
 
     /// A message is to be read before others. What is known to be there waits no longer to be asked for.
     pub(super) fn look(&mut self, id: MessageId) {
-        self.held.remove(&id);
-        self.backlog.retain(|waiting| waiting.id != id);
-        self.backlog.push_front(Waiting { id, left: None });
+        let mut left = self.held.remove(&id).unwrap_or_default();
+        self.backlog.retain(|waiting| {
+            let is_it = waiting.id == id;
+            if is_it {
+                left.extend(waiting.left.iter().cloned());
+            }
+            !is_it
+        });
+        self.backlog.push_front(Waiting { id, left });
+    }
+
+    /// A message is said to have left a folder.
+    pub(super) fn note_left(&mut self, id: MessageId, folder: &FolderId) {
+        let mut waiting = self.backlog.iter_mut();
+        match waiting.find(|waiting| waiting.id == id) {
+            Some(waiting) => waiting.left.push(folder.clone()),
+            None => self.held.entry(id).or_default().push(folder.clone()),
+        }
     }
 
     pub(super) fn read(cursor: &SyncCursor) -> Result<Self> {
@@ -186,6 +212,7 @@ impl Place {
         };
         add("tree", self.tree.clone());
         add("round", self.round.then(|| json(&true)));
+        add("again", self.again.then(|| json(&true)));
         add("audited", self.audited.then(|| json(&true)));
         add("first", self.first.then(|| json(&true)));
         add("listing", self.listing.as_ref().map(json));
@@ -217,6 +244,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.begun = begun;
     place.tree = entries.remove("tree");
     place.round = optional(entries.remove("round"))?.unwrap_or_default();
+    place.again = optional(entries.remove("again"))?.unwrap_or_default();
     place.audited = optional(entries.remove("audited"))?.unwrap_or_default();
     place.first = optional(entries.remove("first"))?.unwrap_or_default();
     place.listing = optional(entries.remove("listing"))?;
@@ -224,7 +252,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.done = optional(entries.remove("done"))?.unwrap_or_default();
     place.expected = optional(entries.remove("expected"))?;
     place.held = optional(entries.remove("held"))?.unwrap_or_default();
-    let backlog: Option<Vec<(MessageId, Option<FolderId>)>> = optional(entries.remove("backlog"))?;
+    let backlog: Option<Vec<(MessageId, Vec<FolderId>)>> = optional(entries.remove("backlog"))?;
     let backlog = backlog.unwrap_or_default().into_iter();
     place.backlog = backlog.map(|(id, left)| Waiting { id, left }).collect();
     for (name, kept) in entries {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 
-use super::place::{Comparison, Kept, fingerprint};
+use super::place::{Comparison, Kept, Listing, fingerprint};
 use super::{Step, census, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
@@ -65,6 +65,7 @@ impl Step<'_> {
             .all(|id| self.place.folders.get(id).is_none_or(|kept| kept.ready));
         if is_over {
             self.place.round = false;
+            self.place.again = !begins;
             self.place.asked = self.place.begun;
             self.release();
         }
@@ -142,13 +143,13 @@ impl Step<'_> {
             self.found.push(SyncChange::Deleted(id));
             return;
         }
-        if seen.get(&id) == Some(folder) {
+        if is_elsewhere {
+            // It is somewhere else, and is read to tell where.
+            self.place.look(id.clone());
+        } else {
             seen.remove(&id);
-        } else if is_elsewhere {
-            // It is somewhere else, and will be read there.
-            return;
         }
-        self.place.held.insert(id, folder.clone());
+        self.place.note_left(id, folder);
     }
 
     /// A message is in a folder: it is new there, or some of its state changed.
@@ -234,7 +235,7 @@ impl Step<'_> {
             self.found.extend(stale.map(SyncChange::Updated));
         }
         for gone in differences.extra {
-            self.place.held.insert(gone, id.clone());
+            self.place.note_left(gone, id);
         }
         self.note_uncertainty(id);
         if let Some(kept) = self.place.folders.get_mut(id) {
@@ -360,13 +361,15 @@ impl Step<'_> {
     /// Folders that came into the scope tell of all that is in them; what the host has of those that left it is looked at.
     pub(super) fn cover(&mut self, before: &census::Area) {
         let after = self.place.area();
+        // A listing that is still to come tells of it, and of nothing twice.
+        let is_listed = self.place.listing.as_ref().is_some_and(Listing::is_new);
         for id in after.covered().filter(|id| !before.contains(id)) {
             if let Some(kept) = self.place.folders.get_mut(id) {
                 *kept = Kept {
                     parent: kept.parent.take(),
                     print: std::mem::take(&mut kept.print),
                     total: kept.total,
-                    tells: !self.place.first,
+                    tells: !is_listed,
                     ..Kept::default()
                 };
             }
