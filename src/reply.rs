@@ -116,6 +116,11 @@ impl Reply {
         !self.own.is_empty()
     }
 
+    /// Whether it matters for whom the answer goes to that the user sent the original.
+    pub(crate) fn depends_on_who_sent(&self, original: &Message) -> bool {
+        recipients::is_answered_elsewhere(original, &self.own)
+    }
+
     /// The answer to a message that was read with [`Detail::Full`](crate::Detail::Full). Pictures that the quoted HTML
     /// shows within itself are not attached yet.
     ///

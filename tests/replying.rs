@@ -13,8 +13,8 @@ use postroom::facts::{Relation, base_subject};
 use postroom::reply::{Forward, Reply, forward_subject, recipients, references, reply_subject};
 use postroom::view::{SectionKind, fold_html, fold_text, new_text};
 use postroom::{
-    Address, AttachedMessage, Attachment, AttachmentId, Detail, ErrorKind, Message, MessageId,
-    PageRequest, Query,
+    Address, AttachedMessage, Attachment, AttachmentId, Detail, ErrorKind, FolderRole, Message,
+    MessageId, Outgoing, PageRequest, Query,
 };
 use support::{GMAIL, OUTLOOK};
 
@@ -107,7 +107,7 @@ fn answering_ones_own_message_goes_on_with_its_recipients() {
         "a@shop.example, me@desk.example",
         "b@x.example",
     );
-    sent.reply_to = addresses("answers@desk.example");
+    sent.reply_to = addresses("alias@desk.example");
     sent.bcc = addresses("hidden@x.example");
     assert_eq!(whom(&sent, own, false), "a@shop.example |  | ");
     assert_eq!(whom(&sent, own, true), "a@shop.example | b@x.example | ");
@@ -116,6 +116,53 @@ fn answering_ones_own_message_goes_on_with_its_recipients() {
         whom(&sent, own, false),
         "b@x.example |  | alias@desk.example"
     );
+}
+
+#[test]
+fn a_form_that_writes_in_its_owners_name_is_answered_to_the_customer() {
+    let own = "me@desk.example";
+    let mut form = message("me@desk.example", "me@desk.example, b@desk.example", "");
+    form.reply_to = addresses("customer@x.example");
+    assert_eq!(whom(&form, own, false), "customer@x.example |  | ");
+    assert_eq!(
+        whom(&form, own, true),
+        "customer@x.example b@desk.example |  | "
+    );
+}
+
+#[tokio::test]
+async fn what_the_user_sent_is_told_from_what_a_form_sent_in_the_users_name() {
+    let emulator = support::emulator().quota(false).start().await.unwrap();
+    for (address, colleague) in [
+        (GMAIL, "team@gmail.example"),
+        (OUTLOOK, "team@outlook.example"),
+    ] {
+        let mailbox = support::unpaced(&emulator, address);
+        let form = format!(
+            "From: {address}\r\nTo: {address}, {colleague}\r\nReply-To: customer@x.example\r\n\
+             Subject: Form\r\n\r\nHow much is it?\r\n"
+        );
+        emulator.deliver(address, form.as_bytes());
+        let mut sent = Outgoing::new()
+            .to(colleague.parse().unwrap())
+            .subject("Sent")
+            .text("Ask support, please.");
+        sent.reply_to = addresses("support@desk.example");
+        mailbox.send(&sent).await.unwrap();
+
+        for (role, answered) in [
+            (FolderRole::Inbox, "customer@x.example"),
+            (FolderRole::Sent, colleague),
+        ] {
+            let found = Query::InRole(role);
+            let mut found = mailbox.messages_with(found, Detail::Ids, PageRequest::first());
+            let original = found.try_next().await.unwrap().unwrap();
+            let answer = Reply::to_author().text("Yes.");
+            let answer = mailbox.reply(&original.id, &answer).await.unwrap();
+            let to: Vec<&str> = answer.to.iter().map(Address::address).collect();
+            assert_eq!(to, [answered]);
+        }
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::Mailbox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mime;
 use crate::model::{
-    Access, Address, AnswerKind, Answers, Attachment, AttachmentKind, ByteStream, Content, Message,
-    MessageId, Outgoing, OutgoingAttachment, SpoolError,
+    Access, Address, AnswerKind, Answers, Attachment, AttachmentKind, ByteStream, Content,
+    FolderRole, Message, MessageId, Outgoing, OutgoingAttachment, SpoolError,
 };
 use crate::reply::{Forward, Reply, shown_images};
 
@@ -38,7 +38,7 @@ impl Mailbox {
     /// [`ErrorKind::NotFound`] if the original is gone, and as [`Reply::outgoing`].
     pub async fn reply(&self, id: &MessageId, reply: &Reply) -> Result<Outgoing> {
         self.require(Access::READ)?;
-        let original = self.message(id).await?;
+        let mut original = self.message(id).await?;
         let reply = match self.profile().await {
             Ok(profile) => {
                 let own = Address::received(profile.display_name, profile.address);
@@ -48,6 +48,10 @@ impl Mailbox {
             Err(_) if reply.knows_own_addresses() => reply.clone(),
             Err(error) => return Err(error),
         };
+        if reply.depends_on_who_sent(&original) && self.is_sent(&original).await? {
+            // Where its recipients are to answer. The user goes on writing to them.
+            original.reply_to.clear();
+        }
         let kind = if reply.is_to_everyone() {
             AnswerKind::ReplyAll
         } else {
@@ -91,6 +95,15 @@ impl Mailbox {
             }
         }
         Ok(outgoing.answers(Answers::new(original.id, AnswerKind::Forward)))
+    }
+
+    /// Whether a message lies among the sent ones.
+    async fn is_sent(&self, message: &Message) -> Result<bool> {
+        match self.folder(FolderRole::Sent).await {
+            Ok(sent) => Ok(message.is_in(&sent.id)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// One of the original's attachments, to go along.

@@ -19,7 +19,9 @@ pub struct Recipients {
 /// * An answer goes to where its author wants it (`Reply-To`, all of them), else to its authors, else to its sender
 ///   ([RFC 5322 §3.6.2](https://www.rfc-editor.org/rfc/rfc5322#section-3.6.2)); to `everyone`, it also goes to whoever else the
 ///   original went to, primary recipients as such.
-/// * An answer to the user's own message goes to those whom that one went to: who answers it goes on with it.
+/// * An answer to the user's own message goes to those whom that one went to: who answers it goes on with it. One that
+///   wants its answers elsewhere (`Reply-To`) is no such message: forms on websites write in their owner's name, and the
+///   customer stands in `Reply-To`. [`Mailbox::reply`](crate::Mailbox::reply) knows those by what lies among the sent ones.
 /// * None of the user's addresses gets it, nor one of them with a tag (`reader+shop@…`), unless nobody else is left: a
 ///   note to oneself is answered to oneself.
 /// * Nobody gets it twice, whatever the case of the letters, and an address that cannot be written to is left out.
@@ -33,7 +35,7 @@ pub fn recipients(original: &Message, own: &[Address], everyone: bool) -> Recipi
         let theirs = |address: &&Address| !is_own(address, own);
         list.iter().filter(theirs).filter_map(writable).collect()
     };
-    let is_ours = !original.from.is_empty() && original.from.iter().all(|from| is_own(from, own));
+    let is_ours = is_from(original, own) && others(&original.reply_to).is_empty();
     let (mut to, mut cc) = (others(&original.to), others(&original.cc));
     if !is_ours {
         let sender = original.sender.as_slice();
@@ -86,6 +88,17 @@ pub fn recipients(original: &Message, own: &[Address], everyone: bool) -> Recipi
         to,
         cc,
     }
+}
+
+/// Whether the user is its author, and it wants answers from somebody else: it was sent by the user with such a wish, or in
+/// the user's name by another's hand.
+pub(super) fn is_answered_elsewhere(original: &Message, own: &[Address]) -> bool {
+    let is_elsewhere = |address: &Address| !is_own(address, own) && writable(address).is_some();
+    is_from(original, own) && original.reply_to.iter().any(is_elsewhere)
+}
+
+fn is_from(original: &Message, own: &[Address]) -> bool {
+    !original.from.is_empty() && original.from.iter().all(|from| is_own(from, own))
 }
 
 /// The first of the user's addresses that is in a list.
