@@ -65,7 +65,7 @@ impl Reply {
 
     /// Tells which addresses are the user's own: none of them is answered, and an answer to a message that came to one of
     /// them is from that one. The mailbox's own address comes first; [`Mailbox::reply`](crate::Mailbox::reply) adds it by
-    /// itself, so only aliases have to be named there.
+    /// itself, and the aliases that the service tells; only others have to be named there.
     #[must_use]
     pub fn own_addresses(mut self, own: impl IntoIterator<Item = Address>) -> Self {
         self.own.extend(own);

@@ -9,6 +9,8 @@
 mod support;
 
 use futures_util::TryStreamExt;
+use http::Method;
+use postroom::emulator::{Fault, FaultKind};
 use postroom::facts::{Relation, base_subject};
 use postroom::reply::{Forward, Reply, forward_subject, recipients, references, reply_subject};
 use postroom::view::{SectionKind, fold_html, fold_text, new_text};
@@ -163,6 +165,38 @@ async fn what_the_user_sent_is_told_from_what_a_form_sent_in_the_users_name() {
             assert_eq!(to, [answered]);
         }
     }
+}
+
+#[tokio::test]
+async fn the_users_aliases_are_known_where_the_service_tells_them() {
+    let emulator = support::emulator().quota(false).start().await.unwrap();
+    emulator.add_alias(GMAIL, "sales@desk.example", "Sales", true);
+    emulator.add_alias(GMAIL, "colleague@desk.example", "", false);
+    let mailbox = support::unpaced(&emulator, GMAIL);
+    let question = "From: a@shop.example\r\nTo: sales@desk.example, b@shop.example\r\n\
+                    Cc: colleague@desk.example\r\nSubject: Question\r\n\r\nText\r\n";
+    emulator.deliver(GMAIL, question.as_bytes());
+    let inbox = Query::inbox();
+    let mut found = mailbox.messages_with(inbox, Detail::Ids, PageRequest::first());
+    let original = found.try_next().await.unwrap().unwrap();
+    let everyone = Reply::to_everyone().text("Yes.");
+    let list = |list: &[Address]| -> Vec<String> {
+        list.iter().map(|one| one.address().to_owned()).collect()
+    };
+    let answer = mailbox.reply(&original.id, &everyone).await.unwrap();
+    assert_eq!(list(&answer.to), ["a@shop.example", "b@shop.example"]);
+    // An alias that nobody proved may be somebody else.
+    assert_eq!(list(&answer.cc), ["colleague@desk.example"]);
+    assert_eq!(answer.from.unwrap().address(), "sales@desk.example");
+
+    // Without them the answer is written all the same.
+    let failing = Fault::new(FaultKind::forbidden()).on(Method::GET, "/settings/sendAs");
+    emulator.fault(failing.times(9));
+    let answer = mailbox.reply(&original.id, &everyone).await.unwrap();
+    assert_eq!(answer.to.len(), 3);
+    let named = everyone.own_addresses(addresses("sales@desk.example"));
+    let answer = mailbox.reply(&original.id, &named).await.unwrap();
+    assert_eq!(list(&answer.to), ["a@shop.example", "b@shop.example"]);
 }
 
 #[test]

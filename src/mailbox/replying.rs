@@ -21,7 +21,9 @@ impl Mailbox {
     /// [`Reply::outgoing`] says. Change what is to be changed, and send it with [`send`](Self::send) or
     /// [`send_once`](Self::send_once).
     ///
-    /// The original is read and not marked as read. The mailbox's own address comes from [`profile`](Self::profile).
+    /// The original is read and not marked as read. The mailbox's own address comes from [`profile`](Self::profile), its
+    /// aliases from [`identities`](Self::identities) where the service tells them; where it fails to, those that
+    /// [`Reply::own_addresses`] names remain.
     /// Pictures that the quoted HTML shows are fetched to temporary files.
     ///
     /// ```no_run
@@ -42,7 +44,7 @@ impl Mailbox {
         let reply = match self.profile().await {
             Ok(profile) => {
                 let own = Address::received(profile.display_name, profile.address);
-                reply.of_mailbox(own)
+                reply.of_mailbox(own).own_addresses(self.aliases().await)
             }
             // Who may read mail may not always ask whose it is; a host that names the addresses needs not.
             Err(_) if reply.knows_own_addresses() => reply.clone(),
@@ -95,6 +97,26 @@ impl Mailbox {
             }
         }
         Ok(outgoing.answers(Answers::new(original.id, AnswerKind::Forward)))
+    }
+
+    /// The aliases that the service tells and that are proved. Anybody's address can be claimed, and whose it is must not
+    /// go without an answer for that.
+    async fn aliases(&self) -> Vec<Address> {
+        if !self.capabilities().identities {
+            return Vec::new();
+        }
+        let listed = match self.identities() {
+            Ok(identities) => identities.list().await,
+            Err(error) => Err(error),
+        };
+        let identities = listed.unwrap_or_else(|error| {
+            tracing::debug!(kind = ?error.kind(), "the aliases of a mailbox were not told");
+            Vec::new()
+        });
+        let proved = identities
+            .into_iter()
+            .filter(|identity| identity.verified != Some(false));
+        proved.map(|identity| identity.address).collect()
     }
 
     /// Whether a message lies among the sent ones.
