@@ -195,7 +195,9 @@ fn without_spaces_in_names(mut read: Value) -> Value {
 /// The messages as they reached the service, in order.
 async fn composed(mailbox: &Mailbox, asked: &[Asked]) -> Vec<Vec<u8>> {
     for (index, asked) in asked.iter().enumerate() {
-        let outgoing = asked.outgoing().await;
+        // The key is the host's, and in no message.
+        let number = OutgoingHeader::new("X-Case", index.to_string()).unwrap();
+        let outgoing = asked.outgoing().await.header(number);
         let key = SendKey::new(format!("case-{index}"));
         mailbox
             .prepare(&outgoing, &key)
@@ -209,8 +211,8 @@ async fn composed(mailbox: &Mailbox, asked: &[Asked]) -> Vec<Vec<u8>> {
         let raw = mailbox.raw(&draft.id).await.unwrap();
         let raw = raw.try_collect::<Vec<_>>().await.unwrap().concat();
         let message = MessageParser::new().parse_headers(&raw).unwrap();
-        let key = message.header_raw("X-Postroom-Key").unwrap();
-        let index: usize = key.trim().strip_prefix("case-").unwrap().parse().unwrap();
+        let number = message.header_raw("X-Case").unwrap();
+        let index: usize = number.trim().parse().unwrap();
         found.insert(index, raw);
     }
     assert_eq!(found.len(), asked.len());

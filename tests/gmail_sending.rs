@@ -54,6 +54,19 @@ fn stored(ticket: &SendTicket) -> SendTicket {
     serde_json::from_str(&serde_json::to_string(ticket).unwrap()).unwrap()
 }
 
+/// The ticket of a draft whose mark is known beforehand.
+fn known_ticket() -> SendTicket {
+    SendTicket::new(
+        r#"{"version":1,"gmail":"draft","draft":"r-1","message":"m1","thread":"t1","key":"mark-17","prepared_at":1795334400}"#,
+    )
+}
+
+/// The header line by which a sent copy is found.
+fn mark_line(ticket: &SendTicket) -> String {
+    let ticket: serde_json::Value = serde_json::from_str(ticket.expose()).unwrap();
+    format!("X-Postroom-Key: {}\r\n", ticket["key"].as_str().unwrap())
+}
+
 #[tokio::test]
 async fn preparing_makes_a_draft_and_dispatching_sends_that_draft() {
     let service = Scripted::new(|request| match request.line().as_str() {
@@ -79,7 +92,8 @@ async fn preparing_makes_a_draft_and_dispatching_sends_that_draft() {
     assert_eq!(metadata, json!({"message": {"threadId": "t1"}}));
     let (head, message) = parts[2].split_once("\r\n\r\n").unwrap();
     assert!(head.contains("message/rfc822"));
-    assert!(message.contains("Bcc: ") && message.contains("X-Postroom-Key: outbox-17\r\n"));
+    assert!(message.contains("Bcc: ") && message.contains(&mark_line(&ticket)));
+    assert!(!message.contains("outbox-17"), "recipients see it");
     assert_eq!(parts[3], "--\r\n");
 
     let sent = gmail.dispatch(&stored(&ticket)).await.unwrap();
@@ -177,9 +191,9 @@ async fn an_accepted_send_is_sent_whatever_the_answer_says() {
 
 #[tokio::test]
 async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been() {
-    let copy = |labels: &str, key: &str| {
+    let copy = |labels: &str, mark: &str| {
         json!({"id": "m2", "threadId": "t1", "labelIds": [labels],
-               "payload": {"headers": [{"name": "x-postroom-key", "value": key}]}})
+               "payload": {"headers": [{"name": "x-postroom-key", "value": mark}]}})
     };
     let sent = Confirmation::Sent(Sent::new(Some("m2".into()), Some("t1".into())));
     let later = |confirmation: &Confirmation| {
@@ -193,16 +207,14 @@ async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been()
     let confirm = async |draft_answer: Reply, thread: Reply, listed: serde_json::Value| {
         let listed = Reply::json(json!({"messages": listed}));
         let service = Scripted::new(move |request: &Request| match request.line().as_str() {
-            "POST /upload/gmail/v1/users/me/drafts" => draft(),
             "GET /gmail/v1/users/me/drafts/r-1" => draft_answer.clone(),
             "GET /gmail/v1/users/me/threads/t1" => thread.clone(),
             "GET /gmail/v1/users/me/messages" => listed.clone(),
-            "GET /gmail/v1/users/me/messages/m2" => Reply::json(copy("SENT", "outbox-17")),
+            "GET /gmail/v1/users/me/messages/m2" => Reply::json(copy("SENT", "mark-17")),
             other => panic!("{other}"),
         });
         let gmail = connect(&service);
-        let ticket = gmail.prepare(&outgoing(), &key()).await.unwrap();
-        gmail.confirm(&stored(&ticket)).await
+        gmail.confirm(&known_ticket()).await
     };
     let gone = || Reply::status(404);
     let thread = |messages: serde_json::Value| Reply::json(json!({"messages": messages}));
@@ -212,12 +224,9 @@ async fn a_draft_that_is_there_was_not_sent_and_one_that_is_gone_may_have_been()
         confirm(draft(), nothing(), json!(null)).await.unwrap(),
         Confirmation::NotSent
     );
-    let found = thread(json!([null, {"id": "m0"}, copy("SENT", "outbox-17")]));
+    let found = thread(json!([null, {"id": "m0"}, copy("SENT", "mark-17")]));
     assert_eq!(confirm(gone(), found, json!(null)).await.unwrap(), sent);
-    let another = thread(json!([
-        copy("SENT", "outbox-16"),
-        copy("INBOX", "outbox-17")
-    ]));
+    let another = thread(json!([copy("SENT", "mark-16"), copy("INBOX", "mark-17")]));
     assert!(later(&confirm(gone(), another, json!(null)).await.unwrap()));
     assert!(later(
         &confirm(gone(), nothing(), json!(null)).await.unwrap()
@@ -322,7 +331,7 @@ async fn with_the_right_to_send_alone_the_end_is_held_back_until_dispatch() {
         assert_eq!(gmail.dispatch(&stored(&ticket)).await.unwrap(), sent);
         assert_eq!(*uploads.sent.lock().unwrap(), 1);
         let kept = String::from_utf8_lossy(&uploads.kept.lock().unwrap()).into_owned();
-        assert!(kept.contains("X-Postroom-Key: outbox-17") && kept.contains("data.bin"));
+        assert!(kept.contains(&mark_line(&ticket)) && kept.contains("data.bin"));
         assert_eq!(
             gmail.confirm(&ticket).await.unwrap(),
             Confirmation::Sent(sent)

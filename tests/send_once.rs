@@ -231,6 +231,10 @@ async fn keys_that_differ_are_different_sends_however_alike_they_are() {
             .await
             .unwrap();
     }
+    // The same message once more, which is another one.
+    let again = SendKey::new(keys.first().unwrap().as_str());
+    mailbox.forget(&again).await.unwrap();
+    mailbox.send_once(&again, &outgoing()).await.unwrap();
     let mut marks: Vec<String> = service
         .requests()
         .iter()
@@ -246,7 +250,14 @@ async fn keys_that_differ_are_different_sends_however_alike_they_are() {
         .collect();
     marks.sort();
     marks.dedup();
-    assert_eq!(marks.len(), keys.len(), "{marks:?}");
+    assert_eq!(marks.len(), keys.len() + 1, "{marks:?}");
+    // Recipients see them, and learn nothing of the keys, nor that two have one.
+    let uploads = service.requests();
+    let texts = uploads.iter().map(|request| request.text());
+    let long = keys.iter().filter(|key| key.len() > 10);
+    let long: Vec<_> = long.map(|key| SendKey::new(key.as_str())).collect();
+    let said = |text: &str| long.iter().any(|key| text.contains(key.as_str()));
+    assert!(!texts.into_iter().any(said));
 
     let key = SendKey::new(keys.first().unwrap().as_str());
     let stored = serde_json::to_string(&key).unwrap();

@@ -86,10 +86,10 @@ impl Drafts for Gmail {
         &self,
         draft: &DraftId,
         expected: Option<&DraftRevision>,
-        key: &SendKey,
+        _: &SendKey,
     ) -> Result<SendTicket> {
         self.require_drafts()?;
-        sending::prepare_draft(&self.api, draft, expected, key).await
+        sending::prepare_draft(&self.api, draft, expected).await
     }
 
     async fn discard(&self, draft: &DraftId) -> Result<()> {

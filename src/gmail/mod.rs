@@ -397,9 +397,9 @@ impl MailProvider for Gmail {
         Some(self)
     }
 
-    async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket> {
+    async fn prepare(&self, outgoing: &Outgoing, _: &SendKey) -> Result<SendTicket> {
         self.require(Access::SEND)?;
-        sending::prepare(&self.api, self.access, outgoing, key).await
+        sending::prepare(&self.api, self.access, outgoing).await
     }
 
     async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent> {

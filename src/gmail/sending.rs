@@ -23,24 +23,19 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::Answer;
 use crate::mime;
 use crate::model::{
-    Access, Confirmation, Content, DraftId, DraftRevision, MessageId, Outgoing, SendKey,
-    SendTicket, Sent, ThreadId,
+    Access, Confirmation, Content, DraftId, DraftRevision, MessageId, Outgoing, SendTicket, Sent,
+    ThreadId,
 };
 
 /// The first step.
-pub(super) async fn prepare(
-    api: &Api,
-    access: Access,
-    outgoing: &Outgoing,
-    key: &SendKey,
-) -> Result<SendTicket> {
+pub(super) async fn prepare(api: &Api, access: Access, outgoing: &Outgoing) -> Result<SendTicket> {
     check_time(outgoing)?;
     let now = api.client.clock.now();
+    let mark = Mark::new(now)?;
     // The service fills in the author where the message names none.
-    let message = mime::compose(outgoing, None, key, now)?;
+    let message = mime::compose(outgoing, None, Some(&mark.key), now)?;
     check_size(&message)?;
     let thread = outgoing.thread.as_ref().map(ThreadId::as_str);
-    let mark = Mark::new(key, now);
     let way = if keeps_drafts(access) {
         let draft = drafts::write(api, Upload::CreateDraft, thread, message).await;
         draft.map(|draft| held_as(draft, mark, false))
@@ -52,16 +47,15 @@ pub(super) async fn prepare(
         .map_err(|error| error.with_delivery(Delivery::NotSent))
 }
 
-/// The first step for a draft that is there: it gets the key, by which its copy is found.
+/// The first step for a draft that is there: it gets the mark by which its copy is found.
 pub(super) async fn prepare_draft(
     api: &Api,
     draft: &DraftId,
     expected: Option<&DraftRevision>,
-    key: &SendKey,
 ) -> Result<SendTicket> {
-    let mark = Mark::new(key, api.client.clock.now());
-    let keyed = drafts::change(api, draft, expected, async |message: Content| {
-        let (message, is_addressed) = mime::keyed(&message, key).await?;
+    let mark = Mark::new(api.client.clock.now())?;
+    let marked = drafts::change(api, draft, expected, async |message: Content| {
+        let (message, is_addressed) = mime::marked(&message, &mark.key).await?;
         if is_addressed {
             Ok(message)
         } else {
@@ -71,7 +65,7 @@ pub(super) async fn prepare_draft(
             ))
         }
     });
-    Ok(held_as(keyed.await?, mark, true).into_ticket())
+    Ok(held_as(marked.await?, mark, true).into_ticket())
 }
 
 fn held_as(draft: drafts::Written, mark: Mark, pinned: bool) -> Way {

@@ -6,24 +6,24 @@ use chrono::{DateTime, Utc};
 use super::body::{Part, Writer};
 use super::fields::{self, bare_id, invalid};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Address, Content, Importance, Outgoing, OutgoingAttachment, SendKey};
+use crate::model::{Address, Content, Importance, Outgoing, OutgoingAttachment};
 
-/// Carries the host's key for a send, so that its copy can be found again. Gmail rewrites `Message-ID`, and Graph accepts
-/// custom headers only with this prefix.
+/// Carries a [`random_word`], by which a sent copy can be found again where the service rewrites `Message-ID`, as Gmail does.
+/// It is never the host's key: everybody who receives the message sees it.
 pub(crate) const KEY_HEADER: &str = "X-Postroom-Key";
 
 /// The whole message, with CRLF line ends and `Bcc`. `from` is the mailbox's own address, used where the message names
-/// none; without both the service fills it in.
+/// none; without both the service fills it in. `mark` is for services where the copy is found by it.
 pub(crate) fn compose(
     outgoing: &Outgoing,
     from: Option<&Address>,
-    key: &SendKey,
+    mark: Option<&str>,
     date: DateTime<Utc>,
 ) -> Result<Content> {
     if outgoing.recipients().next().is_none() {
         return Err(invalid("a message needs at least one recipient"));
     }
-    write(outgoing, from, Some(key), date)
+    write(outgoing, from, mark, date)
 }
 
 /// The same for a message that is not sent yet: it may lack recipients, and belongs to no send.
@@ -34,10 +34,10 @@ pub(crate) fn compose_draft(outgoing: &Outgoing, date: DateTime<Utc>) -> Result<
 fn write(
     outgoing: &Outgoing,
     from: Option<&Address>,
-    key: Option<&SendKey>,
+    mark: Option<&str>,
     date: DateTime<Utc>,
 ) -> Result<Content> {
-    let mark = random_word()?;
+    let word = random_word()?;
     let mut head = String::new();
     let from = outgoing.from.as_ref().or(from);
     fields::addresses(&mut head, "From", from.map_or(&[], std::slice::from_ref))?;
@@ -51,7 +51,7 @@ fn write(
     }
     fields::unstructured(&mut head, "Subject", &outgoing.subject);
     head.push_str(&format!("Date: {}\r\n", date.to_rfc2822()));
-    head.push_str(&format!("Message-ID: <{mark}@postroom.invalid>\r\n"));
+    head.push_str(&format!("Message-ID: <{word}@postroom.invalid>\r\n"));
     fields::ids(&mut head, "In-Reply-To", outgoing.in_reply_to.as_deref())?;
     let references = outgoing.references.iter().map(String::as_str);
     fields::ids(&mut head, "References", references)?;
@@ -74,26 +74,13 @@ fn write(
     for header in &outgoing.headers {
         fields::unstructured(&mut head, header.name(), header.value());
     }
-    if let Some(key) = key {
-        head.push_str(&format!("{KEY_HEADER}: {}\r\n", key_token(key)));
+    if let Some(mark) = mark {
+        head.push_str(&format!("{KEY_HEADER}: {mark}\r\n"));
     }
     head.push_str("MIME-Version: 1.0\r\n");
-    let mut writer = Writer::new(head, mark);
+    let mut writer = Writer::new(head, word);
     writer.part(&body(outgoing)?);
     Ok(writer.finish())
-}
-
-/// How a key stands in its header: as it is where that is plain, else percent-encoded, so that no two keys look alike.
-pub(crate) fn key_token(key: &SendKey) -> String {
-    let mut token = String::new();
-    for byte in key.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) {
-            token.push(char::from(byte));
-        } else {
-            token.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    token
 }
 
 /// The parts, nested as RFC 2046 and RFC 2387 want them: mixed(alternative(text, related(html, inline…), calendar), files…).
@@ -194,7 +181,7 @@ pub(crate) fn is_media_type(text: &str) -> bool {
 }
 
 /// A word that occurs in no message: 128 random bits.
-pub(super) fn random_word() -> Result<String> {
+pub(crate) fn random_word() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Content, "the system gives no random numbers").with_source(error)

@@ -3,14 +3,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::compose::{KEY_HEADER, compose_draft, key_token, random_word};
+use super::compose::{KEY_HEADER, compose_draft, random_word};
 use super::outline::{Entity, header, lines, outline};
 use super::read::read_header_block;
 use super::structure::{mark_inline, uses};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{
-    Attachment, AttachmentId, Content, DraftEdit, Message, MessageId, Outgoing, SendKey,
-};
+use crate::model::{Attachment, AttachmentId, Content, DraftEdit, Message, MessageId, Outgoing};
 
 /// The message after an edit.
 ///
@@ -55,11 +53,11 @@ pub(crate) async fn edit(
     Ok(head.before(fields, body))
 }
 
-/// The message with the host's key for its send, and whether it has recipients.
-pub(crate) async fn keyed(message: &Content, key: &SendKey) -> Result<(Content, bool)> {
+/// The message with the mark of its send, and whether it has recipients.
+pub(crate) async fn marked(message: &Content, mark: &str) -> Result<(Content, bool)> {
     let old = outline(message).await.map_err(unreadable)?;
     let mut head = Head::of(&old);
-    let line = format!("{KEY_HEADER}: {}\r\n", key_token(key));
+    let line = format!("{KEY_HEADER}: {mark}\r\n");
     head.set(KEY_HEADER, Some(line.into_bytes()));
     let read = read_head(&old);
     let recipients = [&read.to, &read.cc, &read.bcc];

@@ -3,9 +3,7 @@ use futures_util::TryStreamExt;
 use mail_parser::{MessageParser, MimeHeaders};
 
 use super::*;
-use crate::model::{
-    Address, Content, Header, Message, MessageId, Outgoing, OutgoingAttachment, SendKey,
-};
+use crate::model::{Address, Content, Header, Message, MessageId, Outgoing, OutgoingAttachment};
 
 fn outgoing() -> Outgoing {
     let picture: Vec<u8> = (0..=255).cycle().take(10_000).collect();
@@ -34,12 +32,11 @@ fn outgoing() -> Outgoing {
 }
 
 async fn rendered(outgoing: &Outgoing) -> (Content, Vec<u8>) {
-    let key = SendKey::new("row-7");
     let date = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
     let content = compose(
         outgoing,
         Some(&Address::new("reader@gmail.example").unwrap()),
-        &key,
+        Some("row-7"),
         date,
     )
     .unwrap();

@@ -34,8 +34,9 @@ pub(super) async fn prepare(
     outgoing: &Outgoing,
     key: &SendKey,
 ) -> Result<SendTicket> {
-    // The service fills in the author where the message names none.
-    let message = mime::compose(outgoing, None, key, api.client.clock.now())?;
+    // The service fills in the author where the message names none. The key goes into a property, which recipients do not
+    // see.
+    let message = mime::compose(outgoing, None, None, api.client.clock.now())?;
     uploading::check_sizes(&outgoing.attachments)?;
     if !keeps_drafts(access) {
         if outgoing.send_at.is_some() {

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::mime;
-use crate::model::{SendKey, SendTicket};
+use crate::model::SendTicket;
 
 const VERSION: u32 = 1;
 
@@ -56,11 +56,12 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn new(key: &SendKey, now: DateTime<Utc>) -> Self {
-        Self {
-            key: mime::key_token(key),
+    /// A mark that no other send has, not even an earlier one under the same key.
+    pub(super) fn new(now: DateTime<Utc>) -> Result<Self> {
+        Ok(Self {
+            key: mime::random_word()?,
             prepared_at: now.timestamp(),
-        }
+        })
     }
 }
 

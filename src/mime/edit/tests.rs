@@ -207,8 +207,7 @@ async fn a_message_without_parts_gets_a_file_beside_its_text() {
 }
 
 #[tokio::test]
-async fn a_key_replaces_another_and_recipients_are_seen_wherever_they_stand() {
-    let key = SendKey::new("row-8");
+async fn a_mark_replaces_another_and_recipients_are_seen_wherever_they_stand() {
     for (message, addressed) in [
         (
             &b"To: support@desk.example\r\nx-postroom-key: old\r\n\r\nText"[..],
@@ -221,8 +220,8 @@ async fn a_key_replaces_another_and_recipients_are_seen_wherever_they_stand() {
         ),
     ] {
         let content = Content::from_bytes(message.to_vec());
-        let (keyed, is_addressed) = keyed(&content, &key).await.unwrap();
-        let bytes = keyed.to_bytes(u64::MAX).await.unwrap();
+        let (marked, is_addressed) = marked(&content, "row-8").await.unwrap();
+        let bytes = marked.to_bytes(u64::MAX).await.unwrap();
         assert_eq!(is_addressed, addressed);
         assert_eq!(count(&bytes, b"X-Postroom-Key: row-8\r\n"), 1);
         assert_eq!(count(&bytes, b"old"), 0);
