@@ -185,24 +185,23 @@ async fn streams_that_nobody_reads_keep_nobody_waiting() {
 async fn a_send_is_repeated_only_after_a_refusal_that_proves_nothing_was_done() {
     for (name, kind) in [("gmail", "draft"), ("outlook", "draft")] {
         let dispatched = async |answers: &[Scripted]| {
-            let script = Script::new(answers.iter().cloned());
+            let script = Script::new(first_step(name).into_iter().chain(answers.iter().cloned()));
             let tokens = Arc::new(StaticToken::new(TOKEN));
             let clock = Arc::new(VirtualClock::eager(start()));
             let connection = Connection::new(script.clone(), tokens).with_clock(clock);
             let mailbox = mailbox(name, connection);
-            let ticket = prepared(&mailbox, &script).await;
+            let ticket = prepared(name, &mailbox, &script).await;
             let before = script.requests();
             let outcome = mailbox.dispatch(&ticket).await;
             (outcome, script.requests() - before)
         };
-        let draft = draft_created(name);
         let sent = Scripted::json(
             200,
             r#"{"id":"sent","threadId":"thread","labelIds":["SENT"]}"#,
         );
 
         for lost in [Scripted::Lost, Scripted::Answer(504, Vec::new(), "".into())] {
-            let (outcome, requests) = dispatched(&[draft.clone(), lost, sent.clone()]).await;
+            let (outcome, requests) = dispatched(&[lost, sent.clone()]).await;
             let error = outcome.unwrap_err();
             assert_eq!(error.delivery(), Delivery::Unknown, "{name} {kind}");
             assert_eq!(
@@ -211,27 +210,29 @@ async fn a_send_is_repeated_only_after_a_refusal_that_proves_nothing_was_done() 
             );
         }
         for refused in [rate_limited(None), Scripted::Unreachable] {
-            let (outcome, requests) = dispatched(&[draft.clone(), refused, sent.clone()]).await;
+            let (outcome, requests) = dispatched(&[refused, sent.clone()]).await;
             outcome.unwrap();
             assert_eq!(requests, 2, "{name} {kind}");
         }
     }
 }
 
-fn draft_created(name: &str) -> Scripted {
+/// What the requests of the first step are answered with. Outlook is asked what lies there under the key, and told it.
+fn first_step(name: &str) -> Vec<Scripted> {
+    let draft = Scripted::json(
+        201,
+        r#"{"id":"draft","conversationId":"thread","isDraft":true}"#,
+    );
     match name {
-        "gmail" => Scripted::json(
+        "gmail" => vec![Scripted::json(
             200,
             r#"{"id":"draft","message":{"id":"message","threadId":"thread"}}"#,
-        ),
-        _ => Scripted::json(
-            201,
-            r#"{"id":"draft","conversationId":"thread","isDraft":true}"#,
-        ),
+        )],
+        _ => vec![Scripted::json(200, r#"{"value":[]}"#), draft.clone(), draft],
     }
 }
 
-async fn prepared(mailbox: &Mailbox, script: &Script) -> SendTicket {
+async fn prepared(name: &str, mailbox: &Mailbox, script: &Script) -> SendTicket {
     let outgoing = postroom::Outgoing::new()
         .to("support@desk.example".parse().unwrap())
         .text("Text");
@@ -239,7 +240,11 @@ async fn prepared(mailbox: &Mailbox, script: &Script) -> SendTicket {
         .prepare(&outgoing, &postroom::SendKey::new("key"))
         .await
         .unwrap();
-    assert_eq!(script.requests(), 1, "one draft was written");
+    assert_eq!(
+        script.requests(),
+        first_step(name).len(),
+        "one draft was written"
+    );
     ticket
 }
 
@@ -261,18 +266,30 @@ impl TokenSource for Renewing {
     }
 }
 
-/// Has a token for one request, and then loses the answer of whoever gives them out.
-#[derive(Debug, Default)]
-struct Lost(std::sync::atomic::AtomicBool);
+/// Has tokens for some requests, and then loses the answer of whoever gives them out.
+#[derive(Debug)]
+struct Lost(std::sync::atomic::AtomicUsize);
+
+impl Lost {
+    fn after(requests: usize) -> Self {
+        Self(requests.into())
+    }
+}
 
 #[async_trait]
 impl TokenSource for Lost {
     async fn token(&self) -> postroom::Result<AccessToken> {
-        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            let lost = Error::new(ErrorKind::Network, "the token endpoint gave no answer");
-            return Err(lost.with_delivery(Delivery::Unknown));
+        let ordering = std::sync::atomic::Ordering::SeqCst;
+        let left = self
+            .0
+            .fetch_update(ordering, ordering, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Ok(AccessToken::new(TOKEN)),
+            Err(_) => Err(
+                Error::new(ErrorKind::Network, "the token endpoint gave no answer")
+                    .with_delivery(Delivery::Unknown),
+            ),
         }
-        Ok(AccessToken::new(TOKEN))
     }
 
     async fn reject(&self, _: &AccessToken) {}
@@ -281,10 +298,10 @@ impl TokenSource for Lost {
 #[tokio::test]
 async fn a_send_for_which_there_was_no_token_was_not_sent() {
     for name in ["gmail", "outlook"] {
-        let script = Script::new([draft_created(name)]);
-        let tokens = Arc::new(Lost::default());
+        let script = Script::new(first_step(name));
+        let tokens = Arc::new(Lost::after(first_step(name).len()));
         let mailbox = mailbox(name, Connection::new(script.clone(), tokens));
-        let ticket = prepared(&mailbox, &script).await;
+        let ticket = prepared(name, &mailbox, &script).await;
         let error = mailbox.dispatch(&ticket).await.unwrap_err();
         assert_eq!(error.delivery(), Delivery::NotSent, "{name}");
     }
