@@ -15,6 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use http::Method;
+use postroom::clock::Clock as _;
 use postroom::credentials::StaticToken;
 use postroom::emulator::{EmulatedMessage, Emulator, EmulatorBuilder, Fault, FaultKind};
 use postroom::http::{Connection, Regime};
@@ -36,6 +37,21 @@ async fn start(builder: EmulatorBuilder) -> (Emulator, Mailbox) {
     let emulator = builder.quota(false).start().await.unwrap();
     let mailbox = unpaced(&emulator, OUTLOOK);
     (emulator, mailbox)
+}
+
+/// The same on a clock that stands still.
+async fn start_by_hand() -> (Emulator, Mailbox, VirtualClock) {
+    let now: DateTime<Utc> = "2026-11-22T08:00:00Z".parse().unwrap();
+    let clock = VirtualClock::by_hand(now);
+    let emulator = emulator().clock(Arc::new(clock.clone())).quota(false);
+    let emulator = emulator.start().await.unwrap();
+    let token = StaticToken::new(emulator.access_token(OUTLOOK));
+    let connection = Connection::new(transport(&emulator), Arc::new(token));
+    let connection = connection
+        .with_clock(Arc::new(clock.clone()))
+        .with_regime(Regime::Off);
+    let mailbox = mailbox_on(&emulator, connection, OUTLOOK);
+    (emulator, mailbox, clock)
 }
 
 fn outgoing() -> Outgoing {
@@ -103,6 +119,13 @@ async fn a_draft_that_the_user_threw_away_was_not_sent() {
         mailbox.confirm(&ticket).await.unwrap(),
         Confirmation::NotSent
     );
+    // The service would send it from there.
+    let refused = mailbox.dispatch(&ticket).await.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.delivery()),
+        (ErrorKind::NotFound, Delivery::NotSent)
+    );
+    assert!(emulator.messages(OTHER).is_empty());
     // Gone for good, it proves nothing either way.
     let trashed: Vec<_> = mailbox
         .messages(Query::InFolder("deleteditems".into()))
@@ -138,13 +161,14 @@ async fn an_id_that_did_not_last_is_made_up_for_by_the_key() {
 
 #[tokio::test]
 async fn what_a_lost_answer_or_a_dead_process_left_is_not_left_twice() {
-    let (emulator, mailbox) = start(emulator()).await;
+    let (emulator, mailbox, clock) = start_by_hand().await;
     // The draft is made, and nobody hears of it.
     let dropped = || Fault::new(FaultKind::DropAfter).on(Method::POST, "/me/messages");
     emulator.fault(dropped());
     mailbox.prepare(&outgoing(), &key()).await.unwrap();
     assert_eq!(emulator.messages(OUTLOOK).len(), 1);
-    // The process dies before it has noted the ticket, and begins again.
+    // The process dies before it has noted the ticket, and later another begins again.
+    clock.advance(Duration::from_secs(600));
     let ticket = mailbox.prepare(&outgoing(), &key()).await.unwrap();
     let drafts = |emulator: &Emulator| {
         let all = emulator.messages(OUTLOOK).into_iter();
@@ -163,6 +187,22 @@ async fn what_a_lost_answer_or_a_dead_process_left_is_not_left_twice() {
         mailbox.dispatch(&ticket).await.unwrap();
     }
     assert_eq!(emulator.messages(OTHER).len(), 2);
+}
+
+#[tokio::test]
+async fn what_another_process_may_be_sending_is_neither_thrown_away_nor_called_back() {
+    let (emulator, mailbox, clock) = start_by_hand().await;
+    let first = mailbox.prepare(&outgoing(), &key()).await.unwrap();
+    clock.advance(Duration::from_secs(590));
+    let second = mailbox.prepare(&outgoing(), &key()).await.unwrap();
+    mailbox.dispatch(&first).await.unwrap();
+    assert_eq!(emulator.messages(OTHER).len(), 1);
+    // What was thrown away as left behind is not sent by who still holds its ticket.
+    clock.advance(Duration::from_secs(600));
+    mailbox.prepare(&outgoing(), &key()).await.unwrap();
+    let refused = mailbox.dispatch(&second).await.unwrap_err();
+    assert_eq!(refused.delivery(), Delivery::NotSent);
+    assert_eq!(emulator.messages(OTHER).len(), 1);
 }
 
 #[tokio::test]
@@ -306,16 +346,8 @@ async fn a_long_answer_is_the_services_own_and_leaves_the_original_unread() {
 
 #[tokio::test]
 async fn a_scheduled_message_leaves_when_it_should_or_is_called_back() {
-    let now: DateTime<Utc> = "2026-11-22T08:00:00Z".parse().unwrap();
-    let clock = Arc::new(VirtualClock::by_hand(now));
-    let emulator = emulator().clock(clock.clone()).quota(false);
-    let emulator = emulator.start().await.unwrap();
-    let token = StaticToken::new(emulator.access_token(OUTLOOK));
-    let connection = Connection::new(transport(&emulator), Arc::new(token));
-    let connection = connection
-        .with_clock(clock.clone())
-        .with_regime(Regime::Off);
-    let mailbox = mailbox_on(&emulator, connection, OUTLOOK);
+    let (emulator, mailbox, clock) = start_by_hand().await;
+    let now = clock.now();
     let later = now + Duration::from_secs(1_800);
     assert!(mailbox.capabilities().scheduled_send);
     for (subject, length) in [("Short", 10), ("Long", LONG)] {

@@ -12,6 +12,7 @@ mod outlook;
 mod scripted;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -29,6 +30,7 @@ const ATTACH: &str = "POST /v1.0/me/messages/d1/attachments";
 const ATTACHED: &str = "GET /v1.0/me/messages/d1";
 const LOOK: &str = "GET /v1.0/me/mailFolders/drafts/messages";
 const MARK: &str = "PATCH /v1.0/me/messages/d1";
+const SEND: &str = "POST /v1.0/me/messages/d1/send";
 const START: &str = "POST /v1.0/me/messages/d1/attachments/createUploadSession";
 const SESSION: &str = "https://outlook.office.com/api/session?authtoken=planted-secret";
 
@@ -68,6 +70,18 @@ fn draft_ticket() -> SendTicket {
     )
 }
 
+/// Where the draft is, and what the folders are in which it must not be.
+fn place(request: &Request, folder: &str) -> Reply {
+    match request.path() {
+        "/v1.0/me/messages/d1" => Reply::json(
+            json!({"id": "d1", "isDraft": true, "conversationId": "c1", "parentFolderId": folder}),
+        ),
+        "/v1.0/me/mailFolders/outbox" => Reply::json(json!({"id": "f-outbox"})),
+        "/v1.0/me/mailFolders/deleteditems" => Reply::json(json!({"id": "f-trash"})),
+        _ => Reply::status(500),
+    }
+}
+
 /// A file whose bytes tell where they stand.
 fn file(length: usize) -> Vec<u8> {
     (0..length).map(|place| (place / 1000) as u8).collect()
@@ -75,10 +89,10 @@ fn file(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
-    let service = Scripted::new(without_leftovers(|request| match request.line().as_str() {
+    let service = batched(without_leftovers(|request| match request.line().as_str() {
         DRAFTS => created(),
-        "POST /v1.0/me/messages/d1/send" => Reply::status(202),
-        _ => Reply::status(500),
+        SEND => Reply::status(202),
+        _ => place(request, "f-drafts"),
     }));
     let outlook = connect(&service);
     let html = outgoing()
@@ -115,7 +129,9 @@ async fn a_message_is_prepared_as_one_draft_and_sent_by_its_id() {
     );
     let sent = outlook.dispatch(&ticket).await.unwrap();
     assert_eq!(sent, Sent::new(Some("d1".into()), Some("c1".into())));
-    let send = service.requests().remove(3);
+    // Whether it is still there is looked for first.
+    assert_eq!(service.lines()[3..], ["POST /v1.0/$batch", SEND]);
+    let send = service.requests().remove(4);
     assert!(send.body.is_empty());
 }
 
@@ -454,9 +470,12 @@ async fn what_a_dead_process_left_under_the_key_is_thrown_away() {
     let service = Scripted::new(move |request| match request.line().as_str() {
         DRAFTS => created(),
         LOOK => Reply::json(json!({"value": [
-            {"id": "left", "isDraft": true, "singleValueExtendedProperties": property("outbox-7")},
-            {"id": "others", "isDraft": true, "singleValueExtendedProperties": property("OUTBOX-7")},
-            {"id": "unknown", "isDraft": true},
+            {"id": "left", "isDraft": true, "lastModifiedDateTime": "2026-11-22T07:50:00Z", "singleValueExtendedProperties": property("outbox-7")},
+            // Somebody may be sending it.
+            {"id": "recent", "isDraft": true, "lastModifiedDateTime": "2026-11-22T07:50:01Z", "singleValueExtendedProperties": property("outbox-7")},
+            {"id": "undated", "isDraft": true, "singleValueExtendedProperties": property("outbox-7")},
+            {"id": "others", "isDraft": true, "lastModifiedDateTime": "2026-11-22T07:00:00Z", "singleValueExtendedProperties": property("OUTBOX-7")},
+            {"id": "unknown", "isDraft": true, "lastModifiedDateTime": "2026-11-22T07:00:00Z"},
         ]})),
         MARK => Reply::json(json!({"id": "d1"})),
         "DELETE /v1.0/me/messages/left" => Reply::status(204),
@@ -551,12 +570,26 @@ async fn a_send_is_repeated_only_after_a_refusal() {
     for (reply, kind, delivery, repeated) in cases {
         for ticket in [draft_ticket(), whole.clone()] {
             let script = reply.clone();
-            let service = Scripted::new(move |_| script.clone());
+            let gone = matches!(&script, Reply::Answer(answer) if answer.status == 404);
+            let asked = Arc::new(AtomicBool::new(false));
+            let service = batched(move |request| {
+                if request.line().contains("/send") {
+                    asked.store(true, Ordering::SeqCst);
+                    return script.clone();
+                }
+                match request.path() {
+                    "/v1.0/me/mailFolders/sentitems/messages" => Reply::json(json!({"value": []})),
+                    "/v1.0/me/messages/d1" if gone && asked.load(Ordering::SeqCst) => {
+                        script.clone()
+                    }
+                    _ => place(request, "f-drafts"),
+                }
+            });
             let failure = connect(&service).dispatch(&ticket).await.unwrap_err();
             let sends = |line: &&String| line.contains("/send");
             let lines = service.lines();
             let sends = lines.iter().filter(sends).count();
-            let delivery = match (kind, service.lines()[0].as_str()) {
+            let delivery = match (kind, lines[0].as_str()) {
                 (ErrorKind::NotFound, "POST /v1.0/me/sendMail") => Delivery::Answered,
                 _ => delivery,
             };

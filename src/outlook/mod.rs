@@ -110,9 +110,11 @@ use crate::sync::{Guards, Mode};
 ///   message may be as a whole, 35 MB unless an administrator says otherwise, is told when it is sent. With [`Access::SEND`]
 ///   alone the ticket holds the message, of at most 3 MB, nothing can be scheduled, and a lost answer stays unknown:
 ///   [`Capabilities::confirm_send`] says so beforehand.
-/// * A send under a key of the host's takes two requests more: one looks for a draft that a process left under the key when
-///   it died, which is thrown away, and one marks the draft. A host that prepares twice under one key can dispatch the
-///   second ticket only. [`Mailbox::send`](crate::Mailbox::send), whose key nobody can repeat, does without.
+/// * A send under a key of the host's takes three requests more. One looks for a draft that a process left under the key
+///   when it died, which is thrown away once it has lain for ten minutes (a younger one stays: somebody may be sending it),
+///   one marks the draft, and one looks before the draft is dispatched whether it is still there: what lies among the deleted
+///   items is not sent. [`Mailbox::send`](crate::Mailbox::send), whose key nobody can repeat, does without. Two tickets that
+///   were prepared under one key within ten minutes are two messages.
 /// * `confirm` says [`NotSent`](Confirmation::NotSent) of what is still a draft, also among the deleted items. Of a draft that is gone for
 ///   good it says nothing, unless a copy among the sent items carries the key.
 /// * A message with [`send_at`](Outgoing::send_at) waits in the outbox once it was dispatched (a property of Exchange's that

@@ -17,10 +17,11 @@ use ticket::{Draft, Way};
 use super::api::{Api, LARGEST_REQUEST};
 use super::{batch, convert, reading, wire};
 use crate::error::{Action, Delivery, Error, ErrorKind, Result};
-use crate::http::protocol;
+use crate::http::{Answer, protocol};
 use crate::mime;
 use crate::model::{
-    Access, Confirmation, Content, MessageId, Outgoing, SendKey, SendTicket, Sent, ThreadId,
+    Access, Confirmation, Content, FolderRole, MessageId, Outgoing, SendKey, SendTicket, Sent,
+    ThreadId,
 };
 
 /// When asking again what became of a draft may help: it is moved to the sent items some time after it was accepted
@@ -56,6 +57,7 @@ pub(super) async fn prepare(
         key: key.as_str().to_owned(),
         message_id: made.message_id,
         send_at: outgoing.send_at,
+        prepared_at: Some(api.client.clock.now()),
         revision: None,
     })))
 }
@@ -76,6 +78,7 @@ pub(super) async fn prepare_draft(
         key: key.as_str().to_owned(),
         message_id: None,
         send_at: None,
+        prepared_at: Some(api.client.clock.now()),
         revision: draft.etag,
     })))
 }
@@ -114,21 +117,10 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
             return Ok(Sent::default());
         }
     };
-    if draft.revision.is_some() {
-        let looked = look(api, &draft).await?;
-        match looked.became {
-            Confirmation::Sent(sent) => return Ok(sent),
-            Confirmation::NotSent if looked.revision != draft.revision => {
-                return Err(super::drafts::overtaken());
-            }
-            Confirmation::NotSent => {}
-            Confirmation::StillUnknown { .. } => {
-                return Err(
-                    Error::new(ErrorKind::NotFound, "the draft is on its way, or is gone")
-                        .with_delivery(Delivery::Unknown),
-                );
-            }
-        }
+    if draft.may_have_changed(api.client.clock.now())
+        && let Some(sent) = check(api, &draft).await?
+    {
+        return Ok(sent);
     }
     match api.send_draft(&draft.id).await {
         Ok(()) => Ok(Sent::new(
@@ -136,6 +128,52 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
             draft.thread.map(ThreadId::new),
         )),
         Err(error) => refused(api, &draft, error).await,
+    }
+}
+
+/// Looks whether a draft is still there to be sent, or was sent already. The service sends it from wherever it lies, also from
+/// among the deleted items (<https://learn.microsoft.com/graph/api/message-send>), and on no condition.
+async fn check(api: &Api, draft: &Draft) -> Result<Option<Sent>> {
+    let trash = convert::role_folder(FolderRole::Trash).unwrap_or_default();
+    let calls = vec![
+        api.message_state(&draft.id),
+        api.folder(convert::OUTBOX),
+        api.folder(trash),
+    ];
+    let mut answers = batch::send(api, calls).await.into_iter();
+    let (Some(state), Some(outbox), Some(trash)) = (answers.next(), answers.next(), answers.next())
+    else {
+        return Err(protocol("a batch has fewer answers than parts"));
+    };
+    // Nothing was sent by looking.
+    let looked = read_look(api, draft, state, outbox).await;
+    let looked = looked.map_err(|error| error.with_delivery(Delivery::NotSent))?;
+    match looked.became {
+        Confirmation::Sent(sent) => Ok(Some(sent)),
+        Confirmation::NotSent if draft.is_changed(looked.revision.as_deref()) => {
+            Err(super::drafts::overtaken())
+        }
+        Confirmation::NotSent => {
+            let trash = match trash {
+                // Nor is a draft that is seen in there then.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+                trash => {
+                    folder_id(trash).map_err(|error| error.with_delivery(Delivery::NotSent))?
+                }
+            };
+            if trash.is_some() && trash == looked.lies_in {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    "the draft was thrown away: it lies among the deleted items",
+                ));
+            }
+            Ok(None)
+        }
+        Confirmation::StillUnknown { .. } => Err(Error::new(
+            ErrorKind::NotFound,
+            "the draft is on its way, or is gone",
+        )
+        .with_delivery(Delivery::Unknown)),
     }
 }
 
@@ -169,8 +207,9 @@ pub(super) async fn confirm(api: &Api, ticket: &SendTicket) -> Result<Confirmati
 /// What a draft is by now.
 struct Looked {
     became: Confirmation,
-    /// Its version, if it is there.
+    /// Its version and its folder, if it is there.
     revision: Option<String>,
+    lies_in: Option<String>,
 }
 
 /// Looks at a draft. While it is one, wherever it lies but in the outbox, it was not sent: a message that was accepted is in
@@ -183,6 +222,15 @@ async fn look(api: &Api, draft: &Draft) -> Result<Looked> {
     let (Some(state), Some(outbox)) = (answers.next(), answers.next()) else {
         return Err(protocol("a batch has fewer answers than parts"));
     };
+    read_look(api, draft, state, outbox).await
+}
+
+async fn read_look(
+    api: &Api,
+    draft: &Draft,
+    state: Result<Answer>,
+    outbox: Result<Answer>,
+) -> Result<Looked> {
     let message: wire::Message = match state {
         Ok(answer) => reading::read("outlook.messages.get", &answer)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -190,6 +238,7 @@ async fn look(api: &Api, draft: &Draft) -> Result<Looked> {
             return Ok(Looked {
                 became: copy.map_or_else(|| unknown(api, None), Confirmation::Sent),
                 revision: None,
+                lies_in: None,
             });
         }
         Err(error) => return Err(error),
@@ -203,29 +252,33 @@ async fn look(api: &Api, draft: &Draft) -> Result<Looked> {
             message.conversation_id.map(ThreadId::new),
         )),
         // What lies in the outbox was accepted, and is a draft until it leaves.
-        Some(true) => {
-            let outbox: wire::MailFolder = match outbox {
-                Ok(answer) => reading::read("outlook.mailFolders.get", &answer)?,
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return Ok(Looked {
-                        became: Confirmation::NotSent,
-                        revision: message.etag,
-                    });
-                }
-                Err(error) => return Err(error),
-            };
-            match (&message.parent_folder_id, &outbox.id) {
-                (Some(lies_in), Some(outbox)) if lies_in != outbox => Confirmation::NotSent,
-                (Some(_), Some(_)) => unknown(api, draft.send_at),
-                _ => unknown(api, None),
-            }
-        }
+        Some(true) => match (&message.parent_folder_id, folder_id(outbox)?) {
+            (_, None) => Confirmation::NotSent,
+            (Some(lies_in), Some(outbox)) if *lies_in != outbox => Confirmation::NotSent,
+            (Some(_), Some(_)) => unknown(api, draft.send_at),
+            (None, Some(_)) => unknown(api, None),
+        },
         None => unknown(api, None),
     };
     Ok(Looked {
         became,
         revision: message.etag,
+        lies_in: message.parent_folder_id,
     })
+}
+
+/// The id of a folder that may not be there.
+fn folder_id(answer: Result<Answer>) -> Result<Option<String>> {
+    match answer {
+        Ok(answer) => {
+            let folder: wire::MailFolder = reading::read("outlook.mailFolders.get", &answer)?;
+            let id = folder.id.filter(|id| !id.is_empty());
+            id.map(Some)
+                .ok_or_else(|| protocol("a folder came without its id"))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Asking again helps after a while, and not before the service is to send it.

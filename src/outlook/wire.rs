@@ -117,6 +117,7 @@ pub(super) struct Message {
     pub(super) categories: Option<Vec<Option<String>>>,
     pub(super) received_date_time: Option<String>,
     pub(super) sent_date_time: Option<String>,
+    pub(super) last_modified_date_time: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) from: Option<Recipient>,
     pub(super) sender: Option<Recipient>,

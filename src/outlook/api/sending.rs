@@ -204,10 +204,11 @@ impl Api {
             "singleValueExtendedProperties/Any(ep: ep/id eq {property} and ep/value eq {value})"
         );
         let expand = format!("singleValueExtendedProperties($filter=id eq {property})");
+        let fields = format!("{STATE_FIELDS},lastModifiedDateTime");
         let query = [
             ("$filter", filter.as_str()),
             ("$expand", expand.as_str()),
-            ("$select", STATE_FIELDS),
+            ("$select", fields.as_str()),
             ("$top", FOUND),
         ];
         let url = self.url(&["mailFolders", folder, "messages"], &query)?;

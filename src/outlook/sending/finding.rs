@@ -1,6 +1,8 @@
 //! Drafts and sent copies that are known by a mark and not by their id: after an answer was lost, after a crash, and where
 //! an id did not last. That nothing is found is never taken as proof of anything.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
 
 use super::ticket::Draft;
@@ -10,6 +12,10 @@ use crate::model::{Content, FolderRole, MessageId, SendKey, Sent, ThreadId};
 use crate::outlook::api::Api;
 use crate::outlook::{convert, wire};
 
+/// For how long a draft is left alone that carries a key: somebody may be about to send it. A process that lives dispatches
+/// what it has prepared within less, and a send that is under way is over at the service.
+const LEFT_ALONE: Duration = Duration::from_secs(10 * 60);
+
 /// How much of a message is read to find its `Message-ID`.
 const LONGEST_HEADER: usize = 256 * 1024;
 
@@ -17,14 +23,21 @@ const LONGEST_HEADER: usize = 256 * 1024;
 /// answer was lost and nobody asked again.
 ///
 /// That costs a request, and is done for keys of the host's, which may be repeated. What is thrown away is in the deleted
-/// items, where a user finds it. A ticket that leads to it still exists if the host prepared twice under one key: it can
-/// then no longer be dispatched, which is right, since a key sends once.
+/// items, where a user finds it, and from where nothing is dispatched: a ticket that leads to it sends no more. What was
+/// changed in the last minutes stays, since another process may have prepared it and be sending it just now: deleted in the
+/// outbox, a message is called back though its sender was told that it was accepted.
 pub(super) async fn discard_abandoned(api: &Api, key: &SendKey) -> Result<()> {
     if key.is_unrepeated() {
         return Ok(());
     }
+    let now = api.client.clock.now();
     for abandoned in by_key(api, FolderRole::Drafts, key).await? {
-        if abandoned.is_draft != Some(false)
+        let changed = convert::instant(abandoned.last_modified_date_time.as_deref());
+        let is_old = changed
+            .and_then(|changed| (now - changed).to_std().ok())
+            .is_some_and(|age| age >= LEFT_ALONE);
+        if is_old
+            && abandoned.is_draft != Some(false)
             && let Some(id) = abandoned.id
         {
             let discarded = api.delete_draft(&id).await;

@@ -1,5 +1,7 @@
 //! What stands in a ticket of Outlook's, as text.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{SendKey, SendTicket};
 
 const VERSION: u32 = 1;
+
+/// For how long a draft that nobody else was told of is taken for what it was.
+const NEW: Duration = Duration::from_secs(60);
 
 /// What the second step needs to know, as text of this shape.
 #[derive(Serialize, Deserialize)]
@@ -40,6 +45,9 @@ pub(super) struct Draft {
     /// When the service is to send it, if not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) send_at: Option<DateTime<Utc>>,
+    /// When the first step was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prepared_at: Option<DateTime<Utc>>,
     /// What the draft was like when the user's own draft was prepared: another one is not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) revision: Option<String>,
@@ -48,6 +56,22 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn key(&self) -> SendKey {
         SendKey::new(self.key.as_str())
+    }
+
+    /// Whether a draft that must be what it was is another by now.
+    pub(super) fn is_changed(&self, revision: Option<&str>) -> bool {
+        let prepared = self.revision.as_deref();
+        prepared.is_some() && prepared != revision
+    }
+
+    /// Whether somebody may have got at the draft since it was prepared. Nobody knows of one that is about to be sent under a
+    /// key that was made for it.
+    pub(super) fn may_have_changed(&self, now: DateTime<Utc>) -> bool {
+        let is_new = self.prepared_at.is_some_and(|at| {
+            let age = (now - at).to_std();
+            age.is_ok_and(|age| age < NEW)
+        });
+        !is_new || self.revision.is_some() || !self.key().is_unrepeated()
     }
 }
 
