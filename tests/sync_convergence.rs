@@ -471,8 +471,8 @@ async fn every_rule_is_needed() {
         (OUTLOOK, SyncRule::Probe, 1),
         (OUTLOOK, SyncRule::PresenceBeatsRemoval, 1),
         (OUTLOOK, SyncRule::HeldRemovals, 1),
-        (OUTLOOK, SyncRule::CursorLast, 39),
-        (OUTLOOK, SyncRule::UnknownIsNotAbsent, 39),
+        (OUTLOOK, SyncRule::CursorLast, 88),
+        (OUTLOOK, SyncRule::UnknownIsNotAbsent, 60),
         (OUTLOOK, SyncRule::CountCheck, 7),
     ];
     for (address, rule, first) in rules {

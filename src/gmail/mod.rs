@@ -217,7 +217,7 @@ impl Gmail {
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
-    pub fn without_sync_rule(mut self, rule: crate::testing::SyncRule) -> Self {
+    pub fn without_sync_rule(mut self, rule: crate::sync::SyncRule) -> Self {
         self.guards = Guards::without(rule);
         self
     }

@@ -247,6 +247,16 @@ impl MailProvider for InTime {
         self.read(self.inner.sync(cursor, scope, known)).await
     }
 
+    async fn sync_audited(
+        &self,
+        cursor: Option<&SyncCursor>,
+        scope: &Scope,
+        known: &dyn Known,
+    ) -> Result<SyncPage> {
+        self.read(self.inner.sync_audited(cursor, scope, known))
+            .await
+    }
+
     async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {
         self.read(self.inner.audit(scope, window, known)).await
     }

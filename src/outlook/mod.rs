@@ -128,9 +128,6 @@ use crate::sync::{Guards, Mode};
 ///   to 3 MB each; other forms of the text, signatures and encryption are lost. It is in one folder. Without a folder it goes
 ///   to the archive. That Exchange takes a message for one that was received is not documented at Graph; where it does not,
 ///   the import is refused and leaves nothing.
-///   for what was sent, and [`confirm`](MailProvider::confirm). A message of more than about 2.6 MB has one body, the HTML
-///   if there is one. With [`Access::SEND`] alone the ticket holds the message, of at most 3 MB, and a lost answer stays
-///   unknown.
 /// * A round of a [`sync`](MailProvider::sync) asks every folder of its scope, and the tree of folders, 20 to the HTTP request.
 ///   What is new in a folder is read one by one, in batches; what only changed its state is told without. Whether what
 ///   left a folder is deleted takes one request each, unless it is seen in another folder. A folder whose changes the
@@ -233,7 +230,7 @@ impl Outlook {
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
-    pub fn without_sync_rule(mut self, rule: crate::testing::SyncRule) -> Self {
+    pub fn without_sync_rule(mut self, rule: crate::sync::SyncRule) -> Self {
         self.guards = Guards::without(rule);
         self
     }
