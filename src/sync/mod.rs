@@ -1,6 +1,11 @@
 //! What every provider's sync does alike: it gathers what it found, each message once, and compares what the host has with
 //! what is there, in one walk over both. How a service tells what is there is each provider's.
 
+#![cfg_attr(
+    not(all(feature = "gmail", feature = "outlook")),
+    allow(dead_code, reason = "each provider uses its own part")
+)]
+
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +17,10 @@ const KNOWN_PAGE: usize = 1_000;
 
 /// A rule that keeps mail from being lost, or from being deleted by mistake. Tests switch single ones off, to see that they
 /// would be missed.
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "only tests name it from outside")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncRule {
