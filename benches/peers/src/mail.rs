@@ -66,6 +66,9 @@ pub fn mailbox(count: usize, threads: Threads) -> Vec<Mail> {
     (0..count).map(|index| mail(index, places[index])).collect()
 }
 
+/// How long the longest tenth of conversations is: five to twelve messages with a mean of eight.
+const LONG_CONVERSATIONS: [u64; 10] = [5, 6, 6, 7, 7, 8, 9, 9, 11, 12];
+
 /// The conversation of each message.
 fn places(count: usize, threads: Threads) -> Vec<usize> {
     if threads == Threads::Single {
@@ -81,8 +84,7 @@ fn places(count: usize, threads: Threads) -> Vec<usize> {
             0..=5 => 1,
             6 | 7 => 2,
             8 => 3 + numbers.below(2),
-            // Five to twelve with a mean of eight.
-            _ => 5 + (numbers.below(4) + numbers.below(5)).min(7),
+            _ => LONG_CONVERSATIONS[numbers.below(LONG_CONVERSATIONS.len() as u64) as usize],
         };
         let mut place = first;
         for _ in 0..length {

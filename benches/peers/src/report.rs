@@ -157,7 +157,12 @@ pub fn bars(case: &Case, runs: &Runs) -> Vec<Bar> {
                 0.97,
                 true,
             );
-            bar("refusals", own(&|run| run.counts.refused as f64), 0.0, false);
+            bar(
+                "refusals",
+                own(&|run| run.counts.refused as f64),
+                0.0,
+                false,
+            );
             let units = own(&|run| run.counts.units as f64 / run.counts.optimum as f64);
             bar("units, to the fewest possible", units, 1.02, false);
         }

@@ -14,7 +14,7 @@ use crate::measure::{Measured, Meter, Reading};
 pub async fn run(task: Task<'_>) -> Result<Measured> {
     let transport = Arc::new(ReqwestTransport::new()?);
     let connection = Connection::new(transport, Arc::new(StaticToken::new("token")));
-    let (mailbox, detail, page) = match task.kind {
+    let (mailbox, detail) = match task.kind {
         Kind::Gmail | Kind::GmailQuota(_) => {
             let regime = match task.kind {
                 Kind::GmailQuota(units) => {
@@ -26,21 +26,20 @@ pub async fn run(task: Task<'_>) -> Result<Measured> {
             (
                 Mailbox::new(gmail.with_api_endpoint(task.server.clone())?),
                 Detail::Full,
-                PageRequest::first(),
             )
         }
-        Kind::Graph(size) => {
+        // How long its pages are is its own to decide.
+        Kind::Graph(_) => {
             let outlook = Outlook::new(connection.with_regime(Regime::Off))?;
             (
                 Mailbox::new(outlook.with_api_endpoint(task.server.clone())?),
                 Detail::Headers,
-                PageRequest::first().with_size(size),
             )
         }
         Kind::GraphDelta(_) => return Err(unsupported(task)),
     };
     let mut meter = Meter::start();
-    let mut messages = mailbox.messages_with(Query::inbox(), detail, page);
+    let mut messages = mailbox.messages_with(Query::inbox(), detail, PageRequest::first());
     while let Some(message) = messages.next().await {
         let message = message?;
         match task.reading {
