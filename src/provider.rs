@@ -196,7 +196,9 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket>;
 
     /// The second step of a send. If its answer is lost, the error's [`delivery`](Error::delivery) is
-    /// [`Unknown`](crate::Delivery::Unknown), and [`confirm`](Self::confirm) may settle it.
+    /// [`Unknown`](crate::Delivery::Unknown), and [`confirm`](Self::confirm) may settle it. A
+    /// [`Conflict`](crate::ErrorKind::Conflict) that is [`NotSent`](crate::Delivery::NotSent) says that the ticket is no longer
+    /// good: the message is prepared anew, and sent. One of the service's own is no proof of that.
     async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent>;
 
     /// Whether a ticket was sent, as the service has it now: see [`Confirmation::NotSent`] for what that proves.

@@ -111,6 +111,8 @@ async fn a_send_whose_answer_does_not_settle_it_is_never_repeated() {
         (Reply::status(503), ErrorKind::Unavailable),
         (Reply::status(504), ErrorKind::Unavailable),
         (Reply::status(404), ErrorKind::NotFound),
+        (Reply::status(409), ErrorKind::Conflict),
+        (Reply::status(412), ErrorKind::Conflict),
     ] {
         for access in [Access::default(), Access::SEND] {
             let reply = reply.clone();
@@ -440,6 +442,44 @@ async fn a_session_that_forgot_the_beginning_sent_nothing_and_says_so() {
         (error.kind(), error.delivery()),
         (ErrorKind::Conflict, Delivery::NotSent)
     );
+}
+
+#[tokio::test]
+async fn a_service_that_has_all_of_a_message_may_be_sending_it() {
+    // It says so to the first end, or to what followed when it had kept only some of that.
+    for kept_at_first in [usize::MAX, 100] {
+        let uploads = Uploads::default();
+        let service = Scripted::new({
+            let uploads = uploads.clone();
+            let tries = Mutex::new(0);
+            move |request| {
+                let mut tries = tries.lock().unwrap();
+                *tries += 1;
+                let kept = if *tries == 2 {
+                    kept_at_first
+                } else {
+                    usize::MAX
+                };
+                let answer = uploads.answer(request, |length| length.min(kept));
+                let stored = uploads.kept.lock().unwrap().len();
+                match *uploads.sent.lock().unwrap() {
+                    0 => answer,
+                    _ => {
+                        Reply::status(308).with_header("range", &format!("bytes=0-{}", stored - 1))
+                    }
+                }
+            }
+        });
+        let gmail = connect(&service).with_access(Access::SEND);
+        let ticket = gmail.prepare(&outgoing(), &key()).await.unwrap();
+        let error = gmail.dispatch(&ticket).await.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::Unknown, "{error}");
+        let confirmed = gmail.confirm(&ticket).await.unwrap();
+        assert!(
+            matches!(confirmed, Confirmation::StillUnknown { .. }),
+            "{confirmed:?}"
+        );
+    }
 }
 
 #[tokio::test]

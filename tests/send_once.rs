@@ -156,6 +156,22 @@ async fn a_lost_send_is_not_called_unsent_while_the_service_may_still_be_at_it()
 }
 
 #[tokio::test]
+async fn a_conflict_that_the_service_answers_may_be_one_with_the_same_send() {
+    let service = Scripted::new(|request: &Request| match request.line().as_str() {
+        "POST /upload/gmail/v1/users/me/drafts" => Reply::json(r#"{"id":"draft"}"#),
+        "GET /gmail/v1/users/me/drafts/draft" => Reply::json(r#"{"id":"draft"}"#),
+        _ => Reply::status(409),
+    });
+    let mailbox = Mailbox::new(Gmail::new(service.connection()).unwrap());
+    let (key, message) = (SendKey::new("row 1"), outgoing());
+    let error = mailbox.send_once(&key, &message).await.unwrap_err();
+    assert_eq!(error.delivery(), Delivery::Unknown, "{error}");
+    let drafts = service.lines();
+    let drafts = drafts.iter().filter(|line| line.ends_with("/drafts"));
+    assert_eq!((drafts.count(), sends(&service)), (1, 1));
+}
+
+#[tokio::test]
 async fn a_send_that_cannot_be_looked_for_may_have_happened() {
     let service = Scripted::new(|_| Reply::Lost);
     let outlook = Outlook::new(service.connection()).unwrap();

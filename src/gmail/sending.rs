@@ -20,7 +20,7 @@ pub(super) use self::uploading::{unreadable, upload};
 use super::api::{Api, LARGEST_MESSAGE, Upload};
 use super::{drafts, wire};
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::Answer;
+use crate::http::{Answer, protocol};
 use crate::mime;
 use crate::model::{
     Access, Confirmation, Content, DraftId, DraftRevision, MessageId, Outgoing, SendTicket, Sent,
@@ -151,17 +151,11 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
             pinned,
             ..
         } => {
-            // Deleted by the user, or sent by an earlier try whose answer was lost.
-            let gone = |error: Error| {
-                if error.kind() == ErrorKind::NotFound {
-                    return error.with_delivery(Delivery::Unknown);
-                }
-                error
-            };
-            if pinned && drafts::revision(api, &draft).await.map_err(gone)? != message {
+            // One that is gone was deleted by the user, or sent by an earlier try whose answer was lost.
+            if pinned && drafts::revision(api, &draft).await.map_err(ended)? != message {
                 return Err(drafts::overtaken());
             }
-            let answer = api.send_draft(&draft).await.map_err(gone)?;
+            let answer = api.send_draft(&draft).await.map_err(ended)?;
             Ok(sent(&answer))
         }
         Way::Upload {
@@ -189,8 +183,8 @@ async fn complete(api: &Api, session: &Url, length: u64, start: u64, rest: &str)
         return Ok(sent(&answer));
     }
     // The service kept only some of it: that much is sure not to have been sent.
-    let stored = stored_so_far(&answer)?;
-    if stored < start || stored >= length {
+    let stored = not_all_of(&answer, length)?;
+    if stored < start {
         return Err(incomplete());
     }
     let rest = rest.range(stored - start, length - start);
@@ -213,12 +207,26 @@ fn sent(answer: &Answer) -> Sent {
     )
 }
 
-/// A session that is no longer known may have ended because it was completed.
+/// A draft or a session that is no longer known may have ended because it was sent, and what is in conflict with somebody
+/// else's request may be in conflict with the same send.
 fn ended(error: Error) -> Error {
-    if error.kind() == ErrorKind::NotFound {
+    if error.kind() == ErrorKind::NotFound || matches!(error.status(), Some(409 | 412)) {
+    not_all_of(&answer, length)?;
         error.with_delivery(Delivery::Unknown)
     } else {
         error
+/// How much of a message the service has if that is not all of it. Once it has the end, it may be sending it, whatever it
+/// answers.
+fn not_all_of(answer: &Answer, length: u64) -> Result<u64> {
+    let all = || protocol("the service has all of a message and does not say that it sent it");
+    let stored = stored_so_far(answer).map_err(|error| error.with_delivery(Delivery::Unknown))?;
+    if stored < length {
+        Ok(stored)
+    } else {
+        Err(all().with_delivery(Delivery::Unknown))
+    }
+}
+
     }
 }
 
@@ -267,15 +275,20 @@ pub(super) async fn confirm(
             mark,
             ..
         } => match api.upload_status(Upload::Send, &session, length).await {
-            Ok(answer) if answer.status.is_success() => Ok(match sent(&answer) {
-                sent if sent.id.is_some() => Confirmation::Sent(sent),
-                // Somebody on the way answers in the service's place, who knows of no message.
-                _ => Confirmation::StillUnknown {
-                    ask_again_at: mark
-                        .and_then(|mark| ask_again_at(mark.prepared_at, api.client.clock.now())),
-                },
-            }),
-            Ok(_) => Ok(Confirmation::NotSent),
+            Ok(answer) => {
+                let is_done = answer.status.is_success();
+                Ok(match sent(&answer) {
+                    sent if is_done && sent.id.is_some() => Confirmation::Sent(sent),
+                    _ if !is_done && stored_so_far(&answer)? < length => Confirmation::NotSent,
+                    // Somebody on the way answers in the service's place, who knows of no message; or the service has all
+                    // of it, and may be sending it.
+                    _ => Confirmation::StillUnknown {
+                        ask_again_at: mark.and_then(|mark| {
+                            ask_again_at(mark.prepared_at, api.client.clock.now())
+                        }),
+                    },
+                })
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => match mark {
                 Some(mark) if access.contains(Access::READ) => find_sent(api, None, &mark).await,
                 _ => Ok(Confirmation::StillUnknown { ask_again_at: None }),

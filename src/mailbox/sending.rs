@@ -372,7 +372,8 @@ impl Mailbox {
             Ok(sent) => Ok(Step::Sent(
                 self.note_sent(key, sent, since, recipients).await,
             )),
-            Err(error) if error.delivery() == Delivery::Unknown => {
+            Err(error) if !is_settled(&error) => {
+                let error = error.with_delivery(Delivery::Unknown);
                 // The answer was lost; often the service can say at once that it did send. That it did not is too early
                 // to say.
                 match self.provider.confirm(&ticket).await {
@@ -392,7 +393,7 @@ impl Mailbox {
                 // The revision that a renewal goes by.
                 let noted = self.outbox.put(key, &prepared, over).await;
                 match noted {
-                    Ok(Saved::Written(revision)) if error.kind() == ErrorKind::Conflict => {
+                    Ok(Saved::Written(revision)) if is_about_ticket(&error) => {
                         Ok(Step::Spoiled(revision, error))
                     }
                     Ok(_) => Err(error),
@@ -482,3 +483,17 @@ pub(super) fn random_key() -> Result<SendKey> {
     })?;
     Ok(SendKey::unrepeated(bytes))
 }
+/// Whether a failed dispatch surely sent nothing. A conflict that the service answers may be one with the same send.
+fn is_settled(error: &Error) -> bool {
+    match error.delivery() {
+        Delivery::NotSent => true,
+        Delivery::Answered => error.kind() != ErrorKind::Conflict,
+        Delivery::Unknown => false,
+    }
+}
+
+/// Whether the provider itself found that the ticket is no longer good.
+fn is_about_ticket(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict && error.delivery() == Delivery::NotSent
+}
+

@@ -189,7 +189,8 @@ async fn refused(api: &Api, draft: &Draft, error: Error) -> Result<Sent> {
     }
     match look(api, draft).await.map(|looked| looked.became) {
         Ok(Confirmation::Sent(sent)) => Ok(sent),
-        Ok(Confirmation::NotSent) => Err(error),
+        // Whoever it is in conflict with may be about to send it.
+        Ok(Confirmation::NotSent) if !matches!(error.status(), Some(409 | 412)) => Err(error),
         _ => Err(error.with_delivery(Delivery::Unknown)),
     }
 }
