@@ -275,6 +275,14 @@ impl JournalEntry {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SendState {
+    /// Nothing was sent yet. Whoever wrote this is at the first step, or was until they died, and nobody else prepares the
+    /// message for some minutes.
+    Preparing {
+        /// Who it is: a random word of theirs.
+        by: String,
+        /// When that began.
+        since: DateTime<Utc>,
+    },
     /// Nothing was sent yet.
     Prepared {
         /// What is to be dispatched.
@@ -305,7 +313,7 @@ impl SendState {
     pub fn at(&self) -> DateTime<Utc> {
         match self {
             Self::Prepared { at, .. } | Self::Sent { at, .. } => *at,
-            Self::Dispatching { since, .. } => *since,
+            Self::Preparing { since, .. } | Self::Dispatching { since, .. } => *since,
         }
     }
 
@@ -318,22 +326,23 @@ impl SendState {
         }
     }
 
-    /// What it is called in a column: `prepared`, `dispatching` or `sent`.
+    /// What it is called in a column: `preparing`, `prepared`, `dispatching` or `sent`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Preparing { .. } => "preparing",
             Self::Prepared { .. } => "prepared",
             Self::Dispatching { .. } => "dispatching",
             Self::Sent { .. } => "sent",
         }
     }
 
-    /// The ticket of a send that is not known to be done.
+    /// The ticket of a send that is prepared and not known to be done.
     #[must_use]
     pub fn ticket(&self) -> Option<&SendTicket> {
         match self {
             Self::Prepared { ticket, .. } | Self::Dispatching { ticket, .. } => Some(ticket),
-            Self::Sent { .. } => None,
+            Self::Preparing { .. } | Self::Sent { .. } => None,
         }
     }
 

@@ -201,6 +201,13 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     /// good: the message is prepared anew, and sent. One of the service's own is no proof of that.
     async fn dispatch(&self, ticket: &SendTicket) -> Result<Sent>;
 
+    /// Takes back what a first step left at the service, such as a draft, for a ticket that is not dispatched and never was.
+    /// A draft that the user wrote stays. By default there is nothing to take back.
+    async fn abandon(&self, ticket: &SendTicket) -> Result<()> {
+        let _ = ticket;
+        Ok(())
+    }
+
     /// Whether a ticket was sent, as the service has it now: see [`Confirmation::NotSent`] for what that proves.
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation>;
 

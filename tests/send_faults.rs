@@ -453,8 +453,8 @@ async fn what_a_killed_process_was_sending_is_sent_once() {
         let (last, given_back) = last.await.unwrap();
         random = given_back;
 
-        // Six minutes later another process takes over.
-        let later = chrono::Utc::now() + chrono::TimeDelta::minutes(6);
+        // A quarter of an hour later another process takes over, also where the first one died preparing.
+        let later = chrono::Utc::now() + chrono::TimeDelta::minutes(15);
         let clock = Arc::new(VirtualClock::eager(later));
         let mailbox = over(journal, &api, &token, clock).await;
         // The killed one may have got further than it was seen to.

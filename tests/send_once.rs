@@ -5,19 +5,20 @@
 
 #[path = "support/scripted.rs"]
 mod scripted;
+mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_core::Stream;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use postroom::clock::Clock;
 use postroom::credentials::{EncryptionKey, EncryptionKeys, Save, Saved, StoreError};
 use postroom::{
     Access, Campaign, Confirmation, Delivery, EncryptedJournal, Error, ErrorKind, Gmail,
     JournalEntry, JournalKey, Mailbox, MemoryJournal, Outgoing, Outlook, Progress, SendJournal,
-    SendKey, SendScope, SendState, SendTicket, SendingLimits, Stopped,
+    SendKey, SendScope, SendState, SendTicket, SendingLimits, Sent, Stopped,
 };
 use scripted::{Reply, Request, Scripted};
 
@@ -195,6 +196,7 @@ async fn what_could_not_be_prepared_was_not_sent() {
             let error = mailbox.send(&outgoing()).await.unwrap_err();
             assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
             assert!(error.is_transient());
+            assert_eq!(mailbox.outbox().count().await, 0);
         }
     }
 }
@@ -305,11 +307,112 @@ async fn workers_that_share_a_journal_send_a_key_once() {
         assert_eq!(error.delivery(), Delivery::Unknown, "{error}");
     }
     assert_eq!(sends(&service), 1);
+    assert_eq!(service.lines().len(), 2, "only one of them made a draft");
     assert_eq!(
         first.send_once(&key, &message).await.unwrap(),
         second.send_once(&key, &message).await.unwrap()
     );
     assert_eq!(sends(&service), 1);
+}
+
+#[tokio::test]
+async fn workers_that_share_a_journal_send_a_key_once_at_outlook() {
+    const TO: &str = "team@outlook.example";
+    let emulator = support::emulator().quota(false).start().await.unwrap();
+    let journal = Arc::new(MemoryJournal::new());
+    let [first, second] = [(); 2]
+        .map(|()| support::unpaced(&emulator, support::OUTLOOK).with_journal(journal.clone()));
+    let before = (
+        emulator.messages(TO).len(),
+        emulator.messages(support::OUTLOOK).len(),
+    );
+    let message = Outgoing::new().to(TO.parse().unwrap()).text("Text");
+    for row in 0..10 {
+        let key = SendKey::new(format!("row {row}"));
+        let (one, other) = futures_util::join!(
+            first.send_once(&key, &message),
+            second.send_once(&key, &message)
+        );
+        let outcomes = [one, other];
+        assert!(outcomes.iter().any(Result::is_ok), "{outcomes:?}");
+    }
+    assert_eq!(emulator.messages(TO).len() - before.0, 10);
+    let kept = emulator.messages(support::OUTLOOK).len() - before.1;
+    assert_eq!(kept, 10, "nothing but the sent copies");
+}
+
+#[tokio::test]
+async fn a_first_step_is_left_to_whoever_began_it_until_they_must_be_dead() {
+    let (service, [first, _], journal) = two_workers(0);
+    let (key, message) = (SendKey::new("row 1"), outgoing());
+    let preparing = SendState::Preparing {
+        by: "a process that died".to_owned(),
+        since: service.clock.now(),
+    };
+    put(&*journal, &key, &preparing).await;
+    for early in [
+        first.send_once(&key, &message).await,
+        first.resume(&key).await,
+    ] {
+        let early = early.unwrap_err();
+        assert_eq!(
+            early.delivery(),
+            Delivery::Unknown,
+            "it may send it: {early}"
+        );
+        assert!(early.retry_after().is_some());
+    }
+    assert_eq!(first.settle(&key).await.unwrap(), Confirmation::NotSent);
+    service.clock.advance(Duration::from_secs(12 * 60));
+    let unprepared = first.resume(&key).await.unwrap_err();
+    assert_eq!(unprepared.kind(), ErrorKind::NotFound);
+    assert!(service.lines().is_empty());
+    first.send_once(&key, &message).await.unwrap();
+    assert_eq!(sends(&service), 1);
+}
+
+#[tokio::test]
+async fn what_was_prepared_too_late_is_taken_back() {
+    let journal = Arc::new(MemoryJournal::new());
+    let key = SendKey::new("row 1");
+    let sent = Sent::new(Some("by another".into()), None);
+    let (others, place) = (journal.clone(), SendScope::new().key(&key));
+    let told = SendState::Sent {
+        sent: sent.clone(),
+        at: chrono::DateTime::UNIX_EPOCH,
+    };
+    let service = Scripted::new(move |request: &Request| match request.line().as_str() {
+        // While it is made, somebody who took the sender for dead sends another.
+        "POST /upload/gmail/v1/users/me/drafts" => {
+            let put = others.put(&place, &told, Save::Always);
+            put.now_or_never().unwrap().unwrap();
+            Reply::json(r#"{"id":"draft"}"#)
+        }
+        "DELETE /gmail/v1/users/me/drafts/draft" => Reply::status(204),
+        other => panic!("{other}"),
+    });
+    let mailbox = Mailbox::new(Gmail::new(service.connection()).unwrap()).with_journal(journal);
+    assert_eq!(mailbox.send_once(&key, &outgoing()).await.unwrap(), sent);
+    assert_eq!(service.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_left_to_go_on_with_of_a_send_that_failed() {
+    let service = Scripted::new(|request: &Request| match request.line().as_str() {
+        "POST /upload/gmail/v1/users/me/drafts" => Reply::json(r#"{"id":"draft"}"#),
+        _ => Reply::status(400),
+    });
+    let mailbox = Mailbox::new(Gmail::new(service.connection()).unwrap());
+    let error = mailbox.send(&outgoing()).await.unwrap_err();
+    assert_ne!(error.delivery(), Delivery::Unknown);
+    assert_eq!(mailbox.outbox().count().await, 0);
+    let key = SendKey::new("row 1");
+    mailbox.send_once(&key, &outgoing()).await.unwrap_err();
+    assert_eq!(
+        mailbox.outbox().count().await,
+        1,
+        "the host can repeat this one"
+    );
 }
 
 #[tokio::test]

@@ -407,6 +407,11 @@ impl MailProvider for Gmail {
         sending::dispatch(&self.api, ticket).await
     }
 
+    async fn abandon(&self, ticket: &SendTicket) -> Result<()> {
+        self.require(Access::SEND)?;
+        sending::abandon(&self.api, ticket).await
+    }
+
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
         sending::confirm(&self.api, self.access, ticket).await

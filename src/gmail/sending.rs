@@ -168,6 +168,21 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
     }
 }
 
+/// Deletes the draft of a ticket that is never dispatched, unless it is one of the user's. An upload lapses by itself.
+pub(super) async fn abandon(api: &Api, ticket: &SendTicket) -> Result<()> {
+    match Way::read(ticket)? {
+        Way::Draft {
+            draft,
+            pinned: false,
+            ..
+        } => match api.delete_draft(&draft).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            deleted => deleted,
+        },
+        _ => Ok(()),
+    }
+}
+
 /// Uploads the end of a message, which sends it.
 async fn complete(api: &Api, session: &Url, length: u64, start: u64, rest: &str) -> Result<Sent> {
     let rest = STANDARD.decode(rest).map_err(|_| broken_ticket())?;
@@ -195,7 +210,20 @@ async fn complete(api: &Api, session: &Url, length: u64, start: u64, rest: &str)
     if answer.status.is_success() {
         return Ok(sent(&answer));
     }
+    not_all_of(&answer, length)?;
     Err(incomplete())
+}
+
+/// How much of a message the service has if that is not all of it. Once it has the end, it may be sending it, whatever it
+/// answers.
+fn not_all_of(answer: &Answer, length: u64) -> Result<u64> {
+    let all = || protocol("the service has all of a message and does not say that it sent it");
+    let stored = stored_so_far(answer).map_err(|error| error.with_delivery(Delivery::Unknown))?;
+    if stored < length {
+        Ok(stored)
+    } else {
+        Err(all().with_delivery(Delivery::Unknown))
+    }
 }
 
 /// What the service tells of a message that it accepted. That it accepted it is the status alone.
@@ -211,22 +239,9 @@ fn sent(answer: &Answer) -> Sent {
 /// else's request may be in conflict with the same send.
 fn ended(error: Error) -> Error {
     if error.kind() == ErrorKind::NotFound || matches!(error.status(), Some(409 | 412)) {
-    not_all_of(&answer, length)?;
         error.with_delivery(Delivery::Unknown)
     } else {
         error
-/// How much of a message the service has if that is not all of it. Once it has the end, it may be sending it, whatever it
-/// answers.
-fn not_all_of(answer: &Answer, length: u64) -> Result<u64> {
-    let all = || protocol("the service has all of a message and does not say that it sent it");
-    let stored = stored_so_far(answer).map_err(|error| error.with_delivery(Delivery::Unknown))?;
-    if stored < length {
-        Ok(stored)
-    } else {
-        Err(all().with_delivery(Delivery::Unknown))
-    }
-}
-
     }
 }
 

@@ -2,15 +2,19 @@
 //! service what became of a send that is still going on. Between processes the journal's conditions decide.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
+use crate::credentials::StoreError;
 use crate::model::SendKey;
 
 /// Lets one send at a time work on a key.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<SendKey, Arc<tokio::sync::Mutex<()>>>>);
+pub(crate) struct Turns {
+    locks: Mutex<HashMap<SendKey, Arc<tokio::sync::Mutex<()>>>>,
+    word: OnceLock<String>,
+}
 
 impl Turns {
     /// Waits until nobody else works on this key. Dropping the turn lets the next one have it.
@@ -25,9 +29,20 @@ impl Turns {
         turn
     }
 
+    /// The word by which a journal's entries show whose they are. What shows this one is of somebody who had the turn before,
+    /// and gave it up.
+    pub(crate) fn word(&self) -> Result<&str, StoreError> {
+        if self.word.get().is_none() {
+            let word = super::Revision::random()?;
+            // Another thread's is as good.
+            let _ = self.word.set(word.as_str().to_owned());
+        }
+        Ok(self.word.get().map(String::as_str).unwrap_or_default())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<SendKey, Arc<tokio::sync::Mutex<()>>>> {
         // Only whole entries are put in or taken out.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

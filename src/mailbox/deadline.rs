@@ -230,6 +230,10 @@ impl MailProvider for InTime {
         self.change(self.inner.dispatch(ticket)).await
     }
 
+    async fn abandon(&self, ticket: &SendTicket) -> Result<()> {
+        self.change(self.inner.abandon(ticket)).await
+    }
+
     async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.read(self.inner.confirm(ticket)).await
     }

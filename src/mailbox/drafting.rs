@@ -32,7 +32,9 @@ impl Mailbox {
         draft: &DraftId,
         expected: Option<&DraftRevision>,
     ) -> Result<Sent> {
-        self.send_draft_once(&random_key()?, draft, expected).await
+        let key = random_key()?;
+        let sent = self.send_draft_once(&key, draft, expected).await;
+        self.close(&key, sent).await
     }
 
     /// Sends a draft under a key of the host's, as [`send_once`](Self::send_once) does a message.

@@ -25,6 +25,13 @@ use crate::model::{Access, Confirmation, Outgoing, SendKey, SendTicket, Sent};
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
 const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
 
+/// For how long a first step is left to whoever began it. It is longer than Outlook keeps its hands off drafts that changed
+/// lately, so that what a process left behind is cleared by the one that takes over.
+const PREPARED_WITHIN: Duration = Duration::from_secs(12 * 60);
+
+/// When to look again whether somebody else has prepared a message.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// How often an entry may be changed by others while a call looks at it. Each time somebody else got on with it, so only a
 /// journal that breaks its contract comes to the end of it.
 const OVERTAKEN: usize = 20;
@@ -61,6 +68,13 @@ impl Outbox {
     async fn put(&self, key: &SendKey, state: &SendState, save: Save) -> Result<Saved> {
         let saved = self.journal.put(&self.scope.key(key), state, save).await;
         saved.map_err(failed)
+    }
+
+    /// Removes an entry that nobody else has or needs.
+    async fn remove(&self, key: &SendKey) {
+        if self.journal.remove(&self.scope.key(key)).await.is_err() {
+            tracing::warn!("what is known of a send could not be removed from the journal");
+        }
     }
 
     /// Notes what is known already and does not hang on being noted: without it, the service is asked the next time.
@@ -118,13 +132,18 @@ impl Mailbox {
     /// See [`Error::delivery`] before repeating: [`Delivery::Unknown`] means that it may have been sent.
     pub async fn send(&self, outgoing: &Outgoing) -> Result<Sent> {
         let key = random_key()?;
-        let sent = self.send_once(&key, outgoing).await?;
-        // Nobody can repeat a key that nobody knows.
-        let key = self.outbox.scope.key(&key);
-        if self.outbox.journal.remove(&key).await.is_err() {
-            tracing::warn!("a send that is done could not be removed from the journal");
+        let sent = self.send_once(&key, outgoing).await;
+        self.close(&key, sent).await
+    }
+
+    /// Forgets a send that is settled, under a key that nobody knows and could repeat. What is left of one that failed would
+    /// be sent by whoever goes on with the journal's entries, beside what the host sends in its place.
+    pub(super) async fn close(&self, key: &SendKey, sent: Result<Sent>) -> Result<Sent> {
+        let is_settled = |error: &Error| error.delivery() != Delivery::Unknown;
+        if sent.as_ref().err().is_none_or(is_settled) {
+            self.outbox.remove(key).await;
         }
-        Ok(sent)
+        sent
     }
 
     /// Sends a message under a key of the host's. The same key never sends twice: a send that was noted in the journal as
@@ -158,14 +177,25 @@ impl Mailbox {
         let mut renewed = false;
         for _ in 0..OVERTAKEN {
             let (state, revision) = match self.outbox.get(key).await? {
-                Some(entry) => (entry.state, entry.revision),
-                None => {
-                    let ticket = prepare().await?;
-                    match self.note_prepared(key, ticket, Save::IfAbsent).await? {
+                Some(JournalEntry {
+                    state: SendState::Preparing { by, since },
+                    revision,
+                    ..
+                }) => {
+                    if let Some(error) = self.is_prepared_by_others(&by, since)? {
+                        return Err(error);
+                    }
+                    let over = Save::IfRevision(revision);
+                    match self.take_first_step(key, over, &prepare).await? {
                         Some(prepared) => prepared,
                         None => continue,
                     }
                 }
+                Some(entry) => (entry.state, entry.revision),
+                None => match self.take_first_step(key, Save::IfAbsent, &prepare).await? {
+                    Some(prepared) => prepared,
+                    None => continue,
+                },
             };
             match self.advance(key, state, revision, recipients).await? {
                 Step::Sent(sent) => return Ok(sent),
@@ -187,7 +217,8 @@ impl Mailbox {
     /// have been sent, as [`send_once`](Self::send_once) does.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if the journal does not have it; otherwise as [`send_once`](Self::send_once).
+    /// [`ErrorKind::NotFound`] if the journal does not have it, or has it as one that was never prepared; otherwise as
+    /// [`send_once`](Self::send_once).
     pub async fn resume(&self, key: &SendKey) -> Result<Sent> {
         self.require(Access::SEND)?;
         let _turn = self.outbox.turns.take(key).await;
@@ -212,7 +243,9 @@ impl Mailbox {
         let entry = self.outbox.get(key).await?.ok_or_else(unheard_of)?;
         let (ticket, since) = match entry.state {
             SendState::Sent { sent, .. } => return Ok(Confirmation::Sent(sent)),
-            SendState::Prepared { .. } => return Ok(Confirmation::NotSent),
+            SendState::Preparing { .. } | SendState::Prepared { .. } => {
+                return Ok(Confirmation::NotSent);
+            }
             SendState::Dispatching { ticket, since } => (ticket, since),
         };
         match self.provider.confirm(&ticket).await? {
@@ -307,7 +340,59 @@ impl Mailbox {
         self.provider.confirm(ticket).await
     }
 
-    /// Notes a message as prepared. `None`: somebody else noted something before.
+    /// Prepares a message, after a note that keeps others from doing the same. `None`: somebody else noted something.
+    async fn take_first_step<F>(
+        &self,
+        key: &SendKey,
+        save: Save,
+        prepare: impl Fn() -> F + Send + Sync,
+    ) -> Result<Option<(SendState, Revision)>>
+    where
+        F: Future<Output = Result<SendTicket>> + Send,
+    {
+        let since = self.clock.now();
+        let by = self.outbox.turns.word().map_err(failed)?.to_owned();
+        let preparing = SendState::Preparing { by, since };
+        let Saved::Written(revision) = self.outbox.put(key, &preparing, save).await? else {
+            return Ok(None);
+        };
+        match prepare().await {
+            Ok(ticket) => {
+                let over = Save::IfRevision(revision);
+                self.note_prepared(key, ticket, over).await
+            }
+            Err(error) => {
+                let passed = (self.clock.now() - since).to_std().unwrap_or_default();
+                // A journal removes whatever is there. For so long that is the note, and later it may be another's.
+                if passed < PREPARED_WITHIN / 2 {
+                    self.outbox.remove(key).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Why a message is not prepared here, while somebody else may be at it. Who had this turn before is not.
+    fn is_prepared_by_others(&self, by: &str, since: DateTime<Utc>) -> Result<Option<Error>> {
+        if by == self.outbox.turns.word().map_err(failed)? {
+            return Ok(None);
+        }
+        let passed = (self.clock.now() - since).to_std().unwrap_or_default();
+        let wait = PREPARED_WITHIN
+            .checked_sub(passed)
+            .filter(|wait| !wait.is_zero());
+        Ok(wait.map(|wait| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "another process is preparing this message",
+            )
+            // It may send it at any moment.
+            .with_delivery(Delivery::Unknown)
+            .with_retry_after(wait.min(LOOK_AGAIN))
+        }))
+    }
+
+    /// Notes a message as prepared. `None`: somebody else noted something before, and what was prepared is taken back.
     async fn note_prepared(
         &self,
         key: &SendKey,
@@ -318,7 +403,15 @@ impl Mailbox {
         let state = SendState::Prepared { ticket, at };
         Ok(match self.outbox.put(key, &state, save).await? {
             Saved::Written(revision) => Some((state, revision)),
-            Saved::Superseded => None,
+            Saved::Superseded => {
+                let ticket = state.ticket();
+                if let Some(ticket) = ticket
+                    && let Err(error) = self.provider.abandon(ticket).await
+                {
+                    tracing::warn!(kind = ?error.kind(), "what was prepared for nothing could not be taken back");
+                }
+                None
+            }
         })
     }
 
@@ -332,6 +425,11 @@ impl Mailbox {
     ) -> Result<Step> {
         let ticket = match state {
             SendState::Sent { sent, .. } => return Ok(Step::Sent(sent)),
+            SendState::Preparing { by, since } => {
+                return Err(self
+                    .is_prepared_by_others(&by, since)?
+                    .unwrap_or_else(unprepared));
+            }
             SendState::Prepared { ticket, .. } => ticket,
             SendState::Dispatching { ticket, since } => {
                 // Whatever keeps it from being known, it may have been sent.
@@ -452,12 +550,33 @@ impl std::fmt::Debug for OutboxEntries {
     }
 }
 
+/// Whether a failed dispatch surely sent nothing. A conflict that the service answers may be one with the same send.
+fn is_settled(error: &Error) -> bool {
+    match error.delivery() {
+        Delivery::NotSent => true,
+        Delivery::Answered => error.kind() != ErrorKind::Conflict,
+        Delivery::Unknown => false,
+    }
+}
+
+/// Whether the provider itself found that the ticket is no longer good.
+fn is_about_ticket(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict && error.delivery() == Delivery::NotSent
+}
+
 fn still_unknown() -> Error {
     Error::new(
         ErrorKind::Unavailable,
         "it is still not known whether this message was sent",
     )
     .with_delivery(Delivery::Unknown)
+}
+
+fn unprepared() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "the message was never prepared: send it again under its key",
+    )
 }
 
 fn unheard_of() -> Error {
@@ -483,17 +602,3 @@ pub(super) fn random_key() -> Result<SendKey> {
     })?;
     Ok(SendKey::unrepeated(bytes))
 }
-/// Whether a failed dispatch surely sent nothing. A conflict that the service answers may be one with the same send.
-fn is_settled(error: &Error) -> bool {
-    match error.delivery() {
-        Delivery::NotSent => true,
-        Delivery::Answered => error.kind() != ErrorKind::Conflict,
-        Delivery::Unknown => false,
-    }
-}
-
-/// Whether the provider itself found that the ticket is no longer good.
-fn is_about_ticket(error: &Error) -> bool {
-    error.kind() == ErrorKind::Conflict && error.delivery() == Delivery::NotSent
-}
-

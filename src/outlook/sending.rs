@@ -177,6 +177,17 @@ async fn check(api: &Api, draft: &Draft) -> Result<Option<Sent>> {
     }
 }
 
+/// Throws away the draft of a ticket that is never dispatched, unless it is one of the user's.
+pub(super) async fn abandon(api: &Api, ticket: &SendTicket) -> Result<()> {
+    match ticket::read(ticket)? {
+        Way::Draft(draft) if draft.revision.is_none() => match api.delete_draft(&draft.id).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            deleted => deleted,
+        },
+        _ => Ok(()),
+    }
+}
+
 /// A draft that is not there, or that the service does not take for one, was deleted by the user or sent by an earlier try
 /// whose answer was lost. The message itself says which.
 async fn refused(api: &Api, draft: &Draft, error: Error) -> Result<Sent> {

@@ -151,7 +151,11 @@ pub async fn what_was_put_is_got_in_every_state(journal: Journal) {
         ticket: SendTicket::new("ticket"),
         since: instant(),
     };
-    for state in [prepared("ticket"), dispatching, sent(instant())] {
+    let preparing = SendState::Preparing {
+        by: "somebody".to_owned(),
+        since: instant(),
+    };
+    for state in [preparing, prepared("ticket"), dispatching, sent(instant())] {
         let revision = written(&journal, &scope, "row 1", &state, Save::Always).await;
         let entry = got(&journal, &scope, "row 1").await.expect("the entry");
         assert_eq!(entry.key.as_str(), "row 1");
