@@ -80,7 +80,7 @@ impl Kind {
     /// Whether the host may find out what became of a send whose draft or upload is gone.
     fn tells(self) -> bool {
         match self.vendor {
-            Vendor::Google => self.access != Access::DRAFT | Access::SEND,
+            Vendor::Google => true,
             _ => self.access != Access::SEND,
         }
     }
@@ -205,7 +205,7 @@ fn fault(kind: Kind, random: &mut Random) -> Fault {
     let fault = fault.times([1, 1, 1, 2, 5][random.below(5) as usize]);
     match (random.below(3), kind.vendor) {
         (0, _) => fault.after(random.below(4) as u32),
-        (_, Vendor::Google) if kind.access == Access::SEND => {
+        (_, Vendor::Google) if !kind.access.contains(Access::READ) => {
             fault.on(Method::PUT, "/messages/send")
         }
         (_, Vendor::Google) => fault.on(Method::POST, "/drafts/send"),

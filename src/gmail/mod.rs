@@ -263,7 +263,7 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
         rules: access.contains(Access::SETTINGS),
         automatic_replies: access.contains(Access::SETTINGS),
         send: access.contains(Access::SEND),
-        confirm_send: access.contains(Access::SEND) && sending::tells_what_was_sent(access),
+        confirm_send: access.contains(Access::SEND),
         drafts: sending::keeps_drafts(access),
         identities: access.contains(Access::READ) || access.contains(Access::SETTINGS),
         import: change,

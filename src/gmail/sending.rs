@@ -1,5 +1,5 @@
-//! Sending in two steps. With access to drafts the first step makes a draft and the second sends it; with the right to
-//! send and no other, the first step uploads all of the message but its end, and the second the end. Either way what was
+//! Sending in two steps. With access to drafts and to reading the first step makes a draft and the second sends it; without,
+//! the first step uploads all of the message but its end, and the second the end. Either way what was
 //! prepared reaches nobody before the second step, and afterwards the service can be asked what became of it.
 //!
 //! How messages are uploaded is `sending/uploading.rs`'s, how sent copies are found `sending/finding.rs`'s, what a ticket
@@ -36,7 +36,8 @@ pub(super) async fn prepare(api: &Api, access: Access, outgoing: &Outgoing) -> R
     let message = mime::compose(outgoing, None, Some(&mark.key), now)?;
     check_size(&message)?;
     let thread = outgoing.thread.as_ref().map(ThreadId::as_str);
-    let way = if keeps_drafts(access) {
+    // Without reading nobody can tell what became of a draft that is gone, and an upload tells it.
+    let way = if keeps_drafts(access) && access.contains(Access::READ) {
         let draft = drafts::write(api, Upload::CreateDraft, thread, message).await;
         draft.map(|draft| held_as(draft, mark, false))
     } else {
@@ -103,11 +104,6 @@ pub(super) fn check_time(outgoing: &Outgoing) -> Result<()> {
 /// Whether the access covers drafts (`gmail.compose` or `gmail.modify`).
 pub(super) fn keeps_drafts(access: Access) -> bool {
     access.contains(Access::DRAFT) || access.contains(Access::READ_WRITE)
-}
-
-/// Whether what became of a send can be told: of an upload its session does, of a draft that is gone only the sent copy.
-pub(super) fn tells_what_was_sent(access: Access) -> bool {
-    access.contains(Access::READ) || !keeps_drafts(access)
 }
 
 async fn prepare_upload(
@@ -275,10 +271,9 @@ pub(super) async fn confirm(
         } => match drafts::revision(api, &draft).await {
             Ok(_) => Ok(Confirmation::NotSent),
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                // One of the user's, which is sent as the draft that it is.
                 if !access.contains(Access::READ) {
-                    return Err(Error::unsupported(
-                        "without access to reading Gmail does not tell what was sent",
-                    ));
+                    return Ok(Confirmation::StillUnknown { ask_again_at: None });
                 }
                 find_sent(api, thread.as_deref(), &mark).await
             }
