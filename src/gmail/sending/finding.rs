@@ -18,8 +18,10 @@ const SOONEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(60 * 60);
 const WORTHWHILE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Among how many of the newest sent messages a copy is looked for, at 20 quota units each.
-const NEWEST: u32 = 50;
+/// How many sent messages are looked at together, at 20 quota units each, and how often before the search is given up: the
+/// newest come first, and a campaign may have sent many since.
+const PAGE: u32 = 50;
+const PAGES: usize = 20;
 
 /// How many seconds the host's clock may be ahead of Gmail's.
 const CLOCK_ERROR: i64 = 3_600;
@@ -69,8 +71,8 @@ async fn in_thread(api: &Api, thread: &str, key: &str) -> Result<Option<wire::Me
     Ok(messages.find(|message| convert::is_sent_as(message, key)))
 }
 
-/// The sent copy, if it is among the last that were sent: Gmail does not promise that a sent draft stays in its
-/// conversation.
+/// The sent copy, if it is among those that were sent since, or the last of them: Gmail does not promise that a sent draft
+/// stays in its conversation.
 async fn among_newest(api: &Api, mark: &Mark) -> Result<Option<wire::Message>> {
     let since = mark.prepared_at.saturating_sub(CLOCK_ERROR);
     let search = Search {
@@ -79,20 +81,27 @@ async fn among_newest(api: &Api, mark: &Mark) -> Result<Option<wire::Message>> {
         junk_and_trash: true,
         ..Search::default()
     };
-    let list = api.messages(&search, NEWEST, None).await?;
-    let listed = list.messages.into_iter().flatten().flatten();
-    let calls = listed
-        .filter_map(|message| message.id)
-        .map(|id| api.message(&id, Format::Mark))
-        .collect();
-    for answer in batch::send(api, calls).await {
-        let message: wire::Message = match answer {
-            Ok(answer) => answer.json().unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if convert::is_sent_as(&message, &mark.key) {
-            return Ok(Some(message));
+    let mut page: Option<String> = None;
+    for _ in 0..PAGES {
+        let list = api.messages(&search, PAGE, page.as_deref()).await?;
+        let listed = list.messages.into_iter().flatten().flatten();
+        let calls = listed
+            .filter_map(|message| message.id)
+            .map(|id| api.message(&id, Format::Mark))
+            .collect();
+        for answer in batch::send(api, calls).await {
+            let message: wire::Message = match answer {
+                Ok(answer) => answer.json().unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if convert::is_sent_as(&message, &mark.key) {
+                return Ok(Some(message));
+            }
+        }
+        page = list.next_page_token.filter(|token| !token.is_empty());
+        if page.is_none() {
+            break;
         }
     }
     Ok(None)
