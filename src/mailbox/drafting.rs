@@ -55,7 +55,8 @@ impl Mailbox {
             prepared.map_err(|error| error.with_delivery(Delivery::NotSent))
         };
         // To how many it goes the service knows.
-        self.send_prepared(key, 1, prepare).await
+        let sent = self.send_prepared(key, 1, prepare).await;
+        sent.map(|(_, sent)| sent)
     }
 
     /// Who the mailbox may write as: its own address and its aliases.

@@ -87,7 +87,8 @@ impl Outbox {
 
 /// What one look at an entry came to.
 enum Step {
-    Sent(Sent),
+    /// Whether it was dispatched here, and what is known of it.
+    Sent(bool, Sent),
     /// Somebody else changed the entry.
     Overtaken,
     /// The ticket is no longer good, and nothing was sent with it.
@@ -157,19 +158,30 @@ impl Mailbox {
     /// is safe, and is answered once the service tells. If the service says that the message was not sent, that is believed,
     /// and the message sent, only five minutes after it was tried: until then the service may still be at it.
     pub async fn send_once(&self, key: &SendKey, outgoing: &Outgoing) -> Result<Sent> {
+        let sent = self.send_now(key, outgoing).await;
+        sent.map(|(_, sent)| sent)
+    }
+
+    /// The same; also whether it was this call that sent it.
+    pub(super) async fn send_now(
+        &self,
+        key: &SendKey,
+        outgoing: &Outgoing,
+    ) -> Result<(bool, Sent)> {
         self.require(Access::SEND)?;
         let recipients = u32::try_from(outgoing.recipients().count()).unwrap_or(u32::MAX);
         self.send_prepared(key, recipients, || self.prepare(outgoing, key))
             .await
     }
 
-    /// A send under a key, whose first step is `prepare` unless it was taken before.
+    /// A send under a key, whose first step is `prepare` unless it was taken before; whether it was dispatched here, and what is
+    /// known of it.
     pub(super) async fn send_prepared<F>(
         &self,
         key: &SendKey,
         recipients: u32,
         prepare: impl Fn() -> F + Send + Sync,
-    ) -> Result<Sent>
+    ) -> Result<(bool, Sent)>
     where
         F: Future<Output = Result<SendTicket>> + Send,
     {
@@ -198,7 +210,7 @@ impl Mailbox {
                 },
             };
             match self.advance(key, state, revision, recipients).await? {
-                Step::Sent(sent) => return Ok(sent),
+                Step::Sent(here, sent) => return Ok((here, sent)),
                 Step::Overtaken => {}
                 // Once: what was just prepared is as good as it gets.
                 Step::Spoiled(_, error) if renewed => return Err(error),
@@ -225,7 +237,7 @@ impl Mailbox {
         for _ in 0..OVERTAKEN {
             let entry = self.outbox.get(key).await?.ok_or_else(unheard_of)?;
             match self.advance(key, entry.state, entry.revision, 1).await? {
-                Step::Sent(sent) => return Ok(sent),
+                Step::Sent(_, sent) => return Ok(sent),
                 Step::Overtaken => {}
                 Step::Spoiled(_, error) => return Err(error),
             }
@@ -248,7 +260,7 @@ impl Mailbox {
             }
             SendState::Dispatching { ticket, since } => (ticket, since),
         };
-        match self.provider.confirm(&ticket).await? {
+        match self.confirm(&ticket).await? {
             Confirmation::Sent(sent) => {
                 let sent = self.note_sent(key, sent, since, 1).await;
                 Ok(Confirmation::Sent(sent))
@@ -334,10 +346,13 @@ impl Mailbox {
     /// Whether a ticket was sent; see [`MailProvider::confirm`](crate::MailProvider::confirm).
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where the grant does not allow to look.
+    /// [`ErrorKind::Unsupported`] where the grant does not allow to look. Whatever failed, [`Error::delivery`] is
+    /// [`Delivery::Unknown`]: the message may have been sent.
     pub async fn confirm(&self, ticket: &SendTicket) -> Result<Confirmation> {
         self.require(Access::SEND)?;
-        self.provider.confirm(ticket).await
+        // Whatever keeps it from being known, it may have been sent.
+        let confirmed = self.provider.confirm(ticket).await;
+        confirmed.map_err(|error| error.with_delivery(Delivery::Unknown))
     }
 
     /// Prepares a message, after a note that keeps others from doing the same. `None`: somebody else noted something.
@@ -424,36 +439,32 @@ impl Mailbox {
         recipients: u32,
     ) -> Result<Step> {
         let ticket = match state {
-            SendState::Sent { sent, .. } => return Ok(Step::Sent(sent)),
+            SendState::Sent { sent, .. } => return Ok(Step::Sent(false, sent)),
             SendState::Preparing { by, since } => {
                 return Err(self
                     .is_prepared_by_others(&by, since)?
                     .unwrap_or_else(unprepared));
             }
             SendState::Prepared { ticket, .. } => ticket,
-            SendState::Dispatching { ticket, since } => {
-                // Whatever keeps it from being known, it may have been sent.
-                let confirmed = self.provider.confirm(&ticket).await;
-                match confirmed.map_err(|error| error.with_delivery(Delivery::Unknown))? {
-                    Confirmation::Sent(sent) => {
-                        return Ok(Step::Sent(
-                            self.note_sent(key, sent, since, recipients).await,
-                        ));
-                    }
-                    Confirmation::NotSent => match self.settles_in(since) {
-                        None => ticket,
-                        Some(wait) => return Err(still_unknown().with_retry_after(wait)),
-                    },
-                    Confirmation::StillUnknown { ask_again_at } => {
-                        let wait =
-                            ask_again_at.and_then(|at| (at - self.clock.now()).to_std().ok());
-                        return Err(match wait {
-                            Some(wait) => still_unknown().with_retry_after(wait),
-                            None => still_unknown(),
-                        });
-                    }
+            SendState::Dispatching { ticket, since } => match self.confirm(&ticket).await? {
+                Confirmation::Sent(sent) => {
+                    return Ok(Step::Sent(
+                        false,
+                        self.note_sent(key, sent, since, recipients).await,
+                    ));
                 }
-            }
+                Confirmation::NotSent => match self.settles_in(since) {
+                    None => ticket,
+                    Some(wait) => return Err(still_unknown().with_retry_after(wait)),
+                },
+                Confirmation::StillUnknown { ask_again_at } => {
+                    let wait = ask_again_at.and_then(|at| (at - self.clock.now()).to_std().ok());
+                    return Err(match wait {
+                        Some(wait) => still_unknown().with_retry_after(wait),
+                        None => still_unknown(),
+                    });
+                }
+            },
         };
         // Whoever writes this may dispatch, and nobody else. Even one who was held up until others took over can only dispatch
         // the same ticket, which the service takes once.
@@ -468,6 +479,7 @@ impl Mailbox {
         };
         match self.provider.dispatch(&ticket).await {
             Ok(sent) => Ok(Step::Sent(
+                true,
                 self.note_sent(key, sent, since, recipients).await,
             )),
             Err(error) if !is_settled(&error) => {
@@ -476,6 +488,7 @@ impl Mailbox {
                 // to say.
                 match self.provider.confirm(&ticket).await {
                     Ok(Confirmation::Sent(sent)) => Ok(Step::Sent(
+                        true,
                         self.note_sent(key, sent, since, recipients).await,
                     )),
                     _ => {

@@ -362,16 +362,20 @@ impl Run {
             // One at a time, or two campaigns would both take the last place.
             let _turn = pace.turn.lock().await;
             self.keep_pace(outgoing).await?;
-            let error = match self.mailbox.send_once(key, outgoing).await {
-                Ok(sent) => {
+            let error = match self.mailbox.send_now(key, outgoing).await {
+                Ok((now, sent)) => {
                     self.unknown_in_a_row = 0;
-                    return Ok((true, Ok(sent)));
+                    return Ok((now, Ok(sent)));
                 }
                 Err(error) => error,
             };
             if error.delivery() == Delivery::Unknown {
                 self.unknown_in_a_row += 1;
                 return Ok((false, Err(error)));
+            }
+            // What is refused in so many words is told.
+            if error.status().is_some() {
+                self.unknown_in_a_row = 0;
             }
             match self.judge(&error, tries) {
                 Verdict::Next => return Ok((false, Err(error))),
