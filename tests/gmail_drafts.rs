@@ -11,6 +11,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use http::Method;
 use postroom::credentials::StaticToken;
 use postroom::emulator::{Emulator, Fault, FaultKind};
@@ -162,6 +163,38 @@ async fn after_an_upload_lapsed_only_the_sent_copy_tells() {
         assert_eq!(error.delivery(), Delivery::Unknown);
         assert_eq!(received(&emulator), 1);
     }
+}
+
+#[tokio::test]
+async fn a_draft_that_was_prepared_by_a_process_that_died_is_sent_under_its_key() {
+    let emulator = emulator().await;
+    let mailbox = whole(&emulator);
+    let drafts = mailbox.drafts().unwrap();
+    let made = drafts.create(&outgoing()).await.unwrap();
+    let key = SendKey::new("row-1");
+    // The mark changed it, and nobody noted the ticket.
+    let expected = Some(&made.revision);
+    drafts.prepare(&made.id, expected, &key).await.unwrap();
+    let other = SendKey::new("row-2");
+    let refused = mailbox.send_draft_once(&other, &made.id, expected).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    mailbox
+        .send_draft_once(&key, &made.id, expected)
+        .await
+        .unwrap();
+    assert_eq!(received(&emulator), 1);
+
+    // What somebody changed after that is not what was to be sent.
+    let made = drafts.create(&outgoing()).await.unwrap();
+    let expected = Some(&made.revision);
+    let key = SendKey::new("row-3");
+    drafts.prepare(&made.id, expected, &key).await.unwrap();
+    let edit = DraftEdit::new().subject("Changed");
+    drafts.update(&made.id, None, &edit).await.unwrap();
+    let refused = mailbox.send_draft_once(&key, &made.id, expected).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(received(&emulator), 1);
+    assert_eq!(mailbox.outbox().count().await, 1, "the one that was sent");
 }
 
 #[tokio::test]

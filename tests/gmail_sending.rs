@@ -266,6 +266,46 @@ async fn without_reading_a_draft_that_is_gone_cannot_be_settled() {
     }
 }
 
+#[tokio::test]
+async fn what_is_typed_while_a_draft_is_prepared_is_not_overwritten() {
+    let looks = Mutex::new(0);
+    let service = Scripted::new(move |request: &Request| {
+        assert_eq!(request.line(), "GET /gmail/v1/users/me/drafts/r-1");
+        if request.query("format") == ["raw"] {
+            // To: support@desk.example
+            return Reply::json(
+                json!({"message": {"raw": "VG86IHN1cHBvcnRAZGVzay5leGFtcGxlDQoNCg=="}}),
+            );
+        }
+        let mut looks = looks.lock().unwrap();
+        *looks += 1;
+        Reply::json(json!({"id": "r-1", "message": {"id": format!("m{looks}")}}))
+    });
+    let gmail = connect(&service);
+    let drafts = gmail.drafts().unwrap();
+    let refused = drafts.prepare(&"r-1".into(), None, &key()).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(service.lines().len(), 3);
+}
+
+#[tokio::test]
+async fn a_copy_is_found_behind_a_campaign() {
+    let service = Scripted::new(|request: &Request| match request.line().as_str() {
+        "GET /gmail/v1/users/me/messages" => match request.query("pageToken").first() {
+            None => Reply::json(json!({"messages": [{"id": "m1"}], "nextPageToken": "next"})),
+            Some(_) => Reply::json(json!({"messages": [{"id": "m2"}]})),
+        },
+        "GET /gmail/v1/users/me/messages/m1" => Reply::json(json!({"id": "m1"})),
+        "GET /gmail/v1/users/me/messages/m2" => Reply::json(json!({
+            "id": "m2", "threadId": "t1", "labelIds": ["SENT"],
+            "payload": {"headers": [{"name": "X-Postroom-Key", "value": "mark-17"}]}})),
+        _ => Reply::status(404),
+    });
+    let confirmed = connect(&service).confirm(&known_ticket()).await.unwrap();
+    let sent = Sent::new(Some("m2".into()), Some("t1".into()));
+    assert_eq!(confirmed, Confirmation::Sent(sent));
+}
+
 /// Opens an upload session at the host.
 fn session(host: &str) -> Reply {
     let location =

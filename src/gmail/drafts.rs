@@ -86,10 +86,10 @@ impl Drafts for Gmail {
         &self,
         draft: &DraftId,
         expected: Option<&DraftRevision>,
-        _: &SendKey,
+        key: &SendKey,
     ) -> Result<SendTicket> {
         self.require_drafts()?;
-        sending::prepare_draft(&self.api, draft, expected).await
+        sending::prepare_draft(&self.api, draft, expected, key).await
     }
 
     async fn discard(&self, draft: &DraftId) -> Result<()> {
@@ -171,9 +171,7 @@ fn written(draft: wire::Draft) -> Result<Written> {
 /// one, and all of it is
 /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages.attachments/get#authorization-scopes>).
 async fn whole(api: &Api, draft: Written) -> Result<Draft> {
-    let raw = api.raw_draft(&draft.id).await?;
-    let raw = attachments::decoded_at(raw, 2, "raw", true);
-    let raw = Content::spool_stream(raw).await.map_err(broke_off)?;
+    let raw = raw(api, &draft.id).await?;
     let raw = raw.to_bytes(LARGEST_MESSAGE).await;
     let raw = raw.map_err(sending::unreadable)?;
     let mut drafts = read(api, vec![draft], Detail::Headers).await;
@@ -224,7 +222,7 @@ pub(super) async fn revision(api: &Api, id: &str) -> Result<Option<String>> {
     Ok(state(api, id).await?.id)
 }
 
-async fn state(api: &Api, id: &str) -> Result<wire::Message> {
+pub(super) async fn state(api: &Api, id: &str) -> Result<wire::Message> {
     let request = api.draft(id, Format::Minimal)?;
     let draft: wire::Draft = api.client.json(request).await?;
     Ok(draft.message.unwrap_or_default())
@@ -232,28 +230,32 @@ async fn state(api: &Api, id: &str) -> Result<wire::Message> {
 
 /// Replaces a draft's message by what `edited` makes of it.
 ///
-/// Gmail has no conditional change. That nobody else changed the draft is looked for last, after all of it was read, so that
-/// only a change in the moment between that and the upload's end goes unnoticed.
+/// Gmail has no conditional change. That nobody else changed the draft since `expected`, or since this began, is looked for
+/// last, after all of it was read, so that only a change in the moment between that and the upload's end goes unnoticed.
 pub(super) async fn change(
     api: &Api,
     id: &DraftId,
     expected: Option<&DraftRevision>,
     edited: impl AsyncFnOnce(Content) -> Result<Content>,
 ) -> Result<Written> {
-    let overtaken_by = |message: &wire::Message| {
-        expected.is_some_and(|expected| message.id.as_deref() != Some(expected.as_str()))
+    let expected = match expected {
+        Some(expected) => Some(expected.as_str().to_owned()),
+        None => state(api, id.as_str()).await?.id,
     };
-    let raw = api.raw_draft(id.as_str()).await?;
-    let raw = attachments::decoded_at(raw, 2, "raw", true);
-    // Its parts are read when they are uploaded, perhaps more than once.
-    let raw = Content::spool_stream(raw).await.map_err(broke_off)?;
-    let edited = edited(raw).await?;
+    let edited = edited(raw(api, id.as_str()).await?).await?;
     let now = state(api, id.as_str()).await?;
-    if overtaken_by(&now) {
+    if now.id != expected {
         return Err(overtaken());
     }
     let upload = Upload::UpdateDraft(id.as_str());
     write(api, upload, now.thread_id.as_deref(), edited).await
+}
+
+/// All of a draft. Its parts may be read more than once.
+pub(super) async fn raw(api: &Api, id: &str) -> Result<Content> {
+    let raw = api.raw_draft(id).await?;
+    let raw = attachments::decoded_at(raw, 2, "raw", true);
+    Content::spool_stream(raw).await.map_err(broke_off)
 }
 
 pub(super) fn overtaken() -> Error {

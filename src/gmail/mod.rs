@@ -97,27 +97,24 @@ use crate::sync::{Guards, Mode};
 ///   `InRole(Archive)` is received mail that is not in the inbox; an attachment is what Gmail's `has:attachment` finds.
 /// * An attachment's id is its place in the message. [`attachment`](MailProvider::attachment) takes two requests: Gmail's own
 ///   name for its bytes does not last.
-/// * With [`Access::READ_WRITE`] or [`Access::DRAFT`] a send is a draft that is then sent; with [`Access::READ`] too, what became
-///   of it can be proved either way. With [`Access::SEND`] alone the message is uploaded but for its end, which the ticket
-///   holds, for as long as Gmail keeps an upload: about a week. Messages have at most 35 MiB, files in base64 included. Gmail
-///   gives every message a `Message-ID` of its own.
 /// * A round of a [`sync`](MailProvider::sync) in which nothing happened is one request of 3 units. Labels that came or went
 ///   are told without reading the message; new messages, and what comes back into the scope, cost 20 units each. Gmail
 ///   remembers what happened for about a week. After that, and after a change of scope, the host's ids are compared with
 ///   Gmail's, label by label, at 5 units for 500 ids; an [`audit`](MailProvider::audit) does the same.
+/// * With [`Access::READ_WRITE`], or [`Access::DRAFT`] beside [`Access::READ`], a send is a draft that is then sent. What became
 ///   of it is told once its copy is there; that it was not sent, while the draft is there. A draft that somebody threw away
-///   stays unknown. With [`Access::SEND`] and no drafts the message is uploaded but for its end, which the ticket holds, for as
-///   long as Gmail keeps an upload: about a week, and so long it tells what became of it, by an older guide of Google's. After
-///   that only the copy does, with [`Access::READ`]. Messages have at most 35 MiB, files in base64 included. Gmail gives every
-///   message a `Message-ID` of its own.
+///   stays unknown. With less the message is uploaded but for its end, which the ticket holds, for as long as Gmail keeps an
+///   upload: about a week, and so long it tells what became of it, by an older guide of Google's. After that only the copy
+///   does, with [`Access::READ`]. Messages have at most 35 MiB, files in base64 included. Gmail gives every message a
+///   `Message-ID` of its own.
 /// * What is sent goes into the conversation that it names if it answers one of its messages and has the same subject, and into
 ///   one of its own otherwise (<https://developers.google.com/workspace/gmail/api/guides/threads>): [`Sent::thread`] tells.
 ///   Nothing can be scheduled: a ticket can be kept and dispatched later.
 /// * The revision of a draft is the id of its message, which each change replaces, here and in Gmail's own programs. Gmail has
 ///   no conditional change: the revision is looked at after everything was read and just before it is written. A change of a
-///   draft takes 55 units and brings its message here and back; to [prepare](Drafts::prepare) it is a change, and sending it
-///   100 more. Gmail's programs may give an edited draft another id
-///   (<https://github.com/taylorwilsdon/google_workspace_mcp/issues/943>).
+///   draft takes 55 units, 20 more where no revision is given, and brings its message here and back; to
+///   [prepare](Drafts::prepare) it is such a change, of 75 units, and sending it 100 more. Gmail's programs may give an edited
+///   draft another id (<https://github.com/taylorwilsdon/google_workspace_mcp/issues/943>).
 /// * Authors are the `sendAs` addresses. Mail from any other is sent as from the mailbox's own, by Gmail.
 /// * Imported messages have at most 150 MiB, no tags and no answered mark, and go among no drafts. They count as received when
 ///   they say that they were sent, or now. [`ImportWay::Append`](crate::ImportWay::Append) is Gmail's `insert`, the others are

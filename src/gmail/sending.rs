@@ -23,8 +23,8 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Answer, protocol};
 use crate::mime;
 use crate::model::{
-    Access, Confirmation, Content, DraftId, DraftRevision, MessageId, Outgoing, SendTicket, Sent,
-    ThreadId,
+    Access, Confirmation, Content, DraftId, DraftRevision, MessageId, Outgoing, SendKey,
+    SendTicket, Sent, ThreadId,
 };
 
 /// The first step.
@@ -53,8 +53,31 @@ pub(super) async fn prepare_draft(
     api: &Api,
     draft: &DraftId,
     expected: Option<&DraftRevision>,
+    key: &SendKey,
 ) -> Result<SendTicket> {
-    let mark = Mark::new(api.client.clock.now())?;
+    let now = api.client.clock.now();
+    let before = drafts::state(api, draft.as_str()).await?;
+    if let Some(expected) = expected
+        && before.id.as_deref() != Some(expected.as_str())
+    {
+        // An earlier try under this key may have marked it and got no further.
+        let marked = mime::mark(&drafts::raw(api, draft.as_str()).await?).await?;
+        let mark = marked.and_then(|mark| Mark::of_draft(mark, draft, expected, key, now));
+        let written = drafts::Written {
+            id: draft.as_str().to_owned(),
+            message: before,
+        };
+        return match mark {
+            Some(mark) => Ok(held_as(written, mark, true).into_ticket()),
+            None => Err(drafts::overtaken()),
+        };
+    }
+    let expected = before.id.map(DraftRevision::new);
+    let expected = expected.as_ref();
+    let mark = match expected {
+        Some(expected) => Mark::for_draft(draft, expected, key, now)?,
+        None => Mark::new(now)?,
+    };
     let marked = drafts::change(api, draft, expected, async |message: Content| {
         let (message, is_addressed) = mime::marked(&message, &mark.key).await?;
         if is_addressed {

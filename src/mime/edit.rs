@@ -24,6 +24,8 @@ pub(crate) async fn edit(
     let source = compose_draft(&written(edit), now)?;
     let new = outline(&source).await.map_err(unreadable)?;
     let mut head = Head::of(&old);
+    // It was the mark of what the draft was before.
+    head.set(KEY_HEADER, None);
     for (name, named) in [
         ("From", edit.from.is_some()),
         ("To", edit.to.is_some()),
@@ -64,6 +66,16 @@ pub(crate) async fn marked(message: &Content, mark: &str) -> Result<(Content, bo
     let is_addressed = recipients.iter().any(|list| !list.is_empty());
     let body = message.range(old.body.start, old.body.end);
     Ok((head.before(content_lines(&old), body), is_addressed))
+}
+
+/// The mark that a message carries.
+pub(crate) async fn mark(message: &Content) -> Result<Option<String>> {
+    let entity = header(message).await.map_err(unreadable)?;
+    let line = line_of(&entity, KEY_HEADER);
+    Ok(line.and_then(|line| {
+        let line = String::from_utf8(line).ok()?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    }))
 }
 
 /// What the header of a message says. No more of it is read.

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::mime;
-use crate::model::SendTicket;
+use crate::model::{DraftId, DraftRevision, SendKey, SendTicket};
 
 const VERSION: u32 = 1;
 
@@ -63,6 +64,51 @@ impl Mark {
             prepared_at: now.timestamp(),
         })
     }
+
+    /// The same for a draft, which tells whoever knows the draft by its id, what it was before and the key that it is the
+    /// mark of that. Recipients know no ids of drafts, so that to them it is as random as the others.
+    pub(super) fn for_draft(
+        draft: &DraftId,
+        before: &DraftRevision,
+        key: &SendKey,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        let mark = Self::new(now)?;
+        let proof = proof(&mark.key, draft, before, key);
+        Ok(Self {
+            key: format!("{}.{proof}", mark.key),
+            ..mark
+        })
+    }
+
+    /// A mark that a draft carries, if it is of this draft, what it was before, and this key.
+    pub(super) fn of_draft(
+        mark: String,
+        draft: &DraftId,
+        before: &DraftRevision,
+        key: &SendKey,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let (word, given) = mark.split_once('.')?;
+        (given == proof(word, draft, before, key)).then(|| Self {
+            prepared_at: now.timestamp(),
+            key: mark.clone(),
+        })
+    }
+}
+
+fn proof(word: &str, draft: &DraftId, before: &DraftRevision, key: &SendKey) -> String {
+    let mut hash = Sha256::new();
+    for part in [word, draft.as_str(), before.as_str(), key.as_str()] {
+        // With its length each part ends where it ends.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 impl Way {
