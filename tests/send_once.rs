@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use http::Method;
 use postroom::clock::Clock;
 use postroom::credentials::{EncryptionKey, EncryptionKeys, Save, Saved, StoreError};
+use postroom::emulator::{Fault, FaultKind};
 use postroom::{
     Access, Campaign, Confirmation, Delivery, EncryptedJournal, Error, ErrorKind, Gmail,
     JournalEntry, JournalKey, Mailbox, MemoryJournal, Outgoing, Outlook, Progress, SendJournal,
@@ -545,6 +547,22 @@ async fn a_campaign_tells_each_outcome_and_sends_nothing_twice() {
         outcomes.iter().filter(|outcome| *outcome == "now").count(),
         8
     );
+}
+
+#[tokio::test]
+async fn a_campaign_does_not_call_sent_now_what_an_earlier_run_sent() {
+    let emulator = support::emulator().quota(false).start().await.unwrap();
+    let mailbox = support::unpaced(&emulator, support::GMAIL);
+    emulator.hold_sent_copies(support::GMAIL);
+    emulator.fault(Fault::new(FaultKind::DropAfter).on(Method::POST, "/drafts/send"));
+    let campaign = Campaign::new("invoices").with_limits(SendingLimits::new());
+    let (progress, outcomes, _) = run(&mailbox, campaign.clone()).await;
+    assert_eq!(outcomes.first().unwrap(), "Unknown");
+    assert_eq!((progress.sent(), progress.unknown()), (7, 1));
+    emulator.release_sent_copies(support::GMAIL);
+    let (progress, outcomes, _) = run(&mailbox, campaign).await;
+    assert_eq!(outcomes.first().unwrap(), "before");
+    assert_eq!((progress.sent(), progress.sent_before()), (0, 8));
 }
 
 #[tokio::test]
