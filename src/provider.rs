@@ -192,7 +192,7 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The first step of a send. It checks and uploads, has no effect that anyone receives, and gives a ticket that
-    /// the host can store. `key` marks the send at the service where that can be done.
+    /// the host can store. `key` marks the send at the service where that can be done, and where no recipient sees it.
     async fn prepare(&self, outgoing: &Outgoing, key: &SendKey) -> Result<SendTicket>;
 
     /// The second step of a send. If its answer is lost, the error's [`delivery`](Error::delivery) is

@@ -18,8 +18,8 @@ const UNREPEATED: &str = "postroom-once-";
 pub struct SendKey(String);
 
 impl SendKey {
-    /// Takes the host's key. In place of one of more than 128 bytes its SHA-256 is used, in hexadecimal, because messages
-    /// carry it in a header.
+    /// Takes the host's key. In place of one of more than 128 bytes its SHA-256 is used, in hexadecimal, because some
+    /// services keep it with the message, where recipients do not see it.
     #[must_use]
     pub fn new(key: impl Into<String>) -> Self {
         let key = key.into();
