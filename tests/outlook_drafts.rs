@@ -14,9 +14,9 @@ use postroom::credentials::StaticToken;
 use postroom::emulator::{EmulatedMessage, Emulator, Fault, FaultKind};
 use postroom::http::{Connection, Regime};
 use postroom::{
-    Access, Confirmation, Delivery, Detail, Draft, DraftEdit, DraftId, ErrorKind, FolderId,
-    FolderRole, ImportDate, ImportLoss, ImportOptions, Keyword, MailProvider, Mailbox, Outgoing,
-    OutgoingAttachment, Outlook, PageRequest, Query, SendKey,
+    Access, Address, Confirmation, Delivery, Detail, Draft, DraftEdit, DraftId, ErrorKind,
+    FolderId, FolderRole, ImportDate, ImportLoss, ImportOptions, Keyword, MailProvider, Mailbox,
+    Outgoing, OutgoingAttachment, Outlook, PageRequest, Query, SendKey,
 };
 use std::sync::Arc;
 use support::{OUTLOOK, emulator, everything, transport, unpaced};
@@ -113,6 +113,32 @@ async fn a_draft_keeps_its_files_through_every_change_and_is_sent_with_them() {
     assert!(raw.contains("b.zip") && raw.contains("c.zip") && !raw.contains("a.zip"));
     let gone = drafts.get(&draft.id, Detail::Ids).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_edit_that_could_not_be_sent_changes_nothing() {
+    let (emulator, mailbox) = start().await;
+    let drafts = mailbox.drafts().unwrap();
+    let draft = drafts.create(&unfinished()).await.unwrap();
+    let asked = emulator.requests().len();
+    let nobody = Address::received(None, "nobody at all");
+    let folded = OutgoingAttachment::new("a", "text/plain\r\nX: y", b"a".to_vec());
+    let named = OutgoingAttachment::new("a", "image/png", b"a".to_vec()).inline("a>\r\nX: <b");
+    for edit in [
+        DraftEdit::new().to([nobody.clone()]),
+        DraftEdit::new().from(nobody),
+        DraftEdit::new().attach(folded),
+        DraftEdit::new().attach(named),
+    ] {
+        let refused = drafts.update(&draft.id, None, &edit).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
+    }
+    assert_eq!(emulator.requests().len(), asked);
+
+    let edit = DraftEdit::new().cc(["office@bücher.example".parse().unwrap()]);
+    let changed = drafts.update(&draft.id, None, &edit).await.unwrap();
+    let kept = drafts.get(&changed.id, Detail::Headers).await.unwrap();
+    assert_eq!(kept.message.cc[0].address(), "office@xn--bcher-kva.example");
 }
 
 #[tokio::test]

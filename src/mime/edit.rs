@@ -55,6 +55,14 @@ pub(crate) async fn edit(
     Ok(head.before(fields, body))
 }
 
+/// Whether everything that an edit brings can be written, for services that write it themselves.
+///
+/// # Errors
+/// As [`compose_draft`].
+pub(crate) fn check(edit: &DraftEdit, now: DateTime<Utc>) -> Result<()> {
+    compose_draft(&written(edit), now).map(drop)
+}
+
 /// The message with the mark of its send, and whether it has recipients.
 pub(crate) async fn marked(message: &Content, mark: &str) -> Result<(Content, bool)> {
     let old = outline(message).await.map_err(unreadable)?;

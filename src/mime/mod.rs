@@ -21,7 +21,7 @@ mod whole;
 pub(crate) use base64::base64_text;
 pub(crate) use charset::text;
 pub(crate) use compose::{KEY_HEADER, compose, compose_draft, is_media_type, random_word};
-pub(crate) use edit::{edit, head, mark, marked};
+pub(crate) use edit::{check as check_edit, edit, head, mark, marked};
 pub(crate) use fields::usable_id;
 pub(crate) use parse::parse;
 pub(crate) use read::{decode_words, flowed, message_ids, parameter, read_headers};

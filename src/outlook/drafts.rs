@@ -174,8 +174,9 @@ impl Drafts for Outlook {
         edit: &DraftEdit,
     ) -> Result<Draft> {
         self.require_drafts()?;
-        uploading::check_sizes(&edit.attach)?;
         let api = &self.api;
+        mime::check_edit(edit, api.client.clock.now())?;
+        uploading::check_sizes(&edit.attach)?;
         let mut draft = self.kept_at(id, expected).await?;
         let changes_files = !edit.attach.is_empty() || !edit.detach.is_empty();
         let mut before = BTreeSet::new();

@@ -256,11 +256,19 @@ fn bracketed(id: &str) -> String {
     format!("<{}>", unbracketed(id))
 }
 
+/// An address as it is on the wire, where a domain is ASCII. One of a message that came from elsewhere may be none.
+fn written(address: &Address) -> String {
+    match address.to_ascii() {
+        Ok(ascii) => ascii.into_owned(),
+        Err(_) => address.address().to_owned(),
+    }
+}
+
 fn recipient(address: &Address) -> wire::Recipient {
     wire::Recipient {
         email_address: Some(wire::EmailAddress {
             name: address.name().map(str::to_owned),
-            address: Some(address.address().to_owned()),
+            address: Some(written(address)),
         }),
     }
 }
