@@ -14,7 +14,7 @@ use postroom::credentials::StaticToken;
 use postroom::emulator::{EmulatedMessage, Emulator, Fault, FaultKind};
 use postroom::http::{Connection, Regime};
 use postroom::{
-    Access, Address, Confirmation, Delivery, Detail, Draft, DraftEdit, DraftId, ErrorKind,
+    Access, Address, Confirmation, Content, Delivery, Detail, Draft, DraftEdit, DraftId, ErrorKind,
     FolderId, FolderRole, ImportDate, ImportLoss, ImportOptions, Keyword, MailProvider, Mailbox,
     Outgoing, OutgoingAttachment, Outlook, PageRequest, Query, SendKey,
 };
@@ -330,6 +330,11 @@ async fn what_cannot_be_imported_whole_is_not_imported() {
     let head = String::from_utf8_lossy(ELSEWHERE).replace("aW52b2ljZQ==\r\n", &large);
     let options = ImportOptions::new();
     let refused = mailbox.import(head.into_bytes(), &options).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    let endless = Content::new(37 * 1024 * 1024, |_| async {
+        Err::<postroom::ByteStream, _>(std::io::Error::other("never read"))
+    });
+    let refused = mailbox.import(endless, &options).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
     let gone = FolderId::from("gone-folder");
     let options = options.folder(gone);

@@ -14,9 +14,10 @@ use crate::model::{
     OutgoingAttachment, ThreadId,
 };
 
-/// The largest message that is read to be imported: as much as Exchange takes by any way
-/// (<https://learn.microsoft.com/exchange/mail-flow-best-practices/message-size-limits>).
-const LARGEST: u64 = 150 * 1024 * 1024;
+/// The largest message that is imported, since it is read as a whole: as much as a mailbox receives unless an administrator
+/// says otherwise
+/// (<https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#message-limits>).
+const LARGEST: u64 = 36 * 1024 * 1024;
 
 const OPERATION: &str = "outlook.messages.create";
 
@@ -27,6 +28,11 @@ pub(super) async fn import(
     message: &Content,
     options: &ImportOptions,
 ) -> Result<Imported> {
+    if message.len() > LARGEST {
+        return Err(Error::unsupported(
+            "Outlook imports no message of more than 36 MB",
+        ));
+    }
     let raw = message.to_bytes(LARGEST).await.map_err(|error| {
         Error::new(ErrorKind::Content, "the message could not be read").with_source(error)
     })?;

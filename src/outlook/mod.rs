@@ -125,7 +125,7 @@ use crate::sync::{Guards, Mode};
 /// * The [identities](MailProvider::identities) are the addresses at which the mailbox receives mail. Whether it may send
 ///   from others than the first is the organisation's to allow, and not told.
 /// * Mail that is [imported](MailProvider::import) is written anew: as received, with its dates, header, text and files of up
-///   to 3 MB each; other forms of the text, signatures and encryption are lost. It is in one folder. Without a folder it goes
+///   to 3 MB each, 36 MB in all; other forms of the text, signatures and encryption are lost. It is in one folder. Without a folder it goes
 ///   to the archive. That Exchange takes a message for one that was received is not documented at Graph; where it does not,
 ///   the import is refused and leaves nothing.
 /// * A round of a [`sync`](MailProvider::sync) asks every folder of its scope, and the tree of folders, 20 to the HTTP request.
