@@ -75,6 +75,8 @@ pub(super) fn estimate(work: &Work<'_>) -> Estimate {
         }
         // What a message is like is read before some changes, and what became of it after.
         Work::Apply(count) => Estimate::open(requests(*count), requests(*count)),
-        Work::Send => Estimate::open(requests(2), requests(2)),
+        // With the right to send alone it is one. Under a key of the host's it is looked for what lies there, the draft is marked,
+        // and looked at, with two folders, before it is sent.
+        Work::Send => Estimate::open(requests(1), requests(7)),
     }
 }
