@@ -333,6 +333,29 @@ async fn a_long_answer_is_the_services_own_and_leaves_the_original_unread() {
         assert_eq!(copy.to.len(), 1);
         assert_eq!(copy.attachments.len(), 1);
     }
+    // What was asked for beyond that is not lost.
+    for (subject, header) in [("Plain", None), ("With a header", Some("X-Order"))] {
+        let mut answer = outgoing()
+            .subject(subject)
+            .answers(Answers::new(original.id.clone(), AnswerKind::Reply))
+            .attach(file(LONG));
+        answer.in_reply_to = Some("other@shop.example".to_owned());
+        answer.references = vec!["other@shop.example".to_owned()];
+        let headers = header.map(|name| OutgoingHeader::new(name, "9").unwrap());
+        answer.headers.extend(headers);
+        mailbox.send(&answer).await.unwrap();
+        let arrived = with_subject(&emulator, OTHER, subject).remove(0);
+        let raw = String::from_utf8_lossy(&arrived.raw);
+        assert!(
+            raw.contains("In-Reply-To: <other@shop.example>\r\n"),
+            "{subject}"
+        );
+        assert!(
+            raw.contains("References: <other@shop.example>\r\n"),
+            "{subject}"
+        );
+        assert_eq!(raw.contains("X-Order: 9\r\n"), header.is_some());
+    }
     let now = mailbox.message(&original.id).await.unwrap();
     assert!(!now.has(&Keyword::Seen));
     // An original that is gone is no reason not to answer.
@@ -420,6 +443,13 @@ async fn properties_are_found_shown_and_set_only_by_their_whole_ids() {
         assert_eq!(graph.get(&filter(&wrong)).await.status, 400, "{wrong}");
     }
     let message = made.json()["id"].as_str().unwrap().to_owned();
+    let headers = json!({"internetMessageHeaders": [{"name": "X-Order", "value": "7"}]});
+    let path = format!("/me/messages/{message}");
+    let refused = graph.patch(&path, headers).await;
+    assert_eq!(
+        refused.status, 400,
+        "header lines come with the message or not at all"
+    );
     let expand = |options: &str| {
         let options = graph_client::encoded(options);
         format!("/me/messages/{message}?$select=id&$expand=singleValueExtendedProperties{options}")

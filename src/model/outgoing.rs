@@ -45,7 +45,8 @@ pub struct Outgoing {
     pub bcc: Vec<Address>,
     /// The subject.
     pub subject: String,
-    /// The text, plain.
+    /// The text, plain. A message of more than about 2.6 MB goes from Outlook without it if there is HTML: the service then
+    /// keeps one form of the text.
     pub text: Option<String>,
     /// The text, as HTML.
     pub html: Option<String>,

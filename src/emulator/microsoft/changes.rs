@@ -132,6 +132,11 @@ impl Changes {
         self.body.is_some()
     }
 
+    /// Whether header lines of the sender's own are said.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.headers.is_some()
+    }
+
     /// Whether anyone is named to write to.
     pub(crate) fn has_recipients(&self) -> bool {
         self.to.as_ref().is_some_and(|people| !people.is_empty())

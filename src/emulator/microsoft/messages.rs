@@ -308,6 +308,14 @@ fn update(call: &Call<'_>, id: &str) -> Answer {
                  does not match the current change key for the item.",
             ));
         }
+        // It is not among what can be changed; what cannot be is refused like this:
+        // <https://github.com/microsoftgraph/microsoft-graph-docs/issues/6439>
+        if changes.has_headers() {
+            return Err(GraphError::bad_request(
+                "ErrorInvalidPropertySet",
+                "Set action is invalid for property.",
+            ));
+        }
         if changes.is_about_content() {
             // What was received stays as it is.
             // <https://learn.microsoft.com/en-us/graph/api/message-update#request-body>

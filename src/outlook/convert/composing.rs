@@ -27,13 +27,9 @@ const REFERENCES_PROPERTY: &str = "String 0x1039";
 pub(in crate::outlook) const DEFERRED_SEND_PROPERTY: &str = "SystemTime 0x3FEF";
 const LIST_UNSUBSCRIBE_PROPERTY: &str = "String 0x1045";
 
-/// A draft that attachments are added to. Graph takes one body: the HTML if there is one. What it answers is said unless
-/// the service made it as an answer.
-pub(in crate::outlook) fn draft(
-    outgoing: &Outgoing,
-    key: Option<&SendKey>,
-    says_what_it_answers: bool,
-) -> wire::NewMessage {
+/// A draft that attachments are added to. Graph takes one body: the HTML if there is one. What it answers is said also where
+/// the service made it as an answer, since the sender may want other references than the service has.
+pub(in crate::outlook) fn draft(outgoing: &Outgoing, key: Option<&SendKey>) -> wire::NewMessage {
     let mut properties = marks(key, outgoing.send_at)
         .map(|marks| marks.single_value_extended_properties)
         .unwrap_or_default();
@@ -41,14 +37,10 @@ pub(in crate::outlook) fn draft(
         // It costs nothing here, and finds the draft if the answer is lost.
         properties.push(property(KEY_PROPERTY, key.as_str().to_owned()));
     }
-    if let Some(id) = outgoing
-        .in_reply_to
-        .as_ref()
-        .filter(|_| says_what_it_answers)
-    {
+    if let Some(id) = &outgoing.in_reply_to {
         properties.push(property(IN_REPLY_TO_PROPERTY, bracketed(id)));
     }
-    if !outgoing.references.is_empty() && says_what_it_answers {
+    if !outgoing.references.is_empty() {
         properties.push(property(
             REFERENCES_PROPERTY,
             all_bracketed(&outgoing.references),

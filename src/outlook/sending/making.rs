@@ -90,13 +90,15 @@ async fn undone(api: &Api, draft: &str, error: Error) -> Error {
 async fn put_together(api: &Api, outgoing: &Outgoing, key: Option<&SendKey>) -> Result<Made> {
     check_kept(api, outgoing).await?;
     let answer = match &outgoing.answers {
-        Some(answers) => answer(api, answers, outgoing, key).await?,
-        None => None,
+        // Header lines of one's own are not among what can be changed on a message that is there
+        // (<https://learn.microsoft.com/graph/api/message-update#request-body>).
+        Some(answers) if outgoing.headers.is_empty() => answer(api, answers, outgoing, key).await?,
+        _ => None,
     };
     let created = match answer {
         Some(answer) => answer,
         None => {
-            let created = api.create_draft(&convert::draft(outgoing, key, true)).await;
+            let created = api.create_draft(&convert::draft(outgoing, key)).await;
             let found = finding::lost_draft(api, key, None);
             created_or_found(created, found).await?
         }
@@ -191,7 +193,7 @@ async fn answer(
                 api.detach(&id, &attachment).await?;
             }
         }
-        let draft = convert::draft(outgoing, key, false);
+        let draft = convert::draft(outgoing, key);
         api.update_draft(&id, &draft, None).await
     };
     match completed.await {
