@@ -190,6 +190,40 @@ async fn a_change_over_somebody_elses_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_process_that_died_after_it_prepared_a_draft_is_in_nobodys_way() {
+    let (emulator, mailbox) = start().await;
+    let drafts = mailbox.drafts().unwrap();
+    let draft = unfinished().to(OTHER.parse().unwrap());
+    let draft = drafts
+        .create(&draft.attach(file("a.zip", 5_000)))
+        .await
+        .unwrap();
+    let key = SendKey::new("draft-7");
+    let expected = Some(&draft.revision);
+    // Its ticket is noted nowhere.
+    drafts.prepare(&draft.id, expected, &key).await.unwrap();
+    let other = SendKey::new("draft-8");
+    let refused = drafts.prepare(&draft.id, expected, &other).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    drafts.prepare(&draft.id, expected, &key).await.unwrap();
+    // What somebody wrote since is not sent as what was read.
+    let theirs = DraftEdit::new().text("All of it");
+    drafts.update(&draft.id, None, &theirs).await.unwrap();
+    let refused = mailbox.send_draft_once(&key, &draft.id, expected).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+
+    let latest = drafts.get(&draft.id, Detail::Ids).await.unwrap();
+    let expected = Some(&latest.revision);
+    drafts.prepare(&draft.id, expected, &key).await.unwrap();
+    mailbox
+        .send_draft_once(&key, &draft.id, expected)
+        .await
+        .unwrap();
+    emulator.release_sent_copies(OUTLOOK);
+    assert_eq!(found(&emulator, OTHER, "The report").len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_no_draft_is_neither_changed_nor_sent_nor_thrown_away() {
     let (emulator, mailbox) = start().await;
     let drafts = mailbox.drafts().unwrap();

@@ -18,8 +18,9 @@ use crate::model::{
 };
 
 pub(super) use composing::{
-    DEFERRED_SEND_PROPERTY, KEY_PROPERTY, draft, draft_patch, has_property, held_until, identities,
-    imported, kept_draft, marks, small_attachment, upload_session,
+    DEFERRED_SEND_PROPERTY, KEY_PROPERTY, PREPARED_PROPERTY, draft, draft_marks, draft_patch,
+    has_property, held_until, identities, imported, kept_draft, marks, small_attachment,
+    upload_session,
 };
 pub(super) use organising::{
     Action, ROOT, action, categories, counts, folder, folder_name, folders, folders_among,

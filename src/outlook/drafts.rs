@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::api::Api;
 use super::sending::{making, uploading};
@@ -23,6 +25,20 @@ const LIST: &str = "outlook.messages.list";
 
 /// How many drafts a page has unless the caller says.
 const PAGE: u32 = 50;
+
+/// What of a draft reaches anyone.
+const SENT_FIELDS: [&str; 10] = [
+    "subject",
+    "body",
+    "from",
+    "sender",
+    "replyTo",
+    "toRecipients",
+    "ccRecipients",
+    "bccRecipients",
+    "importance",
+    "attachments",
+];
 
 /// Where a message lies that looks like a draft.
 enum Place {
@@ -103,6 +119,39 @@ impl Outlook {
             Some(expected) if draft.etag.as_deref() != Some(expected.as_str()) => Err(overtaken()),
             _ => Ok(draft),
         }
+    }
+
+    /// The same to be sent under a key, with what is put on it then. That changes its version: a process that died before it
+    /// noted its ticket finds what it left there, and goes on if nobody changed anything else since.
+    async fn kept_for(
+        &self,
+        id: &DraftId,
+        expected: Option<&DraftRevision>,
+        key: &SendKey,
+    ) -> Result<(wire::Message, Option<String>)> {
+        let Some(expected) = expected.filter(|_| !key.is_unrepeated()) else {
+            return Ok((self.kept_at(id, expected).await?, None));
+        };
+        let api = &self.api;
+        let draft = self.kept(id.as_str(), Detail::Ids).await?;
+        let content: Value = api
+            .client
+            .json(api.draft(id.as_str(), Detail::Full)?)
+            .await?;
+        // It is the content of this version.
+        let version = content.get("@odata.etag").and_then(Value::as_str);
+        if version.is_none() || version != draft.etag.as_deref() {
+            return Err(overtaken());
+        }
+        let prepared = fingerprint(&content, expected, key);
+        if version != Some(expected.as_str()) {
+            let property = convert::PREPARED_PROPERTY;
+            let marked = api.property_of(id.as_str(), property).await?;
+            if !convert::has_property(&marked, property, &prepared) {
+                return Err(overtaken());
+            }
+        }
+        Ok((draft, Some(prepared)))
     }
 }
 
@@ -217,7 +266,7 @@ impl Drafts for Outlook {
         key: &SendKey,
     ) -> Result<SendTicket> {
         self.require_drafts()?;
-        let draft = self.kept_at(draft, expected).await?;
+        let (draft, prepared) = self.kept_for(draft, expected, key).await?;
         let lists = [
             &draft.to_recipients,
             &draft.cc_recipients,
@@ -229,7 +278,7 @@ impl Drafts for Outlook {
                 "a message needs at least one recipient",
             ));
         }
-        sending::prepare_draft(&self.api, draft, key).await
+        sending::prepare_draft(&self.api, draft, prepared, key).await
     }
 
     /// It lies among the deleted items then, as when its author throws it away: that it was not sent can still be told from
@@ -247,6 +296,22 @@ impl Drafts for Outlook {
 
 async fn latest(api: &Api, id: &str) -> Result<wire::Message> {
     api.client.json(api.draft(id, Detail::Ids)?).await
+}
+
+/// What would be sent of a draft, at which version it was asked for, and under which key.
+fn fingerprint(content: &Value, expected: &DraftRevision, key: &SendKey) -> String {
+    let mut digest = Sha256::new();
+    for part in [key.as_str(), expected.as_str()] {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    for name in SENT_FIELDS {
+        let value = content.get(name).unwrap_or(&Value::Null).to_string();
+        digest.update(value.len().to_be_bytes());
+        digest.update(value);
+    }
+    let digest = digest.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn no_draft() -> Error {

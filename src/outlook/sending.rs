@@ -62,14 +62,15 @@ pub(super) async fn prepare(
     })))
 }
 
-/// The first step for a draft that is there: it is marked with the key, and sent only as it is now.
+/// The first step for a draft that is there: it is marked with the key and with what it is like, and sent only as it is now.
 pub(super) async fn prepare_draft(
     api: &Api,
     mut draft: wire::Message,
+    prepared: Option<String>,
     key: &SendKey,
 ) -> Result<SendTicket> {
     let id = draft.id.clone().unwrap_or_default();
-    if let Some(marks) = convert::marks(Some(key), None) {
+    if let Some(marks) = convert::draft_marks(key, prepared) {
         draft = api.update_draft(&id, &marks, draft.etag.as_deref()).await?;
     }
     Ok(ticket::write(Way::Draft(Draft {

@@ -17,6 +17,9 @@ use crate::outlook::wire;
 /// <https://learn.microsoft.com/office/client-developer/outlook/mapi/pidtaginreplytoid-canonical-property>).
 pub(in crate::outlook) const KEY_PROPERTY: &str =
     "String {00020329-0000-0000-C000-000000000046} Name PostroomKey";
+/// What a draft was like, and for which send, when it was prepared.
+pub(in crate::outlook) const PREPARED_PROPERTY: &str =
+    "String {00020329-0000-0000-C000-000000000046} Name PostroomPrepared";
 const IN_REPLY_TO_PROPERTY: &str = "String 0x1042";
 const REFERENCES_PROPERTY: &str = "String 0x1039";
 
@@ -103,6 +106,17 @@ pub(in crate::outlook) fn marks(
     (!marks.is_empty()).then_some(wire::Properties {
         single_value_extended_properties: marks,
     })
+}
+
+/// What is put on the user's own draft when it is prepared, unless nobody will look for it.
+pub(in crate::outlook) fn draft_marks(
+    key: &SendKey,
+    prepared: Option<String>,
+) -> Option<wire::Properties> {
+    let mut marks = marks(Some(key), None)?;
+    let prepared = prepared.map(|prepared| property(PREPARED_PROPERTY, prepared));
+    marks.single_value_extended_properties.extend(prepared);
+    Some(marks)
 }
 
 /// An edit as what is to be changed, unless that is nothing.
