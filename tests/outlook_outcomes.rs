@@ -359,7 +359,10 @@ async fn a_long_answer_is_the_services_own_and_leaves_the_original_unread() {
     let now = mailbox.message(&original.id).await.unwrap();
     assert!(!now.has(&Keyword::Seen));
     // An original that is gone is no reason not to answer.
-    mailbox.delete(&[original.id.clone()]).await.unwrap();
+    mailbox
+        .delete(std::slice::from_ref(&original.id))
+        .await
+        .unwrap();
     let answer = outgoing()
         .answers(Answers::new(original.id, AnswerKind::Reply))
         .attach(file(LONG));
