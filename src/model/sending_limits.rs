@@ -23,6 +23,9 @@ pub struct SendingLimits {
     pub recipients_per_day: Option<u32>,
     /// Recipients of one message.
     pub recipients_per_message: Option<u32>,
+    /// Bytes that go up within any five minutes, drafts and their attachments included. Nobody is kept waiting for it: a service
+    /// that gets more says when to go on.
+    pub uploaded_per_five_minutes: Option<u64>,
     /// Where the service says so, and when that was read; empty for limits of the host's own.
     pub source: &'static str,
 }
@@ -36,6 +39,7 @@ impl SendingLimits {
             messages_per_day: None,
             recipients_per_day: None,
             recipients_per_message: None,
+            uploaded_per_five_minutes: None,
             source: "",
         }
     }
@@ -51,6 +55,13 @@ impl SendingLimits {
     #[must_use]
     pub const fn with_messages_per_day(mut self, messages: u32) -> Self {
         self.messages_per_day = Some(if messages == 0 { 1 } else { messages });
+        self
+    }
+
+    /// So many bytes up within any five minutes.
+    #[must_use]
+    pub const fn with_uploaded_per_five_minutes(mut self, bytes: u64) -> Self {
+        self.uploaded_per_five_minutes = Some(bytes);
         self
     }
 

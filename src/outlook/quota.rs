@@ -34,19 +34,26 @@ pub(super) const fn sending_limits(account: AccountType) -> SendingLimits {
             .with_messages_per_day(100)
             .with_recipients_per_day(100)
             .with_recipients_per_message(100)
+            .with_uploaded_per_five_minutes(UPLOADED)
             .with_source("not published: careful figures of postroom's own (2026-11)"),
         AccountType::Organisation => SendingLimits::new()
             .with_messages_per_minute(30)
             .with_recipients_per_day(10_000)
             .with_recipients_per_message(500)
+            .with_uploaded_per_five_minutes(UPLOADED)
             .with_source(EXCHANGE),
         AccountType::Trial => SendingLimits::new()
             .with_messages_per_minute(30)
             .with_recipients_per_day(5_000)
             .with_recipients_per_message(500)
+            .with_uploaded_per_five_minutes(UPLOADED)
             .with_source(EXCHANGE),
     }
 }
+
+/// 150 MB in five minutes, for each application and mailbox
+/// (<https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits>, 2026-07).
+const UPLOADED: u64 = 150 * 1_000_000;
 
 const EXCHANGE: &str = "https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits (2026-07)";
 
