@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Vendor;
+use super::record::Exchange;
 
 /// Something that goes wrong with certain requests.
 ///
@@ -50,6 +51,14 @@ pub enum FaultKind {
     /// The request takes effect; the answer is this status, as of a gateway that no longer waits for what is behind it
     /// (<https://learn.microsoft.com/answers/questions/2286986>: four such answers, four messages sent).
     FailAfter(u16),
+    /// The answer is this status, as of a gateway that no longer waits; the request takes effect so much later, by the
+    /// emulator's clock. Then is when the service gets its next request: nothing else looks at the clock.
+    EffectLater {
+        /// The status code.
+        code: u16,
+        /// How much later.
+        delay: Duration,
+    },
     /// The right answer with its right length, of which only the first half comes.
     Truncate,
     /// The request takes effect; the answer is so many bytes of nothing in particular.
@@ -192,6 +201,15 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     waiting: Mutex<Vec<Fault>>,
+    late: Mutex<Vec<Late>>,
+}
+
+/// A request whose answer is given, and whose effect is still to come.
+#[derive(Debug)]
+struct Late {
+    due: DateTime<Utc>,
+    vendor: Vendor,
+    exchange: Exchange,
 }
 
 impl Faults {
@@ -207,6 +225,28 @@ impl Faults {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// Keeps a request until it is due.
+    pub(crate) fn put_off(&self, due: DateTime<Utc>, vendor: Vendor, exchange: Exchange) {
+        let late = Late {
+            due,
+            vendor,
+            exchange,
+        };
+        self.late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(late);
+    }
+
+    /// The requests to a service whose effect is due, the earliest first. They are kept no longer.
+    pub(crate) fn due(&self, now: DateTime<Utc>, vendor: Vendor) -> Vec<Exchange> {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = |late: &mut Late| late.vendor == vendor && late.due <= now;
+        let mut due: Vec<Late> = late.extract_if(.., is_due).collect();
+        due.sort_by_key(|late| late.due);
+        due.into_iter().map(|late| late.exchange).collect()
     }
 
     /// What strikes this request, counted as having struck.

@@ -42,7 +42,7 @@ pub(crate) struct Record {
 }
 
 /// A request while it is being answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) parts: http::request::Parts,
     pub(crate) body: Bytes,

@@ -200,6 +200,10 @@ async fn exchange(
         .await
         .map_err(|_| Dropped)?;
     let exchange = Exchange { parts, body };
+    for late in state.faults.due(state.clock.now(), vendor) {
+        // Nobody is there any more to be answered.
+        carried_out(&late, router.clone(), 1).await;
+    }
     let fault = state
         .faults
         .strike(vendor, &exchange.parts.method, exchange.parts.uri.path());
@@ -222,13 +226,14 @@ async fn exchange(
             headers,
         }) => scripted(vendor, state, *code, body.as_deref(), headers),
         _ if lacks_length(&exchange) => length_required(vendor),
+        Some(FaultKind::EffectLater { code, delay }) => {
+            let due = state.clock.now() + *delay;
+            state.faults.put_off(due, vendor, exchange.clone());
+            scripted(vendor, state, *code, None, &[])
+        }
         _ => {
-            let mut request =
-                Request::from_parts(exchange.parts.clone(), Body::from(exchange.body.clone()));
             let under_way = slot.as_ref().map_or(1, |slot| slot.position);
-            request.extensions_mut().insert(UnderWay(under_way));
-            let answered = TowerToHyperService::new(router).call(request).await;
-            answered.unwrap_or_else(|never: Infallible| match never {})
+            carried_out(&exchange, router, under_way).await
         }
     };
     let response = match fault {
@@ -250,6 +255,19 @@ async fn exchange(
         .record
         .note(&exchange, Some((parts.status.as_u16(), &body)));
     Ok(distorted(fault, parts, body))
+}
+
+/// What the service makes of a request, with so many of them under way in its mailbox.
+async fn carried_out(
+    exchange: &Exchange,
+    router: axum::Router,
+    under_way: usize,
+) -> Response<Body> {
+    let mut request =
+        Request::from_parts(exchange.parts.clone(), Body::from(exchange.body.clone()));
+    request.extensions_mut().insert(UnderWay(under_way));
+    let answered = TowerToHyperService::new(router).call(request).await;
+    answered.unwrap_or_else(|never: Infallible| match never {})
 }
 
 /// Whose mailbox the request is about, judging by its token.
