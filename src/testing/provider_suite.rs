@@ -21,6 +21,7 @@ mod organising;
 mod reading;
 mod replying;
 mod searching;
+mod sending;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -44,6 +45,7 @@ pub use self::organising::*;
 pub use self::reading::*;
 pub use self::replying::*;
 pub use self::searching::*;
+pub use self::sending::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
 #[async_trait]
@@ -96,6 +98,10 @@ macro_rules! mail_provider_tests {
             preparing_sends_nothing_and_dispatching_sends_once
             a_message_without_recipients_is_refused
             restricted_handles_do_less
+            messages_wait_for_their_time_where_that_is_claimed
+            what_is_asked_of_a_message_is_kept_or_refused
+            many_messages_are_sent_once_each
+            sending_limits_can_be_kept_to
             drafts_are_kept_changed_and_discarded
             a_draft_that_somebody_else_changed_is_neither_changed_nor_sent
             a_draft_is_sent_once_with_all_that_is_in_it

@@ -8,8 +8,8 @@ use mail_parser::MessageParser;
 use postroom::{
     Address, Content, Delivery, Detail, Draft, DraftEdit, DraftId, DraftRevision, Drafts, Error,
     ErrorKind, FolderRole, Identities, Identity, ImportDate, ImportLoss, ImportOptions, ImportWay,
-    Imported, Keyword, MessageId, Outgoing, Page, PageRequest, PageToken, Result, SendKey,
-    SendTicket,
+    Importance, Imported, Keyword, MessageId, Outgoing, Page, PageRequest, PageToken, Result,
+    SendKey, SendTicket,
 };
 
 use super::{invalid, message};
@@ -82,6 +82,15 @@ fn edited(outgoing: &mut Outgoing, edit: &DraftEdit) -> Result<()> {
 impl Shelf {
     /// A message as the office keeps it.
     pub(crate) async fn write(&self, outgoing: &Outgoing) -> Result<String> {
+        let asks_more = outgoing.importance != Importance::Normal
+            || outgoing.read_receipt_to.is_some()
+            || outgoing.list_unsubscribe.is_some()
+            || outgoing.invitation.is_some()
+            || outgoing.send_at.is_some()
+            || !outgoing.headers.is_empty();
+        if asks_more {
+            return Err(Error::unsupported("the office sends text and files"));
+        }
         let mut builder = MessageBuilder::new()
             .from(self.address.clone())
             .to(written(&outgoing.to))
@@ -104,8 +113,11 @@ impl Shelf {
         for file in &outgoing.attachments {
             let bytes = file.content.to_bytes(1024 * 1024).await;
             let bytes = bytes.map_err(|_| Error::new(ErrorKind::Content, "unreadable"))?;
-            builder =
-                builder.attachment(file.media_type.clone(), file.name.clone(), bytes.to_vec());
+            let media_type = file.media_type.clone();
+            builder = match &file.content_id {
+                Some(id) => builder.inline(media_type, id.clone(), bytes.to_vec()),
+                None => builder.attachment(media_type, file.name.clone(), bytes.to_vec()),
+            };
         }
         builder
             .write_to_string()
