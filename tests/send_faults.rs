@@ -391,8 +391,9 @@ async fn send(world: &World, key: &SendKey, random: &mut Random, told: &mut Told
     match &outcome {
         Ok(_) => told.sent += 1,
         // The user threw the draft away, and knows.
-        Err(error) if error.kind() == ErrorKind::NotFound && discards => {
-            assert!(matches!(what, What::Draft(_)), "{}: {error}", key.as_str());
+        Err(error) if error.delivery() != Delivery::Unknown && discards => {
+            let is_gone = error.kind() == ErrorKind::NotFound && matches!(what, What::Draft(_));
+            assert!(is_gone, "{}: {error}", key.as_str());
         }
         Err(error) => {
             // None is given up that could be known about.
