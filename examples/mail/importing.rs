@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use postroom::{ImportOptions, Imported, Keyword, Mailbox};
+use postroom::{Content, ImportOptions, Imported, Keyword, Mailbox};
 use serde_json::json;
 
 use crate::Failure;
@@ -44,9 +44,9 @@ impl Import {
         let bar = output.bar("Importing", length);
         let (mut imported, mut lost, mut failed) = (0_u64, 0_u64, None);
         for path in &self.files {
-            let mut messages = Messages::open(path)?;
+            let mut messages = Messages::open(path).await?;
             while let Some(message) = messages.next().map_err(cannot_read(path))? {
-                let size = message.len() as u64;
+                let size = message.len();
                 match mailbox.import(message, &options).await {
                     Ok(Imported { lost: nothing, .. }) if nothing.is_empty() => imported += 1,
                     Ok(_) => {
@@ -84,21 +84,26 @@ fn cannot_read(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     move |error| Failure::Local(what, error)
 }
 
-/// The messages of a file, one after the other.
+/// The messages of a file, one after the other. Each is a part of the file, and is read as it goes up.
 struct Messages {
+    file: Content,
     reader: BufReader<File>,
-    /// The line that was read ahead.
+    /// The line that was read ahead, and where it begins.
     line: Vec<u8>,
+    at: u64,
     is_mailbox: bool,
     number: u64,
 }
 
 impl Messages {
-    fn open(path: &Path) -> Result<Self, Failure> {
+    async fn open(path: &Path) -> Result<Self, Failure> {
+        let content = Content::from_file(path).await.map_err(cannot_read(path))?;
         let file = File::open(path).map_err(cannot_read(path))?;
         let mut messages = Self {
+            file: content,
             reader: BufReader::new(file),
             line: Vec::new(),
+            at: 0,
             is_mailbox: false,
             number: 0,
         };
@@ -108,34 +113,38 @@ impl Messages {
     }
 
     fn read_line(&mut self) -> std::io::Result<()> {
+        self.at += self.line.len() as u64;
         self.line.clear();
         self.reader.read_until(b'\n', &mut self.line).map(drop)
     }
 
-    fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+    fn next(&mut self) -> std::io::Result<Option<Content>> {
         if self.line.is_empty() {
             return Ok(None);
         }
-        if self.is_mailbox {
-            self.read_line()?;
+        self.number += 1;
+        if !self.is_mailbox {
+            self.line.clear();
+            return Ok(Some(self.file.clone()));
         }
-        let mut message = Vec::new();
-        while !self.line.is_empty() {
-            if self.is_mailbox && self.line.starts_with(SEPARATOR) {
-                break;
-            }
+        self.read_line()?;
+        let (mut parts, mut start) = (Vec::new(), self.at);
+        // Whether what was read so far ends in an empty line.
+        let mut is_blank = false;
+        while !self.line.is_empty() && !self.line.starts_with(SEPARATOR) {
             let quotes = self.line.iter().take_while(|byte| **byte == b'>').count();
             let word = self.line.get(quotes..).unwrap_or_default();
-            // Quoted where it would have separated.
-            let skipped = usize::from(self.is_mailbox && quotes > 0 && word.starts_with(SEPARATOR));
-            message.extend_from_slice(self.line.get(skipped..).unwrap_or_default());
+            if quotes > 0 && word.starts_with(SEPARATOR) {
+                // Quoted where it would have separated.
+                parts.push(self.file.range(start, self.at));
+                start = self.at + 1;
+            }
+            is_blank = self.line == b"\n";
             self.read_line()?;
         }
-        if self.is_mailbox && message.ends_with(b"\n\n") {
-            // The empty line before the next message.
-            message.pop();
-        }
-        self.number += 1;
-        Ok(Some(message))
+        // The empty line before the next message.
+        let end = self.at - u64::from(is_blank);
+        parts.push(self.file.range(start, end));
+        Ok(Some(Content::concatenate(parts)))
     }
 }
