@@ -33,7 +33,9 @@ pub use unsubscribe::{ListUnsubscribe, ListUnsubscribeError};
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Outgoing {
-    /// The author, where it is not the mailbox's own address. The service must know it as the user's.
+    /// The author, where it is not the mailbox's own address. The service must know it as the user's: Gmail writes the
+    /// mailbox's own address in place of one that was not proved, and sends the message without a word of that
+    /// (<https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.sendAs>). [`Mailbox::identities`](crate::Mailbox::identities) tells which are.
     pub from: Option<Address>,
     /// Where replies should go, if not to the author.
     pub reply_to: Vec<Address>,
