@@ -27,15 +27,12 @@ use postroom::emulator::{Emulator, Fault, FaultKind, Service};
 use postroom::oauth::SignInOptions;
 use postroom::testing::VirtualClock;
 use postroom::{
-    Access, AccountId, Accounts, Confirmation, Delivery, Outgoing, ProviderConfiguration, Secret,
-    SendKey, SendTicket,
+    Access, AccountId, Accounts, Confirmation, Delivery, ErrorKind, Outgoing,
+    ProviderConfiguration, SETTLED_AFTER, Secret, SendKey, SendTicket,
 };
 use serde::{Deserialize, Serialize};
 
 type Anyhow<T> = Result<T, Box<dyn std::error::Error>>;
-
-/// For how long a service may still be at work on a send whose answer was lost.
-const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// A row of the host's table of messages to send.
 #[derive(Serialize, Deserialize)]
@@ -169,15 +166,25 @@ async fn work(host: &Accounts, table: &mut Table, clock: &VirtualClock) -> Anyho
         let now = clock.now();
         let ticket = match &row.state {
             State::Waits(ticket) if row.due <= now => ticket.clone(),
-            State::Tried(ticket, since) => match mailbox.confirm(ticket).await? {
-                Confirmation::Sent(_) => {
+            State::Tried(ticket, since) => match mailbox.confirm(ticket).await {
+                Ok(Confirmation::Sent(_)) => {
                     println!("  {name}: was sent, as the service says");
                     table.set(&name, State::Sent)?;
                     continue;
                 }
                 // Early, that it was not sent does not mean that it will not be.
-                Confirmation::NotSent if now - *since >= SETTLED_AFTER => ticket.clone(),
-                _ => {
+                Ok(Confirmation::NotSent) if is_settled(*since, now) => ticket.clone(),
+                Ok(_) => {
+                    left = true;
+                    continue;
+                }
+                // What one account does not tell keeps none of the others back. Some grants never tell: then people decide.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    println!("  {name}: nobody can tell whether it was sent: {error}");
+                    continue;
+                }
+                Err(error) => {
+                    println!("  {name}: not known yet: {error}");
                     left = true;
                     continue;
                 }
@@ -206,6 +213,13 @@ async fn work(host: &Accounts, table: &mut Table, clock: &VirtualClock) -> Anyho
         }
     }
     Ok(left)
+}
+
+/// Whether what the service says of a send that began then is the last word.
+fn is_settled(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (now - since)
+        .to_std()
+        .is_ok_and(|passed| passed >= SETTLED_AFTER)
 }
 
 fn received(emulator: &Emulator) -> usize {

@@ -150,7 +150,7 @@ pub use journal::SqliteJournal;
 pub use journal::{JournalEntry, JournalKey, MemoryJournal, SendJournal, SendScope, SendState};
 pub use mailbox::{
     AttachedMessage, Campaign, Mailbox, Merged, Messages, OutboxEntries, Outcome, Progress,
-    SendMany, Stopped, SyncPages, Threads, merged,
+    SETTLED_AFTER, SendMany, Stopped, SyncPages, Threads, merged,
 };
 pub use model::{
     Access, AccountId, AccountType, Address, AddressError, AnswerKind, Answers, Attachment,

@@ -34,7 +34,7 @@ use crate::provider::{Capabilities, MailProvider};
 pub use self::merged::{Merged, merged};
 pub use self::reading::{AttachedMessage, Threads};
 use self::sending::Outbox;
-pub use self::sending::OutboxEntries;
+pub use self::sending::{OutboxEntries, SETTLED_AFTER};
 pub use self::sending_many::{Campaign, Outcome, Progress, SendMany, Stopped};
 pub use self::syncing::SyncPages;
 

@@ -23,7 +23,10 @@ use crate::model::{Access, Confirmation, Outgoing, SendKey, SendTicket, Sent};
 
 /// For how long a service may still be at work on a send whose answer was lost. Until then, that it is not done does not
 /// mean that it will not be. No service promises a time; their gateways give a request up after less than half of this.
-const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
+///
+/// Hosts that keep tickets themselves believe [`Confirmation::NotSent`] no sooner than this after they began to
+/// [`dispatch`](Mailbox::dispatch); [`Mailbox::send_once`] and its kin do so by themselves.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// For how long a first step is left to whoever began it. It is longer than Outlook keeps its hands off drafts that changed
 /// lately, so that what a process left behind is cleared by the one that takes over.
