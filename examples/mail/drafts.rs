@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::output::Output;
-use crate::sending::{Recipients, When, Written};
+use crate::sending::{Recipients, When, Written, watched};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Drafts {
@@ -71,8 +71,8 @@ pub(crate) async fn run(
             subject,
             written,
         }) => {
-            let outgoing = written.message(recipients, subject).await?;
-            let progress = output.spinner("Keeping it");
+            let mut outgoing = written.message(recipients, subject).await?;
+            let progress = watched(&mut outgoing.attachments, output, "Keeping it");
             let draft = mailbox.drafts()?.create(&outgoing).await;
             progress.finish_and_clear();
             kept(&draft?, output);
@@ -84,7 +84,7 @@ pub(crate) async fn run(
             subject,
             written,
         }) => {
-            let edit = edit(recipients, subject, &written).await?;
+            let mut edit = edit(recipients, subject, &written).await?;
             if edit.is_empty() {
                 return Err(Failure::Usage("say what to change".to_owned()));
             }
@@ -92,7 +92,7 @@ pub(crate) async fn run(
             let id = DraftId::new(id);
             // Whoever changes it between the two is not overwritten.
             let before = drafts.get(&id, Detail::Ids).await?;
-            let progress = output.spinner("Changing it");
+            let progress = watched(&mut edit.attach, output, "Changing it");
             let draft = drafts.update(&id, Some(&before.revision), &edit).await;
             progress.finish_and_clear();
             kept(&draft?, output);

@@ -306,6 +306,17 @@ impl Output {
         bar
     }
 
+    /// Progress of so many bytes.
+    pub(crate) fn bar_of_bytes(&self, what: &'static str, bytes: u64) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(bytes), target());
+        let template = "{msg} {wide_bar} {bytes}/{total_bytes} ({eta})";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar
+    }
+
     /// A list of objects: as it is for programs, and of each object some texts for people.
     pub(crate) fn rows(&self, what: &str, columns: &[&str], rows: &[serde_json::Value]) {
         if self.json {

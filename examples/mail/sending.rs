@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use indicatif::ProgressBar;
 use postroom::reply::{Forward, Reply};
 use postroom::{
     Address, Content, Delivery, DraftId, Mailbox, MessageId, Outgoing, OutgoingAttachment, SendKey,
@@ -234,7 +236,7 @@ impl When {
         if self.at.is_some() {
             outgoing.send_at = self.at;
         }
-        let progress = output.spinner("Sending");
+        let progress = watched(&mut outgoing.attachments, output, "Sending");
         let sent = mailbox.send_once(&key, &outgoing).await;
         progress.finish_and_clear();
         told(sent, &key, output)
@@ -258,6 +260,36 @@ impl When {
         progress.finish_and_clear();
         told(sent, &key, output)
     }
+}
+
+/// Shows how far the reading of files is that are sent: they are read as they go up.
+pub(crate) fn watched(
+    files: &mut [OutgoingAttachment],
+    output: &Output,
+    what: &'static str,
+) -> ProgressBar {
+    let length = files.iter().map(|file| file.content.len()).sum();
+    if length == 0 {
+        return output.spinner(what);
+    }
+    let bar = output.bar_of_bytes(what, length);
+    let mut before = 0;
+    for file in files {
+        let (whole, bar) = (file.content.clone(), bar.clone());
+        let start = before;
+        before += whole.len();
+        file.content = Content::new(whole.len(), move |offset| {
+            let (whole, bar) = (whole.clone(), bar.clone());
+            async move {
+                // One after the other; what has to be repeated goes back.
+                bar.set_position(start + offset);
+                let stream = whole.read_from(offset).await?;
+                let counted = stream.inspect_ok(move |chunk| bar.inc(chunk.len() as u64));
+                Ok(counted.boxed())
+            }
+        });
+    }
+    bar
 }
 
 /// Says what became of a send, and what can be done about it.
