@@ -28,6 +28,9 @@ use postroom::{
 
 const STEP: Duration = Duration::from_millis(10);
 
+/// Whatever takes longer hangs.
+const LONGEST_RUN: Duration = Duration::from_secs(3_600);
+
 /// An answer, what it costs and how long it takes.
 struct Reply {
     units: u32,
@@ -124,6 +127,7 @@ async fn run<T>(clock: &VirtualClock, work: impl Future<Output = T>) -> T {
             tokio::task::yield_now().await;
         }
         clock.advance(STEP);
+        assert!(clock.monotonic() < LONGEST_RUN, "it never ends");
     }
 }
 
@@ -168,7 +172,10 @@ fn gmail(target: &str, body: &str) -> Reply {
         let boundary = body.split("\r\n").next().unwrap();
         let mut text = String::new();
         let mut count = 0;
-        for line in body.lines().filter(|line| line.starts_with("GET ")) {
+        for line in body
+            .lines()
+            .filter(|line| line.contains(" /gmail/v1/users/"))
+        {
             let id = line.split(['/', '?']).nth(6).unwrap();
             write!(
                 text,
@@ -183,6 +190,12 @@ fn gmail(target: &str, body: &str) -> Reply {
         reply.media_type = "multipart/mixed; boundary=b";
         reply.body = reply.body.replace(boundary, "--b");
         return reply;
+    }
+    if target.contains("/modify") {
+        return Reply::json(10, MESSAGE, message("a1"));
+    }
+    if target.contains("/batchModify") {
+        return Reply::json(50, MESSAGE, "");
     }
     if target.contains("/drafts/send") {
         return Reply::json(100, MESSAGE, message("a1"));
@@ -316,4 +329,95 @@ async fn at_outlook_nobody_waits_for_more_than_a_page_of_a_backfill() {
         "{:?}",
         clock.monotonic()
     );
+}
+
+/// Outlook, with a message for each minute since long ago, of which many have a message attached.
+fn outlook_by_time(target: &str, body: &str) -> Reply {
+    if target.contains("/$batch") {
+        let calls: serde_json::Value = serde_json::from_str(body).unwrap();
+        let answers = calls["requests"].as_array().unwrap().iter().map(|call| {
+            let body = serde_json::json!({"id": "m1", "parentFolderId": "f1"});
+            serde_json::json!({"id": call["id"], "status": 200, "body": body})
+        });
+        let answers: Vec<serde_json::Value> = answers.collect();
+        return Reply::json(
+            0,
+            MESSAGE,
+            serde_json::json!({"responses": answers}).to_string(),
+        );
+    }
+    if !target.contains("/messages?") {
+        return Reply::json(0, MESSAGE, r#"{"id":"m1","parentFolderId":"f1"}"#);
+    }
+    let minute = |operator: &str| {
+        let time = target.split(operator).nth(1)?.get(..20)?;
+        Some(
+            DateTime::parse_from_rfc3339(time)
+                .unwrap()
+                .timestamp()
+                .div_euclid(60),
+        )
+    };
+    let top = target.split("$top=").nth(1).unwrap();
+    let top: i64 = top.split('&').next().unwrap().parse().unwrap();
+    let newest = minute("lt%20").map_or(1_790_000_000 / 60, |until| until - 1);
+    let oldest = minute("ge%20").unwrap_or(0);
+    let last = oldest.max(newest - top + 1);
+    let items: Vec<String> = (last..=newest)
+        .rev()
+        .map(|minute| {
+            let time = DateTime::from_timestamp(minute * 60, 0).unwrap().format("%FT%TZ");
+            let attached = r##"[{"@odata.type":"#microsoft.graph.itemAttachment","id":"a1","name":"Order","size":1}]"##;
+            let attached = if minute % 3 == 0 { attached } else { "[]" };
+            format!(r#"{{"id":"m{minute}","parentFolderId":"f1","receivedDateTime":"{time}","attachments":{attached}}}"#)
+        })
+        .collect();
+    let time = |minute: i64| {
+        DateTime::from_timestamp(minute * 60, 0)
+            .unwrap()
+            .format("%FT%TZ")
+    };
+    let more = format!(
+        r#","@odata.nextLink":"https://graph.microsoft.com/v1.0/me/mailFolders/f1/messages?$top={top}&$filter=receivedDateTime%20ge%20{}%20and%20receivedDateTime%20lt%20{}""#,
+        time(oldest),
+        time(last)
+    );
+    let more = if last > oldest { more.as_str() } else { "" };
+    Reply::json(
+        0,
+        PAGE,
+        format!(r#"{{"value":[{}]{more}}}"#, items.join(",")),
+    )
+}
+
+#[tokio::test]
+async fn a_host_may_use_the_mailbox_between_two_messages_of_all() {
+    for name in ["gmail", "outlook"] {
+        for size in [1, 5] {
+            let clock = clock();
+            let mailbox = if name == "gmail" {
+                let provider = Gmail::new(Service::new(&clock, gmail).connection()).unwrap();
+                Mailbox::new(provider.with_access(Access::READ_WRITE))
+            } else {
+                let service = Service::new(&clock, outlook_by_time);
+                let provider = Outlook::new(service.connection()).unwrap();
+                Mailbox::new(provider.with_access(Access::READ_WRITE))
+            };
+            let work = async {
+                let query =
+                    Query::InFolder(FolderId::new(if name == "gmail" { "INBOX" } else { "f1" }));
+                let copying = mailbox.with_lane(Lane::Backfill);
+                let mut messages = copying.messages_with(query, Detail::Full, PageRequest::first());
+                for _ in 0..60 {
+                    let mut ids = Vec::new();
+                    for _ in 0..5 {
+                        ids.push(messages.next().await.unwrap().unwrap().id);
+                    }
+                    let changed = copying.mark_read(&ids[..size]).await.unwrap();
+                    changed.into_iter().for_each(|outcome| outcome.unwrap());
+                }
+            };
+            run(&clock, work).await;
+        }
+    }
 }

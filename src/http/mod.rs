@@ -26,6 +26,7 @@
     allow(dead_code, unused_imports, reason = "each provider uses its own part")
 )]
 
+mod ahead;
 mod batch;
 mod client;
 mod connection;
@@ -47,6 +48,7 @@ pub use request::{Cost, Replay};
 pub use retry::RetryPolicy;
 pub use transport::{Transport, TransportError};
 
+pub(crate) use ahead::Ahead;
 pub(crate) use batch::Batch;
 pub(crate) use batch::{
     body as batch_body, replay as batch_replay, send as send_batches,

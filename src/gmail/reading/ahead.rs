@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -17,6 +16,7 @@ use super::super::{convert, wire};
 use super::hydration::{CHEAPER_AS_A_WHOLE, Hydrated, Listed, hydrate, hydrate_with};
 use super::{LARGEST_BATCH, MOST_UNITS, of_a_page};
 use crate::error::{Error, Result};
+use crate::http::Ahead as Request;
 use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
 
 /// How many listed messages are known beyond those that are being read, once somebody reads on: enough for the days in
@@ -71,8 +71,8 @@ struct Ahead {
     source: Source,
     detail: Detail,
     plan: Plan,
-    listing: Option<BoxFuture<'static, Result<wire::MessageList>>>,
-    batches: FuturesOrdered<BoxFuture<'static, (Vec<Slot>, Hydrated)>>,
+    listing: Option<Request<Result<wire::MessageList>>>,
+    batches: FuturesOrdered<Request<(Vec<Slot>, Hydrated)>>,
     /// More of them are sent the longer somebody reads.
     at_once: usize,
     early: HashMap<MessageId, Message>,
@@ -90,7 +90,7 @@ enum Slot {
 
 enum Event {
     Listed(Result<wire::MessageList>),
-    Read((Vec<Slot>, Hydrated)),
+    Read(Result<(Vec<Slot>, Hydrated)>),
 }
 
 impl Ahead {
@@ -104,7 +104,8 @@ impl Ahead {
             match poll_fn(|context| self.poll(context)).await {
                 Event::Listed(Ok(list)) => self.plan.add(list),
                 Event::Listed(Err(error)) => self.plan.fail(error),
-                Event::Read((slots, read)) => {
+                Event::Read(Err(error)) => return Some(Err(error)),
+                Event::Read(Ok((slots, read))) => {
                     self.at_once = (self.at_once * 2).min(AT_ONCE);
                     return Some(self.settle(slots, read).await);
                 }
@@ -127,7 +128,7 @@ impl Ahead {
                     .messages(&source.search, LONGEST_PAGE, token)
                     .await
             };
-            self.listing = Some(listing.boxed());
+            self.listing = Some(Request::start(listing));
         }
         while self.batches.len() < self.at_once
             && let Some(batch) = self.plan.batch(self.early_bytes < HELD_BYTES)
@@ -142,7 +143,7 @@ impl Ahead {
                 let read = hydrate_with(&source.api, &wanted, &later, source.read).await;
                 (slots, read)
             };
-            self.batches.push_back(read.boxed());
+            self.batches.push_back(Request::start(read));
         }
     }
 
@@ -151,7 +152,7 @@ impl Ahead {
             && let Poll::Ready(list) = listing.poll_unpin(context)
         {
             self.listing = None;
-            return Poll::Ready(Event::Listed(list));
+            return Poll::Ready(Event::Listed(list.flatten()));
         }
         match self.batches.poll_next_unpin(context) {
             Poll::Ready(Some(read)) => Poll::Ready(Event::Read(read)),

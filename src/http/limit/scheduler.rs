@@ -1,7 +1,8 @@
 //! Who may send next: the most urgent lane first, as soon as there is a place, the units are paid for, and the service
 //! does not want to be left alone. One [`Limiter`] is shared by all handles to a mailbox.
 //!
-//! There is no task and no timer beside those who wait: the first in line sleeps until it can go and wakes the next.
+//! There is no task and no timer beside those who wait: the first in line sleeps until it can go and wakes the next. Should
+//! nobody poll it, those behind it let it go and come after it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -102,13 +103,18 @@ struct Waiter {
     woken: Notify,
 }
 
+/// For how much longer than the first in line those behind it sleep: usually it woke and let them go by then.
+const AFTER_THE_FIRST: Duration = Duration::from_millis(250);
+
 /// What one who waits has to do.
 enum Turn {
     Go(Permit),
     /// The first in line goes after this time, unless it is woken before.
     First(Duration),
-    /// Something else has to end first.
-    Behind,
+    /// The first in line goes after this time, or has to be let go if nobody polls it.
+    Behind(Duration),
+    /// A place has to be given back first, which wakes the first in line.
+    Place,
     /// The service wants to be left alone for this long.
     Paused(Duration),
     /// The service fails again and again, and is left alone for this long.
@@ -182,12 +188,12 @@ impl Limiter {
                 Turn::Go(permit) => return Ok(permit),
                 Turn::Paused(wait) if wait > patience => return Err(paused(wait)),
                 Turn::Failing(wait) => return Err(failing(wait)),
-                Turn::First(wait) | Turn::Paused(wait) => {
+                Turn::First(wait) | Turn::Behind(wait) | Turn::Paused(wait) => {
                     let woken = pin!(waiter.woken.notified());
                     // It is woken when somebody more urgent came, or a place was given back.
                     select(woken, clock.sleep(wait)).await;
                 }
-                Turn::Behind => waiter.woken.notified().await,
+                Turn::Place => waiter.woken.notified().await,
             }
         }
     }
@@ -200,9 +206,9 @@ impl Limiter {
         circuit: Option<CircuitPolicy>,
     ) -> Turn {
         let mut state = self.lock();
-        loop {
+        let obstacle = loop {
             let Some(first) = state.first(now) else {
-                break;
+                break None;
             };
             let ours = Arc::ptr_eq(&first, waiter);
             match state.obstacle(&first, self.limits, now, circuit) {
@@ -215,21 +221,25 @@ impl Limiter {
                     *lock(&first.admitted) = Some(permit);
                     first.woken.notify_one();
                 }
-                Some(_) if !ours => {
-                    break;
-                }
-                Some(Obstacle::Paused(wait)) => return Turn::Paused(wait),
-                Some(Obstacle::Failing(wait)) => return Turn::Failing(wait),
-                Some(Obstacle::Time(wait)) => return Turn::First(wait),
-                Some(Obstacle::Place) => return Turn::Behind,
+                Some(obstacle) => break Some((obstacle, ours)),
             }
-        }
+        };
         if let Some(permit) = lock(&waiter.admitted).take() {
             return Turn::Go(permit);
         }
-        // It may have come first, or have gone to sleep before this one was.
-        state.wake_first(now);
-        Turn::Behind
+        if !matches!(obstacle, Some((_, true))) {
+            // It may have come first, or have gone to sleep before this one was.
+            state.wake_first(now);
+        }
+        match obstacle {
+            Some((Obstacle::Paused(wait), _)) => Turn::Paused(wait),
+            Some((Obstacle::Failing(wait), _)) => Turn::Failing(wait),
+            Some((Obstacle::Time(wait), true)) => Turn::First(wait),
+            Some((Obstacle::Time(wait), false)) => {
+                Turn::Behind(wait.saturating_add(AFTER_THE_FIRST))
+            }
+            Some((Obstacle::Place, _)) | None => Turn::Place,
+        }
     }
 
     fn grant(self: &Arc<Self>, state: &mut State, waiter: &Arc<Waiter>, now: Duration) -> Permit {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::super::api::{Api, LONGEST_PAGE};
 use super::{FULL_PAGE, LONGEST_FULL_PAGE, OwnFolders, PAGE, page_of};
 use crate::error::{ErrorKind, Result};
+use crate::http::Ahead as Request;
 use crate::model::{Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
 /// Ranges that are asked for at once: as many requests as the service takes from a mailbox.
@@ -82,7 +82,7 @@ struct Ahead {
     size: u32,
     longest: u32,
     place: Place,
-    ranges: FuturesOrdered<BoxFuture<'static, Read>>,
+    ranges: FuturesOrdered<Request<Read>>,
     /// The rest of a range that has more than a page.
     rest: Option<(Query, PageToken)>,
     /// What was told of the second in which the ranges begin.
@@ -114,6 +114,10 @@ impl Ahead {
         }
         self.ask();
         if let Some(read) = self.ranges.next().await {
+            let read = match read {
+                Ok(read) => read,
+                Err(error) => return Some(Err(error)),
+            };
             self.adapt(&read);
             return Some(self.range(read));
         }
@@ -151,7 +155,7 @@ impl Ahead {
             *until = from;
             let (source, size) = (Arc::clone(&self.source), self.size);
             let read = async move { source.read(query, size, None).await };
-            self.ranges.push_back(read.boxed());
+            self.ranges.push_back(Request::start(read));
         }
     }
 
