@@ -176,6 +176,8 @@ async fn what_something_costs_is_told_before_and_after() {
             spent().requests - before.requests,
         );
         assert!(estimate.least.units <= cost.units, "{work:?}: {cost:?}");
+        let least = estimate.least.requests;
+        assert!(least <= cost.requests, "{work:?}: {cost:?}");
         let most = estimate.most.unwrap_or(Spent::new(u64::MAX, u64::MAX));
         assert!(cost.units <= most.units, "{work:?}: {cost:?}");
         assert!(cost.requests <= most.requests, "{work:?}: {cost:?}");
@@ -372,41 +374,67 @@ async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
 }
 
 /// The answer to a batch of three, of which the second is not there.
-fn batch_answer() -> Vec<u8> {
+fn batch_answer(numbered: bool) -> Vec<u8> {
     let part = |number: usize, answer: &str| {
-        format!(
-            "--b\r\nContent-Type: application/http\r\nContent-ID: <response-i{number}>\r\n\r\n{answer}\r\n"
-        )
+        let id = match numbered {
+            true => format!("Content-ID: <response-i{number}>\r\n"),
+            false => String::new(),
+        };
+        format!("--b\r\nContent-Type: application/http\r\n{id}\r\n{answer}\r\n")
     };
     let message = |id: &str| {
         format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{{\"id\":\"{id}\",\"threadId\":\"{id}\"}}"
         )
     };
-    let parts = [
+    let mut parts = [
         part(2, &message("c")),
         part(1, "HTTP/1.1 404 Not Found\r\n"),
         part(0, &message("a")),
     ];
+    if !numbered {
+        parts.reverse();
+    }
     format!("\r\n{}--b--\r\n", parts.concat()).into_bytes()
 }
 
 #[tokio::test]
 async fn whatever_a_batch_is_answered_every_id_has_its_own_answer() {
-    use scripted::{Reply, Scripted};
+    for numbered in [true, false] {
+        mangled(&batch_answer(numbered)).await;
+    }
+    // Where only the order tells, one that cannot be read must not put the others in each other's place.
+    let text = String::from_utf8(batch_answer(false)).unwrap();
+    let broken = text.replacen("HTTP/1.1 404 Not Found", "<html>", 1);
+    let found = answered(broken.as_bytes()).await;
+    assert_eq!(found, [true, false, true]);
+    let lacking = text.replacen(text.split("--b").nth(1).unwrap(), "\r\n\r\n", 1);
+    answered(lacking.as_bytes()).await;
+}
 
-    let right = batch_answer();
+async fn mangled(right: &[u8]) {
     // Cut off anywhere, and with any byte another one.
     let cut = (0..right.len()).step_by(3).map(|end| right[..end].to_vec());
     let changed = (0..right.len()).flat_map(|place| {
         [b'\n', 0xff].map(|byte| {
-            let mut changed = right.clone();
+            let mut changed = right.to_vec();
             changed[place] = byte;
             changed
         })
     });
-    for answer in cut.chain(changed).chain([right.clone()]) {
-        let is_right = answer == right;
+    for answer in cut.chain(changed) {
+        let found = answered(&answer).await;
+        assert!(!found[1]);
+    }
+    assert_eq!(answered(right).await, [true, false, true]);
+}
+
+/// Which of three messages are told, each with its own id, when a batch is answered like this.
+async fn answered(answer: &[u8]) -> Vec<bool> {
+    use scripted::{Reply, Scripted};
+
+    {
+        let answer = answer.to_vec();
         let service = Scripted::new(move |request| {
             if !request.path().ends_with("/batch/gmail/v1") {
                 return Reply::error(404, "{}");
@@ -420,10 +448,9 @@ async fn whatever_a_batch_is_answered_every_id_has_its_own_answer() {
         let wanted = ["a", "b", "c"].map(MessageId::from);
         let read = gmail.get(&wanted, Detail::Headers).await.unwrap();
         assert_eq!(read.len(), 3);
-        let found = read.iter().map(Result::is_ok).collect::<Vec<_>>();
-        if is_right {
-            assert_eq!(found, [true, false, true]);
+        for (read, wanted) in read.iter().zip(&wanted) {
+            assert!(read.as_ref().is_ok_and(|read| read.id == *wanted) || read.is_err());
         }
-        assert!(!found[1]);
+        read.iter().map(Result::is_ok).collect()
     }
 }

@@ -71,46 +71,50 @@ impl Batch for Api {
             text.extend_from_slice(b"\r\n");
         }
         text.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        let cost = Cost::units(calls.iter().map(|call| call.cost.units).sum());
+        let mut cost = Cost::units(calls.iter().map(|call| call.cost.units).sum());
+        cost.requests = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         let content = Content::from_bytes(text);
         let answer = self
             .batch(&boundary, content, cost, batch_replay(calls))
             .await?;
-        let mut parts = parts(&answer)?;
+        let mut parts = parts(&answer, calls.len())?;
         Ok((0..calls.len()).map(|index| parts.remove(&index)).collect())
     }
 }
 
 /// The parts of an answer by the number that their `Content-ID` gives back; they may come in any order. Where no part has
-/// one, their order counts. Nothing is copied: an answer of 25 messages can be long.
-fn parts(answer: &Answer) -> Result<HashMap<usize, Answer>> {
+/// one, their order counts, if there is a part for each call. Nothing is copied: an answer of 25 messages can be long.
+fn parts(answer: &Answer, calls: usize) -> Result<HashMap<usize, Answer>> {
     let media_type = answer.header("content-type").unwrap_or_default();
     let boundary =
         boundary(media_type).ok_or_else(|| protocol("the answer to a batch is no multipart"))?;
     let mut parts = HashMap::new();
-    let mut unnumbered = Vec::new();
+    let mut in_order = Vec::new();
+    let mut is_numbered = false;
     for part in split(&answer.body, &boundary) {
         let mut lines = [httparse::EMPTY_HEADER; 16];
         let Ok(httparse::Status::Complete((head, lines))) =
             httparse::parse_headers(&part, &mut lines)
         else {
+            in_order.push(None);
             continue;
         };
         let id = lines
             .iter()
             .find(|line| line.name.eq_ignore_ascii_case("content-id"))
             .and_then(|line| std::str::from_utf8(line.value).ok());
-        let number = id.and_then(number);
-        let Some(inner) = inner(&part.slice(head..), answer) else {
-            continue;
-        };
-        match number {
-            Some(number) => _ = parts.insert(number, inner),
-            None => unnumbered.push(inner),
+        let inner = inner(&part.slice(head..), answer);
+        is_numbered |= id.is_some();
+        if let Some(number) = id.and_then(number) {
+            parts.extend(inner.map(|inner| (number, inner)));
+        } else {
+            in_order.push(inner);
         }
     }
-    if parts.is_empty() {
-        parts.extend(unnumbered.into_iter().enumerate());
+    // One that cannot be read has its place too, or those after it would be taken for one another.
+    if !is_numbered && in_order.len() == calls {
+        let in_order = in_order.into_iter().enumerate();
+        parts.extend(in_order.filter_map(|(number, part)| Some((number, part?))));
     }
     Ok(parts)
 }

@@ -204,10 +204,17 @@ impl<'a> Reading<'a> {
     fn keep(&mut self, call: Call<'_>, outcome: Outcome) {
         match (call, outcome) {
             (Call::Message(id), Outcome::Messages(messages)) => {
-                let read = messages
-                    .into_iter()
-                    .map(|message| (id.as_str().to_owned(), Ok(message)));
-                self.read.extend(read);
+                for message in messages {
+                    let answered = message.id.as_deref().map(MessageId::from);
+                    let read = match answered {
+                        Some(other) if other != *id => {
+                            Err(protocol("another message was answered than was asked for")
+                                .with_operation(MESSAGE))
+                        }
+                        _ => Ok(message),
+                    };
+                    self.read.insert(id.as_str().to_owned(), read);
+                }
             }
             (Call::Message(id), Outcome::Failed(error)) => {
                 self.read.insert(id.as_str().to_owned(), Err(error));
