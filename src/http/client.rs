@@ -61,6 +61,19 @@ impl Answer {
         (until.to_utc() - self.date().unwrap_or(now)).to_std().ok()
     }
 
+    /// The same, said to be of `now`.
+    fn dated(&self, now: DateTime<Utc>) -> Self {
+        let mut headers = self.headers.clone();
+        if let Ok(date) = HeaderValue::try_from(now.to_rfc2822()) {
+            headers.insert(DATE, date);
+        }
+        Self {
+            status: self.status,
+            headers,
+            body: self.body.clone(),
+        }
+    }
+
     /// The service's clock when it answered.
     pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
         let value = self.headers.get(DATE)?.to_str().ok()?;
@@ -370,6 +383,14 @@ impl ApiClient {
 
     /// The error that an unsuccessful answer means. A part of a batch can be given as an answer too.
     pub(crate) fn error(&self, answer: &Answer) -> Error {
+        let dated;
+        let answer = if answer.date().is_some() {
+            answer
+        } else {
+            // An instant that it names is read against its own clock, or else against this one.
+            dated = answer.dated(self.clock.now());
+            &dated
+        };
         let error = (self.classify)(answer).with_status(answer.status.as_u16());
         match (error.retry_after(), answer.retry_after(self.clock.now())) {
             (None, Some(delay)) => error.with_retry_after(delay),
