@@ -58,6 +58,7 @@ struct Service {
     units: Mutex<(f64, Duration)>,
     refused: Mutex<usize>,
     spent: Mutex<u32>,
+    asked: Mutex<Vec<String>>,
 }
 
 impl fmt::Debug for Service {
@@ -74,6 +75,7 @@ impl Service {
             units: Mutex::new((1_000.0, Duration::ZERO)),
             refused: Mutex::new(0),
             spent: Mutex::new(0),
+            asked: Mutex::default(),
         })
     }
 
@@ -92,6 +94,7 @@ impl Transport for Service {
         let target = request.uri().to_string();
         let body = request.body().to_bytes(1 << 20).await.unwrap();
         let reply = (self.answer)(&target, &String::from_utf8_lossy(&body));
+        self.asked.lock().unwrap().push(target);
         {
             let now = self.clock.monotonic();
             let mut units = self.units.lock().unwrap();
@@ -420,4 +423,38 @@ async fn a_host_may_use_the_mailbox_between_two_messages_of_all() {
             run(&clock, work).await;
         }
     }
+}
+
+/// How long the pages are that several copies at once ask for, the first of each left out.
+async fn sizes(answer: fn(&str, &str) -> Reply) -> Vec<u32> {
+    let clock = clock();
+    let service = Service::new(&clock, answer);
+    let mailbox = Mailbox::new(Outlook::new(service.connection()).unwrap());
+    let copying = mailbox.with_lane(Lane::Backfill);
+    let copies = join_all((0..6).map(|_| {
+        let query = Query::InFolder(FolderId::new("f1"));
+        let copy = copying.messages_with(query, Detail::Headers, PageRequest::first());
+        copy.take(800)
+            .for_each(async |message| drop(message.unwrap()))
+    }));
+    run(&clock, copies).await;
+    let asked = service.asked.lock().unwrap();
+    let size = |target: &String| {
+        let top = target.split("$top=").nth(1)?;
+        top.split('&').next()?.parse().ok()
+    };
+    asked.iter().filter_map(size).skip(6).collect()
+}
+
+#[tokio::test]
+async fn pages_shrink_where_the_service_is_slow_and_not_where_others_go_first() {
+    let quick = sizes(outlook_by_time).await;
+    assert!(quick.iter().all(|size| *size >= 50), "{quick:?}");
+    let slow = sizes(|target, body| {
+        let mut reply = outlook_by_time(target, body);
+        reply.took = Duration::from_millis(700);
+        reply
+    })
+    .await;
+    assert_eq!(slow.last(), Some(&10), "{slow:?}");
 }

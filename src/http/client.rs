@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
 use super::limit::{Limiter, Permit};
-use super::observe::Observed;
+use super::observe::{Observed, Stopwatch};
 use super::origin::Origins;
 use super::request::{ApiRequest, Cost, Replay};
 use super::retry::RetryPolicy;
@@ -101,6 +101,8 @@ pub(crate) struct ApiClient {
     pub(crate) disguises: &'static [&'static str],
     pub(crate) origins: Origins,
     pub(crate) classify: Classify,
+    /// Who wants to know how long its requests take.
+    pub(crate) stopwatch: Option<Stopwatch>,
 }
 
 impl fmt::Debug for ApiClient {
@@ -252,7 +254,12 @@ impl ApiClient {
             let took = self.clock.monotonic().saturating_sub(began);
             seen.attempted(attempt, took, outcome.as_ref().err());
             let error = match outcome {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    if let Some(stopwatch) = &self.stopwatch {
+                        stopwatch.note(took);
+                    }
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             // A refused token is renewed once; nothing was done with the request, so it may be repeated whatever it is.

@@ -97,6 +97,7 @@ impl Connection {
             disguises: allowance.disguises,
             origins,
             classify,
+            stopwatch: None,
         }
     }
 }

@@ -56,5 +56,6 @@ pub(crate) use batch::{
 };
 pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
 pub(crate) use limit::{Allowance, Limiter};
+pub(crate) use observe::Stopwatch;
 pub(crate) use origin::{Origins, is_loopback, require_confidential};
 pub(crate) use request::ApiRequest;

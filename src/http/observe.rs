@@ -1,6 +1,7 @@
 //! What can be seen of requests from outside: events through `tracing`, and, with the feature `metrics`, counters and
 //! histograms. Names and labels are part of the interface; nothing of a token, an address or mail is in them.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::request::Cost;
@@ -28,6 +29,22 @@ const REQUEST: &str = "postroom_request_seconds";
 /// `operation`.
 #[cfg(feature = "metrics")]
 const RECEIVED: &str = "postroom_received_bytes_total";
+
+/// How long the longest request took that was answered well: from when it was sent, without waits and without the attempts
+/// that failed before it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stopwatch(Arc<Mutex<Duration>>);
+
+impl Stopwatch {
+    pub(super) fn note(&self, took: Duration) {
+        let mut longest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = took.max(*longest);
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One request, all its attempts.
 #[derive(Clone, Copy, Debug)]

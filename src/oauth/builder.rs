@@ -253,6 +253,7 @@ pub(super) fn api_client(
         project: None,
         lane: Lane::Interactive,
         purse: None,
+        stopwatch: None,
         disguises: &[],
         origins: Origins::new(places, &[])?,
         classify,

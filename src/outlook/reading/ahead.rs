@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use super::super::api::{Api, LONGEST_PAGE};
 use super::{FULL_PAGE, LONGEST_FULL_PAGE, OwnFolders, PAGE, page_of};
 use crate::error::{ErrorKind, Result};
-use crate::http::Ahead as Request;
+use crate::http::{Ahead as Request, Stopwatch};
 use crate::model::{Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
 /// Ranges that are asked for at once: as many requests as the service takes from a mailbox.
@@ -103,6 +103,7 @@ struct Read {
     query: Query,
     page: Result<Page<Result<Message>>>,
     size: u32,
+    /// How long the service took for it, whatever came before.
     took: Duration,
 }
 
@@ -232,24 +233,18 @@ impl Source {
 
     /// One page. A service that fails on a long one is asked for a short one.
     async fn read(&self, query: Query, size: u32, token: Option<PageToken>) -> Read {
-        let clock = self.api.client.clock.as_ref();
+        let stopwatch = Stopwatch::default();
+        let mut api = self.api.clone();
+        api.client.stopwatch = Some(stopwatch.clone());
         let ask = |size: u32, token: Option<PageToken>| {
             let mut request = PageRequest::first().with_size(size);
             request.token = token;
             request
         };
         let is_first = query == self.query && token.is_none();
-        let began = clock.monotonic();
         let request = ask(size, token.clone());
-        let mut page = page_of(
-            &self.api,
-            &self.own,
-            &query,
-            self.detail,
-            &request,
-            is_first,
-        )
-        .await;
+        let mut page = page_of(&api, &self.own, &query, self.detail, &request, is_first).await;
+        let mut took = stopwatch.longest();
         if token.is_none()
             && size > SHORTEST_PAGE
             && let Err(error) = &page
@@ -257,13 +252,14 @@ impl Source {
             && error.status().is_some()
         {
             let request = ask(SHORTEST_PAGE, None);
-            page = page_of(&self.api, &self.own, &query, self.detail, &request, false).await;
+            took = Duration::MAX;
+            page = page_of(&api, &self.own, &query, self.detail, &request, false).await;
         }
         Read {
             query,
             page,
             size,
-            took: clock.monotonic().saturating_sub(began),
+            took,
         }
     }
 }
