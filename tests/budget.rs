@@ -23,7 +23,7 @@ use postroom::http::{
 };
 use postroom::testing::VirtualClock;
 use postroom::{
-    ByteStream, Content, Detail, Error, ErrorKind, Gmail, MailProvider, MessageId, Result,
+    ByteStream, Content, Detail, Error, ErrorKind, Gmail, MailProvider, MessageId, Result, Spent,
 };
 
 /// What a read of a message costs.
@@ -496,4 +496,22 @@ mod seen {
         assert!(of("postroom_received_bytes_total").1 > 80.0);
         assert_eq!(counted.len(), 6, "{:?}", counted.keys());
     }
+}
+
+#[tokio::test]
+async fn what_was_never_sent_costs_nothing() {
+    let clock = clock();
+    let service = Metered::new(&clock, 6_000.0);
+    let gmail = service.gmail(Limits::concurrency(1).with_units_per_minute(6_000));
+    let mut first = Box::pin(read(&gmail, 1));
+    assert!(poll!(&mut first).is_pending());
+    let mut second = Box::pin(read(&gmail, 2));
+    assert!(poll!(&mut second).is_pending());
+    run(&clock, first).await.unwrap();
+    // It lets the second go, which is given up before it went.
+    let mut third = Box::pin(read(&gmail, 3));
+    assert!(poll!(&mut third).is_pending());
+    drop(second);
+    run(&clock, third).await.unwrap();
+    assert_eq!(gmail.spent(), Spent::new(2 * u64::from(READ), 2));
 }

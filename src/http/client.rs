@@ -336,9 +336,10 @@ impl ApiClient {
             .await?;
         if let Some(project) = &self.project {
             // Only what it costs over time counts there.
-            project
+            let counted = project
                 .admit(self.lane, cost, clock, patience, None)
                 .await?;
+            counted.sent();
         }
         payment.keep();
         Ok(permit)
@@ -350,6 +351,7 @@ impl ApiClient {
         token: Option<&crate::credentials::AccessToken>,
         permit: Permit,
     ) -> Result<Opened> {
+        let unsent = permit;
         let mut outgoing = http::Request::new(request.content.clone());
         *outgoing.method_mut() = request.method.clone();
         *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
@@ -362,6 +364,7 @@ impl ApiClient {
         if let Some(token) = token {
             outgoing.headers_mut().insert(AUTHORIZATION, bearer(token)?);
         }
+        let permit = unsent.sent();
         let response = self.transport.send(outgoing).await.map_err(network)?;
         let (head, body) = response.into_parts();
         let opened = Opened {

@@ -39,6 +39,10 @@ impl Bucket {
         self.level -= f64::from(amount);
     }
 
+    pub(super) fn give_back(&mut self, amount: u32) {
+        self.level = (self.level + f64::from(amount)).min(self.size);
+    }
+
     /// The service says that nothing is left.
     pub(super) fn empty(&mut self, pace: f64, now: Duration) {
         self.fill(pace, now);
@@ -101,6 +105,17 @@ impl Recent {
                 *taken = taken.saturating_add(amount);
             }
             _ => self.pieces.push_back((now, amount)),
+        }
+    }
+
+    /// Of what was taken last.
+    pub(super) fn give_back(&mut self, amount: u32) {
+        let mut left = amount;
+        for (_, taken) in self.pieces.iter_mut().rev() {
+            let back = left.min(*taken);
+            *taken -= back;
+            left -= back;
+            self.taken = self.taken.saturating_sub(back);
         }
     }
 

@@ -267,6 +267,7 @@ impl Limiter {
         Permit {
             limiter: Arc::clone(self),
             places,
+            unsent: Some(waiter.cost),
             streams: false,
             tries: state.circuit.begin(),
         }
@@ -438,6 +439,22 @@ impl State {
         used.saturating_sub(taken)
     }
 
+    /// What was granted is not sent after all.
+    fn give_back(&mut self, cost: Cost) {
+        if let Some(units) = &mut self.units {
+            units.give_back(cost.units);
+        }
+        if let Some(requests) = &mut self.requests {
+            requests.give_back(cost.requests);
+        }
+        if let Some(day) = &mut self.day {
+            day.give_back(cost.units);
+        }
+        let (units, requests) = (u64::from(cost.units), u64::from(cost.requests));
+        self.spent.units = self.spent.units.saturating_sub(units);
+        self.spent.requests = self.spent.requests.saturating_sub(requests);
+    }
+
     fn remove(&mut self, waiter: &Arc<Waiter>) {
         if let Some(queue) = self.waiting.get_mut(waiter.lane as usize)
             && let Some(place) = queue.iter().position(|other| Arc::ptr_eq(other, waiter))
@@ -479,12 +496,20 @@ impl Drop for Place<'_> {
 pub(in crate::http) struct Permit {
     limiter: Arc<Limiter>,
     places: u32,
+    /// What it was charged for, until it is sent.
+    unsent: Option<Cost>,
     streams: bool,
     /// Whether it is the one request that tries a service that was left alone.
     tries: bool,
 }
 
 impl Permit {
+    /// The request is sent: what it costs is spent.
+    pub(in crate::http) fn sent(mut self) -> Self {
+        self.unsent = None;
+        self
+    }
+
     /// Says that what is left of the request is a stream, which is read when somebody likes to. The last place is given
     /// back at once.
     pub(in crate::http) fn streaming(mut self) -> Self {
@@ -507,6 +532,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
         state.free += self.places;
+        if let Some(cost) = self.unsent {
+            state.give_back(cost);
+        }
         if self.streams {
             state.streaming -= self.places;
         }
