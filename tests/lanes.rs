@@ -19,7 +19,7 @@ use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, poll};
 use postroom::clock::Clock;
 use postroom::credentials::StaticToken;
-use postroom::http::{Connection, Transport, TransportError};
+use postroom::http::{Connection, Limits, Transport, TransportError};
 use postroom::testing::VirtualClock;
 use postroom::{
     Access, Address, ByteStream, Content, Detail, FolderId, Gmail, Lane, Mailbox, MessageId,
@@ -276,6 +276,29 @@ async fn at_gmail_a_get_and_a_send_hardly_wait_for_a_backfill() {
     let spent = f64::from(*service.spent.lock().unwrap());
     let possible = clock.monotonic().as_secs_f64() * 100.0;
     assert!(spent > possible * 0.95, "{spent} of {possible} units");
+}
+
+#[tokio::test]
+async fn where_units_are_few_a_backfill_that_waited_long_keeps_nobody_waiting_long() {
+    let clock = clock();
+    let service = Service::new(&clock, gmail);
+    let few = Limits::concurrency(5).with_units_per_minute(900);
+    let mailbox = Mailbox::new(Gmail::new(service.connection().with_limits(few)).unwrap());
+    let copying = mailbox.with_lane(Lane::Backfill);
+    let copy = copying.messages_with(Query::All, Detail::Full, PageRequest::first());
+    let copy = copy
+        .take(50)
+        .for_each(async |message| drop(message.unwrap()));
+    let gets = timed(&clock, 12, Duration::from_secs(1), |number| {
+        let id = MessageId::new(format!("f{number:x}"));
+        let mailbox = &mailbox;
+        async move {
+            let read = mailbox.messages_by_id(&[id], Detail::Full).await.unwrap();
+            read.into_iter().for_each(|message| drop(message.unwrap()));
+        }
+    });
+    let (_, gets) = run(&clock, join(copy, gets)).await;
+    assert!(gets[11] < Duration::from_secs(10), "{gets:?}");
 }
 
 /// How long a page of Outlook's takes, and a message.

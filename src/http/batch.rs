@@ -76,7 +76,10 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         let mut got_through = false;
         while !open.is_empty() {
             let size = client.limiter.part_of(B::LARGEST, client.clock.as_ref());
-            let chunks = chunks(std::mem::take(&mut open), size.max(SMALLEST), B::MOST_UNITS);
+            let units = client
+                .limiter
+                .batch_units(B::MOST_UNITS, client.clock.as_ref());
+            let chunks = chunks(std::mem::take(&mut open), size.max(SMALLEST), units);
             let mut rounds = stream::iter(chunks)
                 .map(|chunk| round(service, chunk))
                 .buffer_unordered(AT_ONCE);

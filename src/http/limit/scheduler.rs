@@ -34,6 +34,9 @@ const SAVED_OF_A_MINUTE: u32 = 60 * 20;
 const REQUESTS_FOR_INTERACTIVE: u32 = 100;
 /// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// A batch costs at most so small a part of a minute's units: should it go before more urgent ones, they wait for five
+/// seconds while it is paid for.
+const BATCHES_OF_A_MINUTE: usize = 12;
 /// For how long a suspicion holds, or the belief that there is no reason for it.
 const SUSPICION: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -320,6 +323,16 @@ impl Limiter {
         part(self.lock().pace.now(clock.monotonic()), whole)
     }
 
+    /// As much of `most` units as a batch may cost, so that nobody waits long while it is paid for.
+    pub(in crate::http) fn batch_units(&self, most: u32, clock: &dyn Clock) -> u32 {
+        let Some(per_minute) = self.limits.units_per_minute else {
+            return most;
+        };
+        let pace = self.lock().pace.now(clock.monotonic());
+        let paid = part(pace, per_minute as usize) / BATCHES_OF_A_MINUTE;
+        most.min(u32::try_from(paid).unwrap_or(most))
+    }
+
     /// The service answered, whatever it was.
     pub(in crate::http) fn works(&self) {
         self.lock().circuit.works();
@@ -396,9 +409,13 @@ impl State {
             return Some(Obstacle::Place);
         }
         let interactive = waiter.lane == Lane::Interactive;
+        let overdue = now.saturating_sub(self.waits_since(waiter)) >= LONGEST_WAIT;
         let mut wait = Duration::ZERO;
         if let Some(per_minute) = limits.units_per_minute {
-            let held = if interactive { 0 } else { HELD_FOR_INTERACTIVE };
+            let held = match interactive || overdue {
+                true => 0,
+                false => HELD_FOR_INTERACTIVE,
+            };
             let size = MOST_UNITS.max(per_minute / SAVED_OF_A_MINUTE);
             let units = self
                 .units
