@@ -43,6 +43,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a refusal for too much, less is asked, and step by step more again.
 const SLOWER: f64 = 0.8;
 const SLOWEST: f64 = 0.2;
+/// Refusals that come together are one.
+const ONE_EVENT: Duration = Duration::from_secs(2);
 const FASTER: f64 = 0.05;
 const FASTER_EACH: Duration = Duration::from_secs(15);
 
@@ -288,7 +290,11 @@ impl Limiter {
     pub(in crate::http) fn slow_down(&self, clock: &dyn Clock) {
         let now = clock.monotonic();
         let mut state = self.lock();
-        state.pace.slower(now);
+        // All that was under way is refused alike.
+        let just_now = now.saturating_sub(state.pace.since) < ONE_EVENT;
+        if state.pace.part >= 1.0 || !just_now {
+            state.pace.slower(now);
+        }
         let pace = state.pace.now(now);
         if let Some(units) = &mut state.units {
             units.empty(pace, now);
