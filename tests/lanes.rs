@@ -481,3 +481,22 @@ async fn pages_shrink_where_the_service_is_slow_and_not_where_others_go_first() 
     .await;
     assert_eq!(slow.last(), Some(&10), "{slow:?}");
 }
+
+#[tokio::test]
+async fn no_batch_runs_more_calls_at_once_than_its_share_of_the_places() {
+    let clock = clock();
+    let service = Service::new(&clock, |target, body| {
+        if target.contains("/$batch") {
+            let batch: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(batch["requests"].as_array().unwrap().len() <= 2, "{body}");
+        }
+        outlook_by_time(target, body)
+    });
+    let half = service
+        .connection()
+        .with_limits(Limits::concurrency(4).share(0.5));
+    let mailbox = Mailbox::new(Outlook::new(half).unwrap());
+    let ids: Vec<MessageId> = (0..9).map(|_| MessageId::new("m1")).collect();
+    let read = run(&clock, mailbox.messages_by_id(&ids, Detail::Headers)).await;
+    assert!(read.unwrap().iter().all(Result::is_ok));
+}

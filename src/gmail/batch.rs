@@ -42,6 +42,7 @@ pub(super) async fn send_and_read<T: Send>(
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
     const MOST_UNITS: u32 = MOST_UNITS;
+    const RUN_AT_ONCE: u32 = 1;
 
     fn client(&self) -> &ApiClient {
         &self.client

@@ -25,6 +25,8 @@ pub(crate) trait Batch: Sync {
     const LARGEST: usize;
     /// Quota units in one batch: it waits until all of them are there.
     const MOST_UNITS: u32;
+    /// Calls of a batch that the service runs at the same time, where it counts those.
+    const RUN_AT_ONCE: u32;
 
     /// What sends the calls that are left alone.
     fn client(&self) -> &ApiClient;
@@ -79,7 +81,9 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
             let units = client
                 .limiter
                 .batch_units(B::MOST_UNITS, client.clock.as_ref());
-            let chunks = chunks(std::mem::take(&mut open), size.max(SMALLEST), units);
+            let places = client.limiter.batch_calls(B::RUN_AT_ONCE);
+            let size = size.max(SMALLEST).min(places.unwrap_or(usize::MAX));
+            let chunks = chunks(std::mem::take(&mut open), size, units);
             let mut rounds = stream::iter(chunks)
                 .map(|chunk| round(service, chunk))
                 .buffer_unordered(AT_ONCE);

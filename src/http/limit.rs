@@ -84,7 +84,7 @@ impl Limits {
     /// * One process for each mailbox, by a hash of the account or by a lease: it has the whole of the limits, and nothing
     ///   of this is needed.
     /// * Fixed shares that add up to 1, such as 0.7 for the worker that fills copies and 0.3 for the one that answers people.
-    ///   What one does not use is lost, since none can lend. Outlook takes four requests at once: with more than four
+    ///   What can be saved up is shared too. What one does not use is lost, since none can lend. Outlook takes four requests at once: with more than four
     ///   processes at a mailbox some of them are too many, as each keeps at least one.
     /// * No shares, and what is refused asked again. A refusal slows a process down for minutes and holds it back for as long as the
     ///   service says, so that all together stay near the limit, with refusals that shares would have spared.

@@ -30,7 +30,7 @@ use crate::model::{ByteStream, Detail};
 pub(super) const ENDPOINT: &str = "https://graph.microsoft.com/";
 
 /// How many parts of a batch Outlook works on at once: all that it runs for one mailbox.
-const BATCH_CONCURRENCY: u32 = 4;
+pub(super) const BATCH_CONCURRENCY: u32 = 4;
 
 /// The longest page that can be asked for (<https://learn.microsoft.com/graph/api/user-list-messages>).
 pub(super) const LONGEST_PAGE: u32 = 1_000;

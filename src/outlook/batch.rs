@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::api::Api;
+use super::api::{Api, BATCH_CONCURRENCY};
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
@@ -40,6 +40,7 @@ pub(super) async fn send_and_read<T: Send>(
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
     const MOST_UNITS: u32 = u32::MAX;
+    const RUN_AT_ONCE: u32 = BATCH_CONCURRENCY;
 
     fn client(&self) -> &ApiClient {
         &self.client

@@ -27,6 +27,8 @@ const HELD_FOR_INTERACTIVE: u32 = 120;
 /// What can be saved up: the largest batch (25 reads of 20 units), on top of that. At Gmail's rate more would not pass as
 /// smooth: an account that went 1,080 units over was refused.
 const MOST_UNITS: u32 = 500 + HELD_FOR_INTERACTIVE;
+/// Where there are as many units a minute, or more.
+const USUAL_RATE: u32 = 6_000;
 /// Where there is far more than that a second, a twentieth of a second's units can be saved up: for so long a busy host may
 /// be late without losing any.
 const SAVED_OF_A_MINUTE: u32 = 60 * 20;
@@ -339,6 +341,13 @@ impl Limiter {
         most.min(u32::try_from(paid).unwrap_or(most))
     }
 
+    /// How many calls of a batch that runs `at_once` of them may be in it; none if it is not limited. One that gets fewer
+    /// places must not be longer than those, or more of it would run than it holds.
+    pub(in crate::http) fn batch_calls(&self, at_once: u32) -> Option<usize> {
+        let places = self.limits.concurrency - self.lock().streaming;
+        (places < at_once).then(|| usize::try_from(places.max(1)).unwrap_or(1))
+    }
+
     /// The service answered, whatever it was.
     pub(in crate::http) fn works(&self) {
         self.lock().circuit.works();
@@ -420,9 +429,9 @@ impl State {
         if let Some(per_minute) = limits.units_per_minute {
             let held = match interactive || overdue {
                 true => 0,
-                false => HELD_FOR_INTERACTIVE,
+                false => of_rate(HELD_FOR_INTERACTIVE, per_minute),
             };
-            let size = MOST_UNITS.max(per_minute / SAVED_OF_A_MINUTE);
+            let size = of_rate(MOST_UNITS, per_minute).max(per_minute / SAVED_OF_A_MINUTE);
             let units = self
                 .units
                 .get_or_insert_with(|| Bucket::new(size, f64::from(per_minute) / 60.0, now));
@@ -566,6 +575,13 @@ impl Drop for Permit {
         }
         state.wake_first(Duration::ZERO);
     }
+}
+
+/// What can be saved up of so much where only a share of the usual units is ours: several processes that saved all of it
+/// would spend it at once.
+fn of_rate(whole: u32, per_minute: u32) -> u32 {
+    let share = f64::from(per_minute) / f64::from(USUAL_RATE);
+    u32::try_from(part(share.min(1.0), whole as usize)).unwrap_or(whole)
 }
 
 /// A part of a whole, rounded up.
