@@ -301,7 +301,8 @@ impl ApiClient {
         };
         match error.map(|error| (error.kind(), error.status())) {
             None => self.limiter.works(),
-            Some((ErrorKind::Network, _) | (ErrorKind::Unavailable, Some(_))) => {
+            // Another change that got in between shows that the service works, though it is to be tried again.
+            Some((ErrorKind::Network, _) | (_, Some(408 | 500..=599))) => {
                 if self.limiter.fails(policy, self.clock.as_ref()) {
                     tracing::warn!(
                         "a service that fails again and again is left alone for a while"
