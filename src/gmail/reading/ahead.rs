@@ -164,7 +164,7 @@ impl Ahead {
     /// The messages of a batch in the order of the listing.
     async fn settle(&mut self, slots: Vec<Slot>, read: Hydrated) -> Result<Vec<Result<Message>>> {
         for message in read.ahead {
-            self.early_bytes += message.size.unwrap_or_default();
+            self.early_bytes += held(&message);
             self.early.insert(message.id.clone(), message);
         }
         let mut wanted = read.wanted.into_iter();
@@ -177,8 +177,7 @@ impl Ahead {
                 Slot::Early(listed) => {
                     let early = self.early.remove(&listed.id);
                     if let Some(message) = &early {
-                        let size = message.size.unwrap_or_default();
-                        self.early_bytes = self.early_bytes.saturating_sub(size);
+                        self.early_bytes = self.early_bytes.saturating_sub(held(message));
                     } else {
                         lacking.push(listed);
                     }
@@ -202,6 +201,13 @@ impl Ahead {
         items.extend(unnamed);
         Ok(items)
     }
+}
+
+/// How much a message holds: its bodies. What is attached does not come with it.
+fn held(message: &Message) -> u64 {
+    let bodies = [&message.body.text, &message.body.html];
+    let bytes = bodies.into_iter().flatten().map(String::len).sum::<usize>();
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// What one batch is about.
