@@ -9,8 +9,8 @@ use crate::error::{Delivery, Error, ErrorKind};
 
 /// How often and how patiently failed requests are repeated.
 ///
-/// The wait before attempt *n* is a random time up to `base`·2ⁿ, at most `cap`, and at least what the service asked
-/// for. A service that asks for more than `patience` is not waited for: its error is returned with
+/// After attempt *n*, counted from 1, it waits for as long as the service asked, and for a random time up to `base`·2ⁿ⁻¹, at
+/// most `cap`. A service that asks for more than `patience` is not waited for: its error is returned with
 /// [`retry_after`](Error::retry_after) set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
