@@ -77,14 +77,6 @@ impl Kind {
             _ => ("reader@outlook.example", "team@outlook.example"),
         }
     }
-
-    /// Whether the host may find out what became of a send whose draft or upload is gone.
-    fn tells(self) -> bool {
-        match self.vendor {
-            Vendor::Google => true,
-            _ => self.access != Access::SEND,
-        }
-    }
 }
 
 /// A service, with a clock on which waiting takes no time.
