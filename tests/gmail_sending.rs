@@ -163,19 +163,20 @@ async fn a_send_that_was_refused_for_its_rate_is_repeated() {
                         json!({"error": {"errors": [{"reason": "rateLimitExceeded"}]}}),
                     ),
                     2 => Reply::status(429),
-                    _ => Reply::json("{}"),
+                    _ => Reply::json(json!({"id": "m2", "threadId": "t1"})),
                 }
             }
         }
     });
     let gmail = connect(&service);
     let ticket = gmail.prepare(&outgoing(), &key()).await.unwrap();
-    assert_eq!(gmail.dispatch(&ticket).await.unwrap(), Sent::default());
+    let sent = Sent::new(Some("m2".into()), Some("t1".into()));
+    assert_eq!(gmail.dispatch(&ticket).await.unwrap(), sent);
     assert_eq!(service.requests().len(), 4);
 }
 
 #[tokio::test]
-async fn an_accepted_send_is_sent_whatever_the_answer_says() {
+async fn an_answer_that_names_no_message_proves_no_send() {
     for body in ["", "null", "<html>", "{\"id\": 7}"] {
         let service = Scripted::new(move |request| match request.line().as_str() {
             "POST /upload/gmail/v1/users/me/drafts" => draft(),
@@ -183,11 +184,8 @@ async fn an_accepted_send_is_sent_whatever_the_answer_says() {
         });
         let gmail = connect(&service);
         let ticket = gmail.prepare(&outgoing(), &key()).await.unwrap();
-        assert_eq!(
-            gmail.dispatch(&ticket).await.unwrap(),
-            Sent::default(),
-            "{body}"
-        );
+        let error = gmail.dispatch(&ticket).await.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::Unknown, "{body}");
     }
 }
 

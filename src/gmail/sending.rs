@@ -174,8 +174,7 @@ pub(super) async fn dispatch(api: &Api, ticket: &SendTicket) -> Result<Sent> {
             if pinned && drafts::revision(api, &draft).await.map_err(ended)? != message {
                 return Err(drafts::overtaken());
             }
-            let answer = api.send_draft(&draft).await.map_err(ended)?;
-            Ok(sent(&answer))
+            accepted(&api.send_draft(&draft).await.map_err(ended)?)
         }
         Way::Upload {
             session,
@@ -214,7 +213,7 @@ async fn complete(api: &Api, session: &Url, length: u64, start: u64, rest: &str)
         .await
         .map_err(ended)?;
     if answer.status.is_success() {
-        return Ok(sent(&answer));
+        return accepted(&answer);
     }
     // The service kept only some of it: that much is sure not to have been sent.
     let stored = not_all_of(&answer, length)?;
@@ -227,7 +226,7 @@ async fn complete(api: &Api, session: &Url, length: u64, start: u64, rest: &str)
         .await
         .map_err(ended)?;
     if answer.status.is_success() {
-        return Ok(sent(&answer));
+        return accepted(&answer);
     }
     not_all_of(&answer, length)?;
     Err(incomplete())
@@ -245,7 +244,16 @@ fn not_all_of(answer: &Answer, length: u64) -> Result<u64> {
     }
 }
 
-/// What the service tells of a message that it accepted. That it accepted it is the status alone.
+/// What the service tells of a message that it accepted. One that names no message may be somebody else's, who answers in
+/// the service's place: the sent copy tells.
+fn accepted(answer: &Answer) -> Result<Sent> {
+    let sent = sent(answer);
+    if sent.id.is_some() {
+        return Ok(sent);
+    }
+    Err(protocol("the service does not say which message it sent").with_delivery(Delivery::Unknown))
+}
+
 fn sent(answer: &Answer) -> Sent {
     let message: wire::Message = answer.json().unwrap_or_default();
     Sent::new(

@@ -5,7 +5,7 @@ use http::{HeaderValue, Method};
 use url::Url;
 
 use super::{ATTACHMENTS, Api, MIME, STATE_FIELDS, read, request};
-use crate::error::Result;
+use crate::error::{Delivery, Result};
 use crate::http::{Answer, ApiRequest, Cost, Replay, protocol};
 use crate::model::Content;
 use crate::outlook::wire;
@@ -157,7 +157,7 @@ impl Api {
     pub(in crate::outlook) async fn send_draft(&self, id: &str) -> Result<()> {
         let url = self.url(&["messages", id, "send"], &[])?;
         let request = request("outlook.messages.send", Method::POST, url, Replay::Once);
-        self.client.done(request).await
+        accepted(&self.client.answer(request).await?)
     }
 
     /// `POST {user}/sendMail` with a whole message as base64
@@ -165,9 +165,8 @@ impl Api {
     pub(in crate::outlook) async fn send_mime(&self, mime_text: Content) -> Result<()> {
         let url = self.url(&["sendMail"], &[])?;
         let request = request("outlook.sendMail", Method::POST, url, Replay::Once);
-        self.client
-            .done(request.with_content(MIME, mime_text))
-            .await
+        let request = request.with_content(MIME, mime_text);
+        accepted(&self.client.answer(request).await?)
     }
 
     /// `GET {user}/messages/{id}` with what is attached by now, without its bytes
@@ -238,4 +237,16 @@ impl Api {
 /// A text literal of OData: a quote within it is doubled.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// What is accepted for sending is answered without a word (<https://learn.microsoft.com/graph/api/message-send>). Whoever says
+/// something may be somebody else, who answers in the service's place.
+fn accepted(answer: &Answer) -> Result<()> {
+    if answer.body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    Err(
+        protocol("the answer does not say that the message was accepted")
+            .with_delivery(Delivery::Unknown),
+    )
 }
