@@ -228,7 +228,8 @@ fn prove_bytes(case: &Case, runs: &[(&str, Vec<Run>)]) -> Result<()> {
     let Some((_, expected)) = bytes.next() else {
         return Ok(());
     };
-    let most = expected + expected / 100;
+    let four_messages = 4 * expected / case.settings.messages as u64;
+    let most = expected + four_messages;
     match bytes.find(|(_, bytes)| !(expected..=most).contains(bytes)) {
         Some((client, bytes)) => {
             let name = &case.name;
