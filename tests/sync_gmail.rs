@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use http::Method;
-use mirror::{Mirror, gmail_truth};
+use mirror::{Mirror, changes, gmail_truth, messages};
 use postroom::emulator::{Emulator, Fault, FaultKind};
 use postroom::{
     AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, Keyword, Mailbox, MessageId,
@@ -42,20 +42,6 @@ fn requests(emulator: &Emulator) -> usize {
 
 fn units(pages: &[SyncPage]) -> u64 {
     pages.iter().map(|page| page.progress.units).sum()
-}
-
-fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
-    pages.iter().flat_map(|page| &page.changes)
-}
-
-fn messages(pages: &[SyncPage]) -> Vec<&str> {
-    let mut subjects = Vec::new();
-    for change in changes(pages) {
-        if let SyncChange::Message(message) = change {
-            subjects.extend(message.subject.as_deref());
-        }
-    }
-    subjects
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use mirror::{Copy, Mirror, hidden_folders, outlook_truth};
+use mirror::{Copy, Mirror, changes, hidden_folders, messages, outlook_truth};
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use postroom::testing::VirtualClock;
 use postroom::{
@@ -47,20 +47,6 @@ fn deliver(emulator: &Emulator, subject: &str) {
 
 fn truth(emulator: &Emulator) -> BTreeMap<MessageId, Copy> {
     outlook_truth(emulator, OUTLOOK, &Scope::everything(), &BTreeSet::new())
-}
-
-fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
-    pages.iter().flat_map(|page| &page.changes)
-}
-
-fn messages(pages: &[SyncPage]) -> Vec<&str> {
-    let mut subjects = Vec::new();
-    for change in changes(pages) {
-        if let SyncChange::Message(message) = change {
-            subjects.extend(message.subject.as_deref());
-        }
-    }
-    subjects
 }
 
 fn deleted(pages: &[SyncPage]) -> usize {

@@ -1,9 +1,9 @@
 //! Between Gmail's JSON and the model: the only place that knows both. Which bodies are text and which parts are
 //! attachments is decided here; fetching what is missing is `reading.rs`'s.
 
+mod composing;
 mod organising;
 mod settings;
-mod writing;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,12 +19,12 @@ use crate::model::{
 };
 use crate::provider::Thread;
 
+pub(super) use composing::{identity, marks, may_be_put};
 pub(super) use organising::{
     Label, color, counts, folder, folders, labels, modification, moved, new_path, placed,
     with_inside,
 };
 pub(super) use settings::{automatic_reply, filter, rule, vacation};
-pub(super) use writing::{identity, marks, may_be_put};
 
 /// Gmail's own labels that are for something
 /// (<https://developers.google.com/workspace/gmail/api/guides/labels#types_of_labels>), in the order that folders are

@@ -1,5 +1,5 @@
-//! What only some services have beside mail: drafts, authors to write as, rules, automatic replies, a list of categories. A provider that has one
-//! implements its trait and gives itself where [`MailProvider`](super::MailProvider) asks for it.
+//! What only some services have beside mail: drafts, authors to write as, rules, automatic replies, a list of categories. A
+//! provider that has one implements its trait and gives itself where [`MailProvider`](super::MailProvider) asks for it.
 
 use std::fmt;
 

@@ -260,3 +260,19 @@ pub(crate) async fn hidden_folders(mailbox: &Mailbox) -> BTreeSet<String> {
         }
     }
 }
+
+/// What some pages of a sync tell.
+pub(crate) fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
+    pages.iter().flat_map(|page| &page.changes)
+}
+
+/// The subjects of the messages that came whole with them.
+pub(crate) fn messages(pages: &[SyncPage]) -> Vec<&str> {
+    let mut subjects = Vec::new();
+    for change in changes(pages) {
+        if let SyncChange::Message(message) = change {
+            subjects.extend(message.subject.as_deref());
+        }
+    }
+    subjects
+}

@@ -1,5 +1,5 @@
-//! What the stores in databases, and the journals of sends beside them, have in common: the table's name, the statements, and errors that quote no record.
-//! How each database is spoken to is `sqlite`'s and `postgres`'s.
+//! What the stores in databases, and the journals of sends beside them, have in common: the table's name, the statements, and
+//! errors that quote no record. How each database is spoken to is `sqlite`'s and `postgres`'s.
 
 use std::fmt;
 use std::sync::Arc;
