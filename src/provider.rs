@@ -347,7 +347,8 @@ pub struct Capabilities {
     pub categories: bool,
     /// Whether messages can be sent.
     pub send: bool,
-    /// Whether a lost send can be settled with `confirm`.
+    /// Whether a lost send can be settled with `confirm`: always that of a message, and that of a draft of the user's
+    /// where messages may be read, too.
     pub confirm_send: bool,
     /// Whether a message can be given to the service now, to be sent later.
     pub scheduled_send: bool,

@@ -39,6 +39,9 @@ impl Mailbox {
 
     /// Sends a draft under a key of the host's, as [`send_once`](Self::send_once) does a message.
     ///
+    /// A draft that was sent is no longer there, as one that the user deleted. Where nothing but drafts may be read, which of
+    /// both became of it cannot be found out, and a send whose answer was lost stays unknown: ask for [`Access::READ`], too.
+    ///
     /// # Errors
     /// As [`send_draft`](Self::send_draft) and [`send_once`](Self::send_once).
     pub async fn send_draft_once(
