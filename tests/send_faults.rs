@@ -207,7 +207,7 @@ fn outgoing(kind: Kind, key: &SendKey, random: &mut Random) -> Outgoing {
 
 /// What goes wrong with one request of a send: most often with that which sends it.
 fn fault(kind: Kind, random: &mut Random) -> Fault {
-    let trouble = match random.below(19) {
+    let trouble = match random.below(20) {
         0 => FaultKind::DropBefore,
         1 | 2 => FaultKind::DropAfter,
         3 => FaultKind::internal_error(),
@@ -225,6 +225,15 @@ fn fault(kind: Kind, random: &mut Random) -> Fault {
         16 | 17 => FaultKind::EffectLater {
             code: [500, 502, 503, 504][random.below(4) as usize],
             delay: Duration::from_secs(1 + random.below(240)),
+        },
+        // In conflict with somebody else's request, which may be the same send.
+        18 => match kind.vendor {
+            Vendor::Google => FaultKind::google_error(409, "aborted", "The operation was aborted."),
+            _ => FaultKind::graph_error(
+                409,
+                "ErrorIrresolvableConflict",
+                "The send or update operation could not be performed because the change key passed in the request does not match the current change key for the item.",
+            ),
         },
         _ => FaultKind::Nulls,
     };
