@@ -6,8 +6,12 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "outlook_wire/changing.rs"]
+mod changing;
 #[path = "support/outlook.rs"]
 mod outlook;
+#[path = "outlook_wire/refusing.rs"]
+mod refusing;
 #[path = "support/scripted.rs"]
 mod scripted;
 
@@ -16,10 +20,10 @@ use std::time::Duration;
 
 use outlook::{asked_for, batched, calls, connect, parts, with_own_folders};
 use postroom::{
-    Access, AttachmentId, AttachmentKind, Change, Delivery, Detail, ErrorKind, FolderId,
-    FolderRole, Keyword, MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
+    AttachmentId, AttachmentKind, Change, Detail, ErrorKind, FolderId, FolderRole, Keyword,
+    MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
 };
-use scripted::{Reply, Request, Scripted, read};
+use scripted::{Reply, Scripted, read};
 use serde_json::{Value, json};
 
 fn ids(ids: &[&str]) -> Vec<MessageId> {
@@ -271,45 +275,6 @@ async fn a_whole_message_has_its_headers_body_and_attachments_without_their_byte
 }
 
 #[tokio::test]
-async fn answers_of_nothing_but_nulls_are_errors_that_quote_nothing() {
-    let service = Scripted::new(|_| {
-        Reply::json(json!({
-            "value": null, "@odata.nextLink": null, "responses": null, "mail": null, "userPrincipalName": null, "id": null,
-        }))
-    });
-    let outlook = connect(&service);
-    let failures = [
-        outlook.profile().await.err(),
-        outlook.folders().await.err(),
-        outlook
-            .list(&Query::inbox(), Detail::Full, PageRequest::first())
-            .await
-            .err(),
-        outlook
-            .list(&Query::All, Detail::Full, PageRequest::first())
-            .await
-            .err(),
-        outlook
-            .get(&ids(&["a"]), Detail::Full)
-            .await
-            .unwrap()
-            .remove(0)
-            .err(),
-        outlook
-            .get(&ids(&["a", "b"]), Detail::Full)
-            .await
-            .unwrap()
-            .remove(1)
-            .err(),
-    ];
-    for failure in failures {
-        let failure = failure.unwrap();
-        assert_eq!(failure.kind(), ErrorKind::Protocol);
-        assert!(failure.operation().is_some(), "{failure}");
-    }
-}
-
-#[tokio::test]
 async fn only_the_parts_of_a_batch_that_failed_for_a_while_are_sent_again() {
     let tries = AtomicU32::new(0);
     let service = batched(move |request| match asked_for(request).as_str() {
@@ -426,149 +391,6 @@ async fn an_id_is_data_and_never_another_path() {
 }
 
 #[tokio::test]
-async fn refusals_mean_what_the_service_means_and_quote_nothing() {
-    use ErrorKind as Kind;
-    let rows = [
-        (
-            400,
-            "ErrorInvalidIdMalformed",
-            Kind::InvalidRequest,
-            Delivery::Answered,
-        ),
-        (
-            400,
-            "InefficientFilter",
-            Kind::Unsupported,
-            Delivery::Answered,
-        ),
-        (
-            400,
-            "ErrorQuotaExceeded",
-            Kind::QuotaExceeded,
-            Delivery::Answered,
-        ),
-        (400, "", Kind::InvalidRequest, Delivery::Answered),
-        (
-            401,
-            "InvalidAuthenticationToken",
-            Kind::SignInRequired,
-            Delivery::NotSent,
-        ),
-        (
-            403,
-            "ErrorAccessDenied",
-            Kind::PermissionDenied,
-            Delivery::Answered,
-        ),
-        (
-            403,
-            "ErrorSendAsDenied",
-            Kind::PermissionDenied,
-            Delivery::Answered,
-        ),
-        (
-            403,
-            "ErrorExceededMessageLimit",
-            Kind::QuotaExceeded,
-            Delivery::Answered,
-        ),
-        (404, "errorITEMnotfound", Kind::NotFound, Delivery::Answered),
-        (
-            404,
-            "MailboxNotEnabledForRESTAPI",
-            Kind::MailboxUnavailable,
-            Delivery::Answered,
-        ),
-        (
-            400,
-            "MailboxNotSupportedForRESTAPI",
-            Kind::MailboxUnavailable,
-            Delivery::Answered,
-        ),
-        (
-            405,
-            "ErrorInvalidRequest",
-            Kind::Unsupported,
-            Delivery::Answered,
-        ),
-        (
-            409,
-            "ErrorIrresolvableConflict",
-            Kind::Conflict,
-            Delivery::Answered,
-        ),
-        (
-            410,
-            "SyncStateNotFound",
-            Kind::CursorExpired,
-            Delivery::Answered,
-        ),
-        (412, "", Kind::Conflict, Delivery::Answered),
-        (413, "", Kind::InvalidRequest, Delivery::Answered),
-        (429, "TooManyRequests", Kind::RateLimited, Delivery::NotSent),
-        (500, "UnknownError", Kind::Unavailable, Delivery::Unknown),
-        (503, "ErrorServerBusy", Kind::Unavailable, Delivery::Unknown),
-        (504, "", Kind::Unavailable, Delivery::Unknown),
-        (
-            507,
-            "quotaLimitReached",
-            Kind::QuotaExceeded,
-            Delivery::Unknown,
-        ),
-        (302, "", Kind::Protocol, Delivery::Answered),
-    ];
-    for (status, code, kind, delivery) in rows {
-        for body in [
-            error(code),
-            // The inner code is the exact one; its object is spelled in two ways.
-            json!({"error": {"code": "UnknownError", "message": "planted content", "innererror": {
-                "code": code, "message": "planted content", "request-id": "r-1"}}}),
-        ] {
-            let service = Scripted::new(move |_| Reply::error(status, &body));
-            let failure = connect(&service)
-                .raw(&MessageId::from("a"))
-                .await
-                .err()
-                .unwrap();
-            assert_eq!(
-                (failure.kind(), failure.delivery()),
-                (kind, delivery),
-                "{status} {code}"
-            );
-            assert_eq!(failure.status(), Some(status));
-            assert_eq!(failure.request_id(), Some("r-1"));
-            assert!(!format!("{failure} {failure:?}").contains("planted"));
-        }
-    }
-    for body in [
-        "<html>planted content</html>",
-        "",
-        "{\"error\": \"planted content\"}",
-        "[1",
-    ] {
-        let service = Scripted::new(move |_| Reply::text(404, body));
-        let failure = connect(&service)
-            .raw(&MessageId::from("a"))
-            .await
-            .err()
-            .unwrap();
-        assert_eq!(
-            (failure.kind(), failure.code()),
-            (ErrorKind::NotFound, None)
-        );
-        assert!(!format!("{failure} {failure:?}").contains("planted"));
-    }
-    // A code that is a sentence is none.
-    let service = Scripted::new(|_| Reply::error(400, error("planted content of a mail")));
-    let failure = connect(&service)
-        .raw(&MessageId::from("a"))
-        .await
-        .err()
-        .unwrap();
-    assert_eq!(failure.code(), None);
-}
-
-#[tokio::test]
 async fn an_attachment_is_a_stream_and_a_link_has_none() {
     let service = Scripted::new(|request| match request.path() {
         "/v1.0/me/messages/a/attachments/1/$value" => Reply::text(200, "PK\u{3}\u{4}"),
@@ -636,162 +458,6 @@ async fn the_whole_folder_tree_is_read_with_roles_by_id() {
         ]
     );
     assert_eq!(folders[0].name, "Ordner i");
-}
-
-#[tokio::test]
-async fn each_change_changes_what_it_says_and_nothing_else() {
-    let to = Change::MoveTo {
-        to: "AAk=".into(),
-        from: Some("elsewhere".into()),
-    };
-    let cases = [
-        (Change::Set(Keyword::Seen), "PATCH", json!({"isRead": true})),
-        (
-            Change::Clear(Keyword::Seen),
-            "PATCH",
-            json!({"isRead": false}),
-        ),
-        (
-            Change::Set(Keyword::Flagged),
-            "PATCH",
-            json!({"flag": {"flagStatus": "flagged"}}),
-        ),
-        (
-            Change::Clear(Keyword::Flagged),
-            "PATCH",
-            json!({"flag": {"flagStatus": "notFlagged"}}),
-        ),
-        (
-            Change::Set(Keyword::Important),
-            "PATCH",
-            json!({"importance": "high"}),
-        ),
-        (
-            Change::Clear(Keyword::Important),
-            "PATCH",
-            json!({"importance": "normal"}),
-        ),
-        (Change::Archive, "POST", json!({"destinationId": "archive"})),
-        (
-            Change::Trash,
-            "POST",
-            json!({"destinationId": "deleteditems"}),
-        ),
-        (to, "POST", json!({"destinationId": "AAk="})),
-    ];
-    for (change, method, body) in cases {
-        let service = batched(|request| match asked_for(request).as_str() {
-            "gone" => Reply::error(404, error("ErrorItemNotFound")),
-            id => Reply::json(message(id)),
-        });
-        let answers = connect(&service)
-            .apply(&ids(&["a", "gone", "b"]), &change)
-            .await
-            .unwrap();
-        let kinds: Vec<_> = answers
-            .iter()
-            .map(|answer| answer.as_ref().err().map(|e| e.kind()))
-            .collect();
-        assert_eq!(kinds, [None, Some(ErrorKind::NotFound), None], "{change:?}");
-        for call in calls(&service) {
-            assert_eq!(
-                (call.method.as_str(), call.json()),
-                (method, body.clone()),
-                "{change:?}"
-            );
-            assert_eq!(call.path().ends_with("/move"), method == "POST");
-        }
-    }
-    let service = Scripted::new(|_| Reply::status(500));
-    for change in [
-        Change::AddTo("AAk=".into()),
-        Change::RemoveFrom("AAk=".into()),
-        Change::Set(Keyword::Draft),
-        Change::Set(Keyword::Answered),
-    ] {
-        let refused = connect(&service).apply(&ids(&["a"]), &change).await;
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
-    }
-    assert!(service.requests().is_empty());
-}
-
-#[tokio::test]
-async fn a_category_is_added_without_losing_what_others_did_meanwhile() {
-    let version = AtomicU32::new(1);
-    let service = batched(move |request| {
-        let now = version.load(Ordering::SeqCst);
-        let etag = format!("W/\"{now}\"");
-        match (asked_for(request).as_str(), request.method.as_str()) {
-            ("has", "GET") => {
-                Reply::json(json!({"id": "has", "@odata.etag": etag, "categories": ["INVOICES"]}))
-            }
-            ("gone", _) => Reply::error(404, error("ErrorItemNotFound")),
-            (id, "GET") => Reply::json(
-                json!({"id": id, "@odata.etag": etag, "categories": [format!("of {now}")]}),
-            ),
-            (_, _) if now == 1 => {
-                version.store(2, Ordering::SeqCst);
-                Reply::error(412, error("ErrorIrresolvableConflict"))
-            }
-            (_, _) if request.header("if-match") == etag => Reply::json(json!({})),
-            _ => Reply::error(412, error("ErrorIrresolvableConflict")),
-        }
-    });
-    let change = Change::Set(Keyword::Custom("Invoices".into()));
-    let answers = connect(&service)
-        .apply(&ids(&["a", "has", "gone"]), &change)
-        .await
-        .unwrap();
-    let kinds: Vec<_> = answers
-        .iter()
-        .map(|answer| answer.as_ref().err().map(|e| e.kind()))
-        .collect();
-    assert_eq!(kinds, [None, None, Some(ErrorKind::NotFound)]);
-    let written: Vec<_> = calls(&service)
-        .iter()
-        .filter(|call| call.method == "PATCH")
-        .map(Request::json)
-        .collect();
-    assert_eq!(
-        written,
-        [
-            json!({"categories": ["of 1", "Invoices"]}),
-            json!({"categories": ["of 2", "Invoices"]})
-        ]
-    );
-    let service = Scripted::new(|_| Reply::error(412, error("ErrorIrresolvableConflict")));
-    let answers = connect(&service)
-        .apply(&ids(&["a"]), &change)
-        .await
-        .unwrap();
-    assert_eq!(answers[0].as_ref().unwrap_err().kind(), ErrorKind::Conflict);
-}
-
-#[tokio::test]
-async fn what_was_not_granted_is_refused_before_anything_is_asked() {
-    let service = Scripted::new(|_| Reply::status(500));
-    let outlook = connect(&service).with_access(Access::SEND);
-    assert!(!outlook.capabilities().change && !outlook.capabilities().confirm_send);
-    let refused = [
-        outlook.folders().await.err(),
-        outlook.get(&ids(&["a"]), Detail::Ids).await.err(),
-        outlook.raw(&"a".into()).await.err(),
-        outlook.apply(&ids(&["a"]), &Change::Trash).await.err(),
-    ];
-    let reader = connect(&service).with_access(Access::READ);
-    assert!(!reader.capabilities().send);
-    let outgoing = postroom::Outgoing::new().to("support@desk.example".parse().unwrap());
-    let more = [
-        reader.apply(&ids(&["a"]), &Change::Trash).await.err(),
-        reader
-            .prepare(&outgoing, &postroom::SendKey::new("k"))
-            .await
-            .err(),
-    ];
-    for failure in refused.into_iter().chain(more) {
-        assert_eq!(failure.unwrap().kind(), ErrorKind::PermissionDenied);
-    }
-    assert!(service.requests().is_empty());
 }
 
 #[tokio::test]
