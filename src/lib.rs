@@ -59,6 +59,7 @@
 //! * [`Capabilities`]: what a mailbox can do; `Gmail` and `Outlook` say what is particular to each.
 //! * [`Mailbox::plan`]: what becomes of a query at a service, before it is asked.
 //! * [`Thread`]: conversations. [`merged()`]: several mailboxes as one stream.
+//! * [`Mailbox::sync`] and [`Mailbox::watch`]: staying in step; [`push`]: being told when there is something to sync.
 //! * [`facts`]: what a message is, beside its text: an answer, a newsletter that can be left, an invitation, a bounce.
 //! * [`view`]: showing a message: its quotations folded away, its HTML made safe, its text unwrapped.
 //! * [`reply`]: answering and forwarding, with [`Mailbox::reply`] and [`Mailbox::forward`].
@@ -125,6 +126,7 @@ pub mod oauth;
 #[cfg(feature = "outlook")]
 mod outlook;
 mod provider;
+pub mod push;
 pub mod reply;
 mod secret;
 #[cfg(any(feature = "gmail", feature = "outlook"))]
@@ -161,16 +163,17 @@ pub use model::{
     ImportDate, ImportLoss, ImportOptions, ImportWay, Importance, Imported, Invitation,
     InvitationError, Keyword, KnownMessage, Lane, ListUnsubscribe, ListUnsubscribeError, Message,
     MessageId, MessageUpdate, NativeQuery, NewRule, Outgoing, OutgoingAttachment, OutgoingHeader,
-    Page, PageRequest, PageToken, Profile, Purse, Query, QueryError, QueryPlan, ReplyAudience,
-    ReplySchedule, ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart, Scope, SendKey,
-    SendTicket, SendingLimits, Sent, Spent, SubscriptionId, SyncCursor, SyncPhase, SyncProgress,
-    Terms, ThreadId, Uncertainty, UnknownColor, Work,
+    Page, PageRequest, PageToken, Profile, Purse, Query, QueryError, QueryPlan, Renewed,
+    ReplyAudience, ReplySchedule, ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart,
+    Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SubscriptionId, SyncCursor, SyncPhase,
+    SyncProgress, Terms, ThreadId, Uncertainty, UnknownColor, Watch, WatchKind, WatchPlace,
+    WatchTarget, Work,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;
 pub use provider::{
     AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities, Known,
-    MailProvider, Rules, SyncChange, SyncPage, Thread,
+    MailProvider, Rules, SyncChange, SyncPage, Thread, Watching,
 };
 pub use secret::Secret;
 

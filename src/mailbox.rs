@@ -13,6 +13,7 @@ mod searching;
 mod sending;
 mod sending_many;
 mod syncing;
+mod watching;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -16,10 +16,10 @@ use crate::model::{
     Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
     ImportOptions, Imported, Message, MessageId, Outgoing, Page, PageRequest, Profile, Query,
     QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor, Terms, ThreadId,
-    Work,
+    WatchKind, Work,
 };
 
-pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules};
+pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules, Watching};
 pub use syncing::{Known, SyncChange, SyncPage};
 
 /// A mail service, seen through one mailbox.
@@ -178,6 +178,11 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
 
     /// The list of categories, if there is one.
     fn categories(&self) -> Option<&dyn Categories> {
+        None
+    }
+
+    /// Being told of what happens, if the service tells it.
+    fn watching(&self) -> Option<&dyn Watching> {
         None
     }
 
@@ -364,6 +369,10 @@ pub struct Capabilities {
     pub sync: bool,
     /// Whether `audit` works.
     pub audit: bool,
+    /// How the service tells that something happened; `None` where it does not, and asking it now and then is all that
+    /// can be done. Graph watches no mailbox that is somebody else's and only shared with the user of the tokens
+    /// (<https://learn.microsoft.com/graph/outlook-change-notifications-overview>).
+    pub watch: Option<WatchKind>,
     /// By what name the service signs what it found about who sent a message, for
     /// [`Message::authentication`](crate::Message::authentication); `None` if it does not tell.
     pub authentication_server: Option<AuthenticationServer>,
@@ -399,6 +408,7 @@ impl Capabilities {
             custom_keywords: false,
             sync: false,
             audit: false,
+            watch: None,
             authentication_server: None,
             plan_queries: false,
             threads: false,
@@ -431,6 +441,7 @@ impl Capabilities {
             custom_keywords: self.custom_keywords && change,
             sync: self.sync && read,
             audit: self.audit && read,
+            watch: self.watch.filter(|_| read),
             threads: self.threads && read,
             plan_queries: self.plan_queries && read,
             ..self.clone()

@@ -97,6 +97,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "error", "secret", "clock", "credentials", "http"],
     ),
     (
+        "push",
+        &["model", "error", "secret", "clock", "http", "oauth"],
+    ),
+    (
         "gmail",
         &[
             "model",
@@ -127,6 +131,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "accounts",
         &[
+            "push",
             "model",
             "error",
             "secret",

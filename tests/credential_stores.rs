@@ -14,10 +14,10 @@ use chrono::{DateTime, Utc};
 use postroom::clock::Clock;
 use postroom::credentials::{
     AccountRecord, AccountState, CredentialStore, FileStore, Identity, MemoryStore, RecordKey,
-    Save, Saved, Service, SubscriptionRecord,
+    Save, Saved, Service,
 };
 use postroom::testing::VirtualClock;
-use postroom::{Access, Secret};
+use postroom::{Access, Secret, Watch};
 
 mod killed_writer;
 mod support;
@@ -332,9 +332,7 @@ fn a_record_with_nothing_but_its_names_is_read() {
     assert_eq!(record.service, Service::Other("imap-bridge".to_owned()));
     assert_eq!(record.granted, Access::READ);
     assert!(matches!(record.state, AccountState::Unknown(_)));
-    record
-        .subscriptions
-        .push(SubscriptionRecord::new("s", None));
+    record.subscriptions.push(Watch::new("s", None));
     let again = AccountRecord::from_secret(&record.to_secret().unwrap()).unwrap();
     assert_eq!(again.state, record.state);
     assert!(!format!("{again:?}").contains("spring"));

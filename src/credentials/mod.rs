@@ -33,6 +33,7 @@ pub(crate) mod sqlite;
 mod store;
 mod tokens;
 
+pub use crate::model::UnknownFields;
 #[cfg(feature = "encryption")]
 pub(crate) use encrypted::binding;
 #[cfg(feature = "encryption")]
@@ -48,10 +49,7 @@ pub use lifetime::{CertainEnd, GrantLifetime, Lapse, PossibleEnd};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
-pub use record::{
-    AccountRecord, AccountState, Credential, Identity, LoadedAccount, Service, SubscriptionRecord,
-    UnknownFields,
-};
+pub use record::{AccountRecord, AccountState, Credential, Identity, LoadedAccount, Service};
 pub use refreshing::{Refresh, Refreshed};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

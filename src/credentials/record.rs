@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::store::{CredentialStore, RecordKey, Revision, Save, Saved, StoreError};
-use crate::model::{Access, AccountId, SubscriptionId};
+use crate::model::{Access, AccountId, UnknownFields, Watch};
 use crate::secret::{Secret, exposed_option};
 
 /// Everything that is kept about one connected account.
@@ -58,9 +58,9 @@ pub struct AccountRecord {
     /// When the mailbox itself was looked for and found, as the account was connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox_seen: Option<DateTime<Utc>>,
-    /// Push subscriptions that exist at the service for this account.
+    /// What the service tells about by itself: the watches that it keeps for this account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub subscriptions: Vec<SubscriptionRecord>,
+    pub subscriptions: Vec<Watch>,
     /// What the host or the provider keeps with the account, such as other endpoints. Not for secrets: it is shown by
     /// `Debug`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -312,43 +312,6 @@ pub enum AccountState {
     /// A state of a later version of this crate, kept as it is and treated as active.
     #[serde(untagged)]
     Unknown(UnknownFields),
-}
-
-/// A push subscription that exists at the service.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SubscriptionRecord {
-    /// The service's name for it.
-    pub id: SubscriptionId,
-    /// When it ends unless it is renewed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<DateTime<Utc>>,
-    #[serde(flatten)]
-    unknown: UnknownFields,
-}
-
-impl SubscriptionRecord {
-    /// A subscription and its end.
-    #[must_use]
-    pub fn new(id: impl Into<SubscriptionId>, expires_at: Option<DateTime<Utc>>) -> Self {
-        Self {
-            id: id.into(),
-            expires_at,
-            unknown: UnknownFields::default(),
-        }
-    }
-}
-
-/// Fields that a later version of this crate wrote: kept, written back, never shown.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UnknownFields(BTreeMap<String, serde_json::Value>);
-
-impl fmt::Debug for UnknownFields {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nobody knows what is in them: a later version may keep secrets there.
-        write!(formatter, "UnknownFields({})", self.0.len())
-    }
 }
 
 /// The format's version. It changes only when a reader of the older one would be wrong; additions leave it alone.

@@ -17,13 +17,13 @@ use crate::model::{
     Access, AttachmentId, Audit, AuditWindow, AutomaticReply, ByteStream, Category, CategoryColor,
     CategoryId, Change, Confirmation, Content, Detail, Draft, DraftEdit, DraftId, DraftRevision,
     Estimate, Folder, FolderCounts, FolderEdit, FolderId, Identity, ImportOptions, Imported,
-    Message, MessageId, NewRule, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Rule,
-    RuleId, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor, Terms, ThreadId,
-    Work,
+    Message, MessageId, NewRule, Outgoing, Page, PageRequest, Profile, Query, QueryPlan, Renewed,
+    Rule, RuleId, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor, Terms,
+    ThreadId, Watch, WatchTarget, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Categories, Drafts, Identities, Known, MailProvider, Rules,
-    SyncPage, Thread,
+    SyncPage, Thread, Watching,
 };
 
 impl Mailbox {
@@ -214,6 +214,10 @@ impl MailProvider for InTime {
         self.inner.categories().map(|_| self as &dyn Categories)
     }
 
+    fn watching(&self) -> Option<&dyn Watching> {
+        self.inner.watching().map(|_| self as &dyn Watching)
+    }
+
     fn drafts(&self) -> Option<&dyn Drafts> {
         self.inner.drafts().map(|_| self as &dyn Drafts)
     }
@@ -309,6 +313,24 @@ impl AutomaticReplies for InTime {
 
     async fn set(&self, reply: &AutomaticReply) -> Result<AutomaticReply> {
         self.change(Self::part(self.inner.automatic_replies())?.set(reply))
+            .await
+    }
+}
+
+#[async_trait]
+impl Watching for InTime {
+    async fn watch(&self, target: &WatchTarget) -> Result<Watch> {
+        self.change(Self::part(self.inner.watching())?.watch(target))
+            .await
+    }
+
+    async fn renew(&self, watch: &Watch) -> Result<Renewed> {
+        self.change(Self::part(self.inner.watching())?.renew(watch))
+            .await
+    }
+
+    async fn unwatch(&self, watch: &Watch) -> Result<()> {
+        self.change(Self::part(self.inner.watching())?.unwatch(watch))
             .await
     }
 }

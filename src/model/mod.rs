@@ -23,6 +23,8 @@ mod sending;
 mod sending_limits;
 mod spending;
 mod sync;
+mod unknown;
+mod watch;
 
 pub use access::Access;
 pub(crate) use address::addresses_of;
@@ -58,3 +60,5 @@ pub use sync::{
     Audit, AuditWindow, KnownMessage, MessageUpdate, Scope, SyncCursor, SyncPhase, SyncProgress,
     Uncertainty,
 };
+pub use unknown::UnknownFields;
+pub use watch::{Renewed, Watch, WatchKind, WatchPlace, WatchTarget};

@@ -1,4 +1,5 @@
-//! What only some services have beside mail: drafts, authors to write as, rules, automatic replies, a list of categories. A
+//! What only some services have beside mail: drafts, authors to write as, rules, automatic replies, a list of
+//! categories, watches. A
 //! provider that has one implements its trait and gives itself where [`MailProvider`](super::MailProvider) asks for it.
 
 use std::fmt;
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     AutomaticReply, Category, CategoryColor, CategoryId, Detail, Draft, DraftEdit, DraftId,
-    DraftRevision, Identity, MessageId, NewRule, Outgoing, Page, PageRequest, Rule, RuleId,
-    SendKey, SendTicket,
+    DraftRevision, Identity, MessageId, NewRule, Outgoing, Page, PageRequest, Renewed, Rule,
+    RuleId, SendKey, SendTicket, Watch, WatchTarget,
 };
 
 /// Messages that are being written and are kept by the service, where people see and change them too.
@@ -131,6 +132,31 @@ pub trait Rules: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is gone.
     async fn delete(&self, rule: &RuleId) -> Result<()>;
+}
+
+/// Being told that something happened in the mailbox. What is told is a hint and no more: it says that a
+/// [sync](super::MailProvider::sync) is worth while. It comes late, twice or never, so that a host goes on asking now and then.
+#[async_trait]
+pub trait Watching: fmt::Debug + Send + Sync {
+    /// Has the service tell of what happens from now on. Where it keeps one watch only, that is replaced.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a target that the service does not know, and
+    /// [`Configuration`](crate::ErrorKind::Configuration) where the target is not as the service wants it: a topic that it
+    /// may not publish to, an address that does not answer.
+    async fn watch(&self, target: &WatchTarget) -> Result<Watch>;
+
+    /// Has the service go on with a watch. One that it no longer has is made anew, for the same target.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    async fn renew(&self, watch: &Watch) -> Result<Renewed>;
+
+    /// Ends a watch. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// As [`MailProvider`](super::MailProvider) says.
+    async fn unwatch(&self, watch: &Watch) -> Result<()>;
 }
 
 /// What a mailbox answers by itself while its owner is away.
