@@ -446,7 +446,7 @@ impl Configured {
                 if let Way::Application(_) = self.way
                     && let Some(user) = record.settings.get(ApplicationFlow::MAILBOX)
                 {
-                    outlook = outlook.with_user(user);
+                    outlook = outlook.with_user(user).with_application_tokens();
                 }
                 Ok(Mailbox::new(outlook))
             }

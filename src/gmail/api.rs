@@ -12,6 +12,7 @@ mod settings;
 mod syncing;
 mod threads;
 mod uploading;
+mod watching;
 
 use std::sync::{Arc, OnceLock};
 
@@ -76,6 +77,8 @@ pub(super) mod units {
     pub(in crate::gmail) const THREADS_MODIFY: u32 = 10;
     pub(in crate::gmail) const SETTINGS_READ: u32 = 1;
     pub(in crate::gmail) const SETTINGS_CHANGE: u32 = 5;
+    pub(in crate::gmail) const WATCH: u32 = 100;
+    pub(in crate::gmail) const STOP: u32 = 50;
 }
 
 /// How much of a message to ask for

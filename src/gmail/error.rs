@@ -18,7 +18,18 @@ const MAIL_NOT_ENABLED: &str = "mailServiceNotEnabled";
 /// The same for a filter that is there already.
 const FILTER_EXISTS: &str = "filterExists";
 
-const OWN_CODES: [&str; 2] = [MAIL_NOT_ENABLED, FILTER_EXISTS];
+/// The same for a watch that goes to another topic.
+const WATCHED_ELSEWHERE: &str = "watchedElsewhere";
+
+/// The same for a topic that Gmail may not publish to, or that belongs to another project.
+const TOPIC_UNUSABLE: &str = "topicUnusable";
+
+const OWN_CODES: [&str; 4] = [
+    MAIL_NOT_ENABLED,
+    FILTER_EXISTS,
+    WATCHED_ELSEWHERE,
+    TOPIC_UNUSABLE,
+];
 
 /// What a code means, whatever the status beside it: rate limits come as 403 and as 429. The first that is given
 /// holds.
@@ -98,6 +109,17 @@ const BY_CODE: &[(&str, ErrorKind, &str)] = &[
         FILTER_EXISTS,
         ErrorKind::Conflict,
         "there is the same filter already",
+    ),
+    (
+        WATCHED_ELSEWHERE,
+        ErrorKind::Conflict,
+        "what happens in the mailbox is told to another topic already",
+    ),
+    (
+        TOPIC_UNUSABLE,
+        ErrorKind::Configuration,
+        "the topic is of another project than the application, or gmail-api-push@system.gserviceaccount.com may not publish \
+         to it",
     ),
     (
         "aborted",
@@ -197,6 +219,17 @@ fn codes(object: &ErrorObject) -> Vec<&str> {
     let told = match text(object.message.as_ref()) {
         Some("Mail service not enabled") => Some(MAIL_NOT_ENABLED),
         Some("Filter already exists") => Some(FILTER_EXISTS),
+        // <https://github.com/Eagnir/GmailNotify-PubSub-GCP/issues/2>
+        Some(text) if text.starts_with("Only one user push notification client allowed") => {
+            Some(WATCHED_ELSEWHERE)
+        }
+        // <https://github.com/googleapis/google-api-nodejs-client/issues/2843>
+        Some(text)
+            if text.starts_with("Error sending test message to Cloud PubSub")
+                || text.starts_with("Invalid topicName does not match") =>
+        {
+            Some(TOPIC_UNUSABLE)
+        }
         _ => None,
     };
     told.into_iter()

@@ -1,7 +1,7 @@
 //! Gmail as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
 //! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs`, `identities.rs`, `drafts.rs`,
-//! `importing.rs`, `sending.rs` and `sync.rs` what takes several calls, `error.rs` refusals.
+//! `importing.rs`, `sending.rs`, `sync.rs` and `watch.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
@@ -20,6 +20,7 @@ mod sending;
 mod settings;
 mod sync;
 mod threads;
+mod watch;
 mod wire;
 
 use std::sync::Arc;
@@ -36,11 +37,11 @@ use crate::model::{
     Change, Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
     ImportOptions, Imported, Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest,
     Profile, Query, QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor,
-    Terms, ThreadId, Work,
+    Terms, ThreadId, WatchKind, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Drafts, FoldersPerMessage, Identities, Known, MailProvider,
-    Rules, SyncPage, Thread,
+    Rules, SyncPage, Thread, Watching,
 };
 use crate::sync::{Guards, Mode};
 
@@ -101,6 +102,9 @@ use crate::sync::{Guards, Mode};
 ///   are told without reading the message; new messages, and what comes back into the scope, cost 20 units each. Gmail
 ///   remembers what happened for about a week. After that, and after a change of scope, the host's ids are compared with
 ///   Gmail's, label by label, at 5 units for 500 ids; an [`audit`](MailProvider::audit) does the same.
+/// * What happens is told to a topic of Google Cloud Pub/Sub, of the project in which the application is registered; a
+///   [watch](crate::Mailbox::watch) takes 101 units, lasts for a week, and is the registration's only one for the mailbox: one
+///   for another topic is ended first, as Gmail refuses a second. What is told names the mailbox by its address.
 /// * With [`Access::READ_WRITE`], or [`Access::DRAFT`] beside [`Access::READ`], a send is a draft that is then sent. What became
 ///   of it is told once its copy is there; that it was not sent, while the draft is there. A draft that somebody threw away
 ///   stays unknown. With less the message is uploaded but for its end, which the ticket holds, for as long as Gmail keeps an
@@ -125,6 +129,8 @@ pub struct Gmail {
     api: Api,
     access: Access,
     guards: Guards,
+    /// Held while a watch is set up or ended: two at once would be in each other's way.
+    watching: Arc<tokio::sync::Mutex<()>>,
     /// Up to how many messages are changed one by one.
     one_by_one: usize,
     capabilities: Capabilities,
@@ -145,6 +151,7 @@ impl Gmail {
             api: Api::new(&connection, endpoint, "me".to_owned())?,
             access,
             guards: Guards::default(),
+            watching: Arc::default(),
             one_by_one: changing::ONE_BY_ONE,
             capabilities: capabilities(access, changing::ONE_BY_ONE),
             sending_limits: quota::sending_limits(AccountType::default()),
@@ -268,6 +275,7 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         sync: access.contains(Access::READ),
         audit: access.contains(Access::READ),
+        watch: access.contains(Access::READ).then_some(WatchKind::Topic),
         threads: access.contains(Access::READ),
         plan_queries: true,
         ..Capabilities::new("gmail")
@@ -384,6 +392,10 @@ impl MailProvider for Gmail {
     async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
         self.require(Access::READ_WRITE)?;
         importing::import(&self.api, message, options).await
+    }
+
+    fn watching(&self) -> Option<&dyn Watching> {
+        Some(self)
     }
 
     fn drafts(&self) -> Option<&dyn Drafts> {

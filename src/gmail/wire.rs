@@ -5,6 +5,7 @@
 
 mod settings;
 mod syncing;
+mod watching;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -17,6 +18,7 @@ pub(super) use settings::{
     Filter, FilterAction, FilterCriteria, FilterList, NewFilter, SendAs, SendAsList, Vacation,
 };
 pub(super) use syncing::{Changed, History, HistoryList};
+pub(super) use watching::{WatchRequest, WatchResponse};
 
 /// `users.getProfile`.
 #[derive(Default, Deserialize)]

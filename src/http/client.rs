@@ -74,6 +74,16 @@ impl Answer {
         }
     }
 
+    /// When an instant of the service's clock is by the one here, which shows `now` and may go differently.
+    pub(crate) fn by_clock_here(
+        &self,
+        instant: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let skew = self.date().map(|date| now - date).unwrap_or_default();
+        instant.checked_add_signed(skew).unwrap_or(instant)
+    }
+
     /// The service's clock when it answered.
     pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
         let value = self.headers.get(DATE)?.to_str().ok()?;

@@ -61,4 +61,6 @@ pub use sync::{
     Uncertainty,
 };
 pub use unknown::UnknownFields;
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+pub(crate) use watch::renewal_before;
 pub use watch::{Renewed, Watch, WatchKind, WatchPlace, WatchTarget};

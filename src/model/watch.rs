@@ -1,7 +1,7 @@
 //! The data of being told that something happened: where a service is to tell it, and a watch that it keeps for a mailbox.
 //! Setting one up is each provider's, understanding what is told is `push`'s.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -228,4 +228,16 @@ impl Renewed {
     pub fn anew(watch: Watch) -> Self {
         Self { watch, sync: true }
     }
+}
+
+/// When to renew what ends then: daily, as Google advises (<https://developers.google.com/workspace/gmail/api/guides/push>),
+/// and in the middle of what is shorter.
+#[cfg(any(feature = "gmail", feature = "outlook"))]
+pub(crate) fn renewal_before(
+    expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let day = TimeDelta::days(1);
+    let half = expires_at.map_or(day, |end| (end - now).max(TimeDelta::zero()) / 2);
+    now + half.min(day)
 }

@@ -11,6 +11,7 @@ mod sending;
 mod settings;
 mod syncing;
 mod threads;
+mod watching;
 
 use std::sync::{Arc, OnceLock};
 
@@ -231,6 +232,7 @@ impl Api {
             "childFolders",
             "messageRules",
             "masterCategories",
+            "subscriptions",
         ];
         let leads_to_list = |url: &Url| {
             let last = url

@@ -22,7 +22,11 @@ const EXPIRED: &str = "Outlook no longer knows this cursor";
 const TOO_FAST: &str = "Outlook asks to slow down";
 const TOO_MANY: &str = "too many requests at once for this mailbox";
 const FAILING: &str = "Outlook is failing";
+const UNREACHABLE: &str = "the address that is to be told does not answer Microsoft as it must";
 const UNUSABLE: &str = "Outlook does not accept the request";
+
+/// Stands for an `InvalidRequest` whose text says that the address of a subscription did not answer: no code says so.
+const NOT_VALIDATED: &str = "SubscriptionNotValidated";
 
 /// The first rule that fits holds. A code says more than a status: the same code comes with several.
 const RULES: &[Rule] = &[
@@ -171,6 +175,9 @@ const RULES: &[Rule] = &[
         FAILING,
     ),
     (0, "ServiceNotAvailable", ErrorKind::Unavailable, FAILING),
+    // The address was asked whether it wants to be told, and gave no answer or another one.
+    (0, NOT_VALIDATED, ErrorKind::Configuration, UNREACHABLE),
+    (0, "ValidationError", ErrorKind::Configuration, UNREACHABLE),
     (401, "", ErrorKind::SignInRequired, NOT_SIGNED_IN),
     (403, "", ErrorKind::PermissionDenied, NOT_GRANTED),
     (404, "", ErrorKind::NotFound, NO_SUCH),
@@ -195,7 +202,8 @@ const RULES: &[Rule] = &[
 pub(super) fn classify(answer: &Answer) -> Error {
     let status = answer.status.as_u16();
     let fault = salvage::<ErrorAnswer>(&answer.body).and_then(|answer| answer.error);
-    let codes = codes(fault.as_ref());
+    let mut codes = codes(fault.as_ref());
+    codes.extend(told(fault.as_ref()));
     // The innermost code is the most exact one that is known.
     let of_code = codes.iter().rev().find_map(|given| rule(0, given));
     let (kind, message) = match of_code.or_else(|| rule(status, "")) {
@@ -213,6 +221,7 @@ pub(super) fn classify(answer: &Answer) -> Error {
     }
     if let Some(code) = of_code
         .map(|(_, code, ..)| *code)
+        .filter(|code| *code != NOT_VALIDATED)
         .or_else(|| codes.first().copied())
     {
         error = error.with_code(code);
@@ -262,6 +271,14 @@ fn codes(mut fault: Option<&Fault>) -> Vec<&str> {
         fault = error.inner_error.as_deref();
     }
     codes
+}
+
+/// What only the text says. A failing handshake has had several codes, and always these words
+/// (<https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation>).
+fn told(fault: Option<&Fault>) -> Option<&'static str> {
+    let text = fault?.message.as_ref()?.as_str()?;
+    text.starts_with("Subscription validation request")
+        .then_some(NOT_VALIDATED)
 }
 
 fn inner_request_id(fault: Option<&Fault>) -> Option<&str> {

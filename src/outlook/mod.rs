@@ -1,7 +1,7 @@
 //! Outlook as a [`MailProvider`]: its public type, and which file does what. `api.rs` has the endpoints, `wire.rs` their
 //! JSON, `convert.rs` what it means in the model, `query.rs` searches, `quota.rs` limits, `batch.rs` many calls in one,
 //! `reading.rs`, `attachments.rs`, `threads.rs`, `changing.rs`, `folders.rs`, `settings.rs`, `identities.rs`, `drafts.rs`,
-//! `importing.rs`, `sending.rs` and `sync.rs` what takes several calls, `error.rs` refusals.
+//! `importing.rs`, `sending.rs`, `sync.rs` and `watch.rs` what takes several calls, `error.rs` refusals.
 
 mod api;
 mod attachments;
@@ -20,6 +20,7 @@ mod sending;
 mod settings;
 mod sync;
 mod threads;
+mod watch;
 mod wire;
 
 use std::sync::Arc;
@@ -37,11 +38,11 @@ use crate::model::{
     Change, Confirmation, Content, Detail, Estimate, Folder, FolderCounts, FolderEdit, FolderId,
     ImportOptions, Imported, Lane, Message, MessageId, NativeQuery, Outgoing, Page, PageRequest,
     Profile, Query, QueryPlan, Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SyncCursor,
-    Terms, ThreadId, Work,
+    Terms, ThreadId, WatchKind, Work,
 };
 use crate::provider::{
     AutomaticReplies, Capabilities, Categories, Drafts, FoldersPerMessage, Identities, Known,
-    MailProvider, Rules, SyncPage, Thread,
+    MailProvider, Rules, SyncPage, Thread, Watching,
 };
 use crate::sync::{Guards, Mode};
 
@@ -134,6 +135,10 @@ use crate::sync::{Guards, Mode};
 ///   service no longer knows is walked through anew, 1,000 states in a request.
 /// * With ids that never change, Graph forgets a message that left a folder and came back between two rounds. It is found when
 ///   it leaves; that it is later changed or deleted is found in audited rounds.
+/// * What happens is told to an address of the host's, in all folders or in one; a [watch](crate::Mailbox::watch) takes one
+///   request and lasts for almost seven days. Graph calls that address before it agrees, so that it must be up. A mailbox that
+///   is somebody else's can be watched by an application only ([`with_application_tokens`](Self::with_application_tokens)),
+///   not with a user's tokens.
 /// * An [`audit`](MailProvider::audit) lists the state of every message, 1,000 in a request.
 #[derive(Clone, Debug)]
 pub struct Outlook {
@@ -143,6 +148,8 @@ pub struct Outlook {
     guards: Guards,
     /// Whether a category that is set may be put into the mailbox's list, if the grant covers it.
     lists_categories: bool,
+    /// Whether the tokens are an application's own.
+    is_application: bool,
     capabilities: Capabilities,
     sending_limits: SendingLimits,
 }
@@ -163,6 +170,7 @@ impl Outlook {
             access,
             guards: Guards::default(),
             lists_categories: true,
+            is_application: false,
             capabilities: capabilities(access),
             sending_limits: quota::sending_limits(AccountType::default()),
         })
@@ -192,6 +200,21 @@ impl Outlook {
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
         self.capabilities = capabilities(access);
+        self.watching_what_may_be()
+    }
+
+    /// Says that the tokens are an application's own and not a user's. Only an application is told what happens in
+    /// mailboxes of others than the user of its tokens.
+    #[must_use]
+    pub fn with_application_tokens(mut self) -> Self {
+        self.is_application = true;
+        self.watching_what_may_be()
+    }
+
+    fn watching_what_may_be(mut self) -> Self {
+        let may =
+            self.access.contains(Access::READ) && (self.is_application || !self.api.is_anothers());
+        self.capabilities.watch = may.then_some(WatchKind::Webhook);
         self
     }
 
@@ -201,7 +224,7 @@ impl Outlook {
     pub fn with_user(mut self, user: impl Into<String>) -> Self {
         self.api = self.api.with_user(user.into());
         self.own_folders = Arc::default();
-        self
+        self.watching_what_may_be()
     }
 
     /// Says whose account it is, which decides how much may be sent from it
@@ -293,6 +316,7 @@ fn capabilities(access: Access) -> Capabilities {
         authentication_server: Some(AuthenticationServer::Unnamed),
         sync: access.contains(Access::READ),
         audit: access.contains(Access::READ),
+        watch: access.contains(Access::READ).then_some(WatchKind::Webhook),
         threads: access.contains(Access::READ),
         ..Capabilities::new("outlook")
     }
@@ -413,6 +437,10 @@ impl MailProvider for Outlook {
     async fn import(&self, message: &Content, options: &ImportOptions) -> Result<Imported> {
         self.require(Access::READ_WRITE)?;
         importing::import(&self.api, &self.own_folders, message, options).await
+    }
+
+    fn watching(&self) -> Option<&dyn Watching> {
+        Some(self)
     }
 
     fn drafts(&self) -> Option<&dyn Drafts> {

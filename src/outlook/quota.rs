@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::api::LONGEST_PAGE;
 use super::reading::FULL_PAGE;
 use crate::http::{Allowance, Limits};
@@ -20,6 +22,14 @@ pub(super) const ALLOWANCE: Allowance = Allowance {
     // Of 47 requests at once every one was answered with it (<https://github.com/elie222/inbox-zero/issues/3580>).
     disguises: &["ErrorAccessDenied"],
 };
+
+/// For how long a subscription to messages is asked to last: 10,080 minutes at most
+/// (<https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime>, 2026-09), and a little less for clocks
+/// that differ.
+pub(super) const SUBSCRIPTION: TimeDelta = TimeDelta::minutes(10_080 - 15);
+
+/// The same where only what once was the most is taken (<https://github.com/Nine-Minds/alga-psa/issues/3092>).
+pub(super) const OLDER_SUBSCRIPTION: TimeDelta = TimeDelta::minutes(4_230 - 15);
 
 /// Exchange Online: 30 messages a minute, 10,000 recipients a day, 500 recipients of a message unless the organisation says
 /// otherwise; a trial's organisation may send to 5,000 outsiders a day

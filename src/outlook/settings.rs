@@ -145,7 +145,7 @@ pub(super) async fn ensure_category(api: &Api, name: &str) -> Result<()> {
 }
 
 /// The items of this page and all that follow it. One that cannot be read is left out.
-async fn read_all<T: DeserializeOwned>(
+pub(super) async fn read_all<T: DeserializeOwned>(
     api: &Api,
     operation: &'static str,
     mut page: wire::Collection,

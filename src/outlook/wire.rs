@@ -5,6 +5,7 @@
 
 mod composing;
 mod settings;
+mod watching;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ pub(super) use settings::{
     AutomaticRepliesSetting, CategoryColor, DateTimeTimeZone, MailboxSettings, MessageRule,
     NewCategory, NewMessageRule, OutlookCategory, RuleActions, RulePredicates, SizeRange,
 };
+pub(super) use watching::{NewSubscription, Subscription, SubscriptionPatch};
 
 /// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
 #[derive(Deserialize)]
@@ -251,7 +253,7 @@ pub(super) struct BatchResponse {
     pub(super) body: Option<Box<RawValue>>,
 }
 
-/// <https://learn.microsoft.com/graph/errors>. Messages are not read: they may quote mail.
+/// <https://learn.microsoft.com/graph/errors>. Messages may quote mail: they are compared and never repeated.
 #[derive(Deserialize)]
 pub(super) struct ErrorAnswer {
     pub(super) error: Option<Fault>,
@@ -261,6 +263,7 @@ pub(super) struct ErrorAnswer {
 #[derive(Deserialize)]
 pub(super) struct Fault {
     pub(super) code: Option<String>,
+    pub(super) message: Option<Value>,
     #[serde(rename = "innerError", alias = "innererror")]
     pub(super) inner_error: Option<Box<Self>>,
     #[serde(rename = "request-id")]
