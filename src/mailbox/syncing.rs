@@ -35,6 +35,9 @@ impl Mailbox {
     /// `known` is asked only while reconciling: after the service lost the cursor, or after the scope was changed. It is read
     /// while pages are still being made, so that every page must be stored before the next is asked for.
     ///
+    /// The example `mirror` is a host that keeps such a copy in SQLite, tables and all: `cargo run --example mirror` shows it at
+    /// work, and `examples/mirror/database.rs` is what it takes.
+    ///
     /// Only one sync runs for a mailbox. As long as its stream lives, another one that is begun through this handle, its
     /// clones, or any that [`Accounts`](crate::Accounts) opens for the account, is refused with [`ErrorKind::Conflict`].
     pub fn sync(
