@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::messages::find;
-use crate::output::Output;
+use crate::output::{Output, messages};
 
 /// What a line begins with that separates messages.
 const SEPARATOR: &[u8] = b"From ";
@@ -68,7 +68,7 @@ impl Import {
         if output.is_json() {
             output.document(&json!({ "imported": imported, "not_quite": lost }));
         } else {
-            output.done(&format!("Imported {imported} messages."));
+            output.done(&format!("Imported {}.", messages(imported)));
             if lost > 0 {
                 output.done(&format!(
                     "Of {lost} of them the service did not keep everything as it was."

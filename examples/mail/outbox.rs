@@ -40,7 +40,7 @@ pub(crate) async fn run(
             let settled = mailbox.settle(&SendKey::new(key)).await;
             progress.finish_and_clear();
             match settled? {
-                Confirmation::Sent(sent) => output.sent(&sent),
+                Confirmation::Sent(sent) => output.sent(&sent, None),
                 Confirmation::NotSent => {
                     output.done("It was not sent. `mail outbox retry` sends it.");
                 }
@@ -65,7 +65,7 @@ pub(crate) async fn run(
             let progress = output.spinner("Sending");
             let sent = mailbox.resume(&key).await;
             progress.finish_and_clear();
-            told(sent, &key, output)
+            told(sent, &key, None, output)
         }
         Some(Outbox::Forget { key }) => {
             mailbox.forget(&SendKey::new(key)).await?;

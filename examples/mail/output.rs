@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postroom::credentials::Service;
@@ -239,13 +240,18 @@ impl Output {
         say!("Saved {} ({length} bytes).", path.display());
     }
 
-    pub(crate) fn sent(&self, sent: &Sent) {
+    /// A message that was sent, or that the service sends at the time it was given.
+    pub(crate) fn sent(&self, sent: &Sent, at: Option<DateTime<Utc>>) {
         if self.json {
             return self.document(sent);
         }
+        let done = match at {
+            Some(at) => format!("Given to the service, which sends it at {at:?}"),
+            None => "Sent".to_owned(),
+        };
         match &sent.id {
-            Some(id) => say!("Sent as {id}."),
-            None => say!("Sent."),
+            Some(id) => say!("{done} as {id}."),
+            None => say!("{done}."),
         }
     }
 
@@ -271,7 +277,7 @@ impl Output {
                 "path": path, "written": written, "there_already": there_already,
             }));
         }
-        say!("Wrote {written} messages to {}.", path.display());
+        say!("Wrote {} to {}.", messages(written), path.display());
         if there_already > 0 {
             say!("{there_already} were there already.");
         }
@@ -341,7 +347,7 @@ impl Output {
         if self.json {
             return self.document(reply);
         }
-        let day = |instant: Option<chrono::DateTime<chrono::Utc>>| {
+        let day = |instant: Option<DateTime<Utc>>| {
             instant.map_or_else(
                 || "any time".to_owned(),
                 |instant| instant.format("%Y-%m-%d %H:%M").to_string(),
@@ -446,6 +452,14 @@ fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
         if let Some(id) = row.and_then(|row| row.first()).filter(|_| ids_below) {
             say!("   {id}");
         }
+    }
+}
+
+/// So many messages, in words.
+pub(crate) fn messages(count: u64) -> String {
+    match count {
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
     }
 }
 

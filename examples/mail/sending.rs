@@ -239,7 +239,7 @@ impl When {
         let progress = watched(&mut outgoing.attachments, output, "Sending");
         let sent = mailbox.send_once(&key, &outgoing).await;
         progress.finish_and_clear();
-        told(sent, &key, output)
+        told(sent, &key, self.at, output)
     }
 
     /// Sends a draft.
@@ -258,7 +258,7 @@ impl When {
         let progress = output.spinner("Sending");
         let sent = mailbox.send_draft_once(&key, draft, None).await;
         progress.finish_and_clear();
-        told(sent, &key, output)
+        told(sent, &key, None, output)
     }
 }
 
@@ -296,11 +296,12 @@ pub(crate) fn watched(
 pub(crate) fn told(
     sent: postroom::Result<Sent>,
     key: &SendKey,
+    at: Option<DateTime<Utc>>,
     output: &Output,
 ) -> Result<(), Failure> {
     match sent {
         Ok(sent) => {
-            output.sent(&sent);
+            output.sent(&sent, at);
             Ok(())
         }
         Err(error) => {
