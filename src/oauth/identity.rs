@@ -71,6 +71,9 @@ struct Claims {
     oid: Option<String>,
     #[serde(default)]
     email: Option<String>,
+    /// True or false; some servers say so in text.
+    #[serde(default)]
+    email_verified: Option<serde_json::Value>,
     #[serde(default)]
     preferred_username: Option<String>,
     #[serde(default)]
@@ -126,17 +129,7 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<(VerifiedU
             "the id_token is for another application",
         ));
     }
-    let expires_at = instant(claims.exp);
-    if expires_at.is_none_or(|expires_at| expires_at < expected.now - LEEWAY) {
-        return Err(refused("id_token_expired", "the id_token has expired"));
-    }
-    let holds_already = |from| instant(from).is_some_and(|from| from <= expected.now + LEEWAY);
-    if !claims.nbf.is_none_or(holds_already) {
-        return Err(refused(
-            "id_token_not_yet",
-            "the id_token does not hold yet: compare this machine's clock",
-        ));
-    }
+    claims.hold_at(expected.now, expected.unfit)?;
     // The code was issued for somebody else's sign-in and slipped into this one.
     let same = |expected: &Secret| {
         let nonce = claims.nonce.as_deref();
@@ -178,6 +171,74 @@ pub(super) fn read(token: &Secret, expected: &Expected<'_>) -> Result<(VerifiedU
         tenant: claims.tid,
     };
     Ok((user, issuer))
+}
+
+impl Claims {
+    /// Whether it is the time for the token.
+    fn hold_at(&self, now: DateTime<Utc>, unfit: ErrorKind) -> Result<()> {
+        let refused = |code, message| Err(Error::new(unfit, message).with_code(code));
+        let expires_at = instant(self.exp);
+        if expires_at.is_none_or(|expires_at| expires_at < now - LEEWAY) {
+            return refused("id_token_expired", "the id_token has expired");
+        }
+        let holds_already = |from| instant(from).is_some_and(|from| from <= now + LEEWAY);
+        if !self.nbf.is_none_or(holds_already) {
+            return refused(
+                "id_token_not_yet",
+                "the id_token does not hold yet: compare this machine's clock",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Reads a token by which a service account proves who it is, and checks that it is for this audience and that account's
+/// (<https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions#validate_tokens>). The party that it was issued
+/// to is the account itself.
+pub(super) fn read_service(
+    token: &Secret,
+    endpoints: &Endpoints,
+    audience: &str,
+    account: &str,
+    now: DateTime<Utc>,
+) -> Result<Issuer> {
+    const UNFIT: ErrorKind = ErrorKind::InvalidCallback;
+    let refused = |code, message| Error::new(UNFIT, message).with_code(code);
+    let claims =
+        decode(token).ok_or_else(|| refused("id_token_malformed", "the token cannot be read"))?;
+    if !endpoints.is_issuer(&claims.iss, None) {
+        return Err(refused("id_token_issuer", "the token is another issuer's"));
+    }
+    let for_us = match &claims.aud {
+        Audience::One(one) => one == audience,
+        Audience::Many(many) => many.as_slice() == [audience],
+    };
+    if !for_us {
+        return Err(refused(
+            "id_token_audience",
+            "the token is for another audience",
+        ));
+    }
+    let is_accounts = claims
+        .email
+        .as_deref()
+        .is_some_and(|email| email.eq_ignore_ascii_case(account));
+    let is_verified = match &claims.email_verified {
+        Some(serde_json::Value::Bool(verified)) => *verified,
+        Some(serde_json::Value::String(verified)) => verified == "true",
+        _ => false,
+    };
+    if !is_accounts || !is_verified {
+        return Err(refused(
+            "id_token_account",
+            "the token is another service account's",
+        ));
+    }
+    claims.hold_at(now, UNFIT)?;
+    Ok(Issuer {
+        name: claims.iss,
+        tenant: None,
+    })
 }
 
 impl OAuthFlow {

@@ -37,6 +37,7 @@ mod options;
 mod proof;
 mod scope;
 mod server;
+mod service_token;
 
 pub use admin_consent::{AdminConsent, AdminConsentGiven, PendingAdminConsent};
 #[cfg(feature = "app-only")]
@@ -59,3 +60,4 @@ pub use proof::ClientProof;
 #[cfg(feature = "outlook")]
 pub(crate) use scope::shared_access_of;
 pub use server::Endpoints;
+pub(crate) use service_token::ServiceTokens;

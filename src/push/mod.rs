@@ -1,12 +1,21 @@
-//! Being told instead of asking: what to do with what a service posts, from bytes and headers to a hint, without a web
-//! framework. What is told is never mail, only that a [sync](crate::Mailbox::sync) is worth while. Setting watches up is
+//! Being told instead of asking: what to do with what a service posts, from bytes and headers to a [`Notification`], without a
+//! web framework. What is told is never mail, only that a [sync](crate::Mailbox::sync) is worth while. Setting watches up is
 //! [`Mailbox::watch`](crate::Mailbox::watch)'s, answering requests the host's.
 //!
+//! * [`PubSubEndpoint`] reads what Google Cloud Pub/Sub pushes for Gmail, and believes what carries a token for it; [`pulled`] is
+//!   for hosts that nothing can be pushed to.
+//! * [`GraphPost`] reads what Microsoft Graph posts for Outlook, and believes what knows the watch's client state.
 //! * [`Hints`] makes one round of a burst, and at most one more of whatever is told while it runs.
 //! * [`WatchHealth`] says when a watch has lapsed, and when it never fires although things happen.
 
+mod graph;
 mod health;
 mod hints;
+mod notification;
+mod pub_sub;
 
+pub use graph::{GraphPost, Unverified};
 pub use health::{WatchHealth, WatchState};
 pub use hints::Hints;
+pub use notification::{News, Notification, Reason, Rejected};
+pub use pub_sub::{PubSubEndpoint, Pulled, pulled};
