@@ -7,13 +7,17 @@ use std::time::Duration;
 use super::world::{Sharing, World};
 use super::{
     Consent, Emulator, EmulatorBuilder, Rotation, Service, State, Vendor, fault, google, import,
-    microsoft, quota, record, seed, server, sign_in,
+    microsoft, push, quota, record, seed, server, sign_in,
 };
 use crate::clock::Clock;
 
 /// What Exchange sends at most unless its administrator says otherwise.
 /// <https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#message-limits>
 pub(super) const LARGEST_MESSAGE: usize = 35 * 1024 * 1024;
+
+/// The longest life of a subscription to messages.
+/// <https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime>
+pub(super) const LONGEST_SUBSCRIPTION: Duration = Duration::from_secs(10_080 * 60);
 
 pub(super) fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -218,6 +222,14 @@ impl EmulatorBuilder {
         self
     }
 
+    /// For how long Graph's subscriptions may last at most. The default is 10,080 minutes; until lately, and in some
+    /// places still, it was 4,230.
+    /// <https://github.com/Nine-Minds/alga-psa/issues/3092>
+    pub fn longest_subscription(mut self, longest: Duration) -> Self {
+        self.settings.longest_subscription = longest;
+        self
+    }
+
     /// For how long Gmail tells what happened. The default is seven days: "at least a week", and in rare cases a few hours.
     /// <https://developers.google.com/workspace/gmail/api/guides/sync#limitations>
     pub fn history_kept(mut self, kept: Duration) -> Self {
@@ -264,6 +276,7 @@ impl EmulatorBuilder {
             record: record::Record::new(self.record.as_deref())?,
             quotas: quota::Quotas::default(),
             uploads: google::Uploads::default(),
+            push: push::Push::new(),
             signing_keys: sign_in::SigningKeys::new(),
             google,
             microsoft,
@@ -277,6 +290,7 @@ impl EmulatorBuilder {
             microsoft_socket.serve(Vendor::Microsoft, &state, microsoft_router, tls)?,
         ];
         Ok(Emulator {
+            _courier: push::Courier::start(&state),
             state,
             authority_pem: identity.map(server::Identity::authority_pem),
             _listeners: listeners,

@@ -23,6 +23,7 @@ mod import;
 mod message;
 mod microsoft;
 mod misconfiguration;
+mod push;
 mod quota;
 mod record;
 mod rewrite;
@@ -41,7 +42,10 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 pub use self::fault::{Fault, FaultKind};
+pub use self::google::watch::PushSubscription;
+pub use self::microsoft::subscriptions::LifecycleEvent;
 pub use self::misconfiguration::Misconfiguration;
+pub use self::push::{NotificationFaults, NotificationLogEntry};
 pub use self::record::RequestLogEntry;
 
 use self::builder::owned;
@@ -54,6 +58,7 @@ pub struct Emulator {
     authority_pem: Option<String>,
     /// Accepts connections; ends with this value.
     _listeners: [server::Listener; 2],
+    _courier: push::Courier,
 }
 
 /// Where one vendor's server is and how a client introduces itself to it.
@@ -172,6 +177,7 @@ pub(crate) struct Settings {
     pub(crate) ids_change_on_send: bool,
     pub(crate) largest_message: usize,
     pub(crate) longest_delta_page: usize,
+    pub(crate) longest_subscription: Duration,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -203,6 +209,7 @@ pub(crate) struct State {
     pub(crate) record: record::Record,
     pub(crate) quotas: quota::Quotas,
     pub(crate) uploads: google::Uploads,
+    pub(crate) push: push::Push,
     pub(crate) signing_keys: sign_in::SigningKeys,
     world: Mutex<World>,
 }
@@ -287,6 +294,7 @@ impl Emulator {
                 ids_change_on_send: false,
                 largest_message: builder::LARGEST_MESSAGE,
                 longest_delta_page: 1_000,
+                longest_subscription: builder::LONGEST_SUBSCRIPTION,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,
@@ -401,6 +409,7 @@ impl Emulator {
     /// A message arrives from outside in the account's inbox.
     pub fn deliver(&self, address: &str, raw: &[u8]) {
         self.state.world().deliver(address, raw);
+        self.state.push.stir();
     }
 
     /// Every message of the account. Empty if there is no such account.

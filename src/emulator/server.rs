@@ -241,6 +241,7 @@ async fn exchange(
         _ => response,
     };
     drop(slot);
+    state.push.stir();
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|_| Dropped)?;
     let date = state.clock.now().format("%a, %d %b %Y %H:%M:%S GMT");

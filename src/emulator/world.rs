@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use super::google::mailbox::GmailMailbox;
 use super::message::Mail;
 use super::microsoft::mailbox::OutlookMailbox;
+use super::microsoft::subscriptions::Subscription;
 use super::rewrite;
 use super::sign_in::{ORGANISATION, PERSONAL};
 use super::tokens::{AccessToken, Grant, Tokens};
@@ -26,6 +27,8 @@ pub(crate) struct World {
     pub(crate) random: fastrand::Rng,
     pub(crate) accounts: Vec<Account>,
     pub(crate) tokens: Tokens,
+    /// Who is told what happens in Outlook mailboxes.
+    pub(crate) subscriptions: Vec<Subscription>,
 }
 
 /// A person's or team's account with one vendor, and its mailbox.
@@ -134,6 +137,7 @@ impl World {
             random,
             accounts,
             tokens: Tokens::default(),
+            subscriptions: Vec::new(),
         }
     }
 

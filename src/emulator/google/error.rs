@@ -190,6 +190,10 @@ impl Failure {
     }
 
     /// 404: no such message, thread, draft or label.
+    pub(crate) fn not_found_because(message: impl Into<String>) -> Self {
+        Self::new(404, "NOT_FOUND", "notFound", message)
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(
             404,

@@ -11,6 +11,7 @@ use super::super::EmulatedMessage;
 use super::super::message::{Mail, Part};
 use super::super::world::{Arrival, Place};
 use super::settings::Settings;
+use super::watch::GmailWatch;
 
 /// One mailbox.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct GmailMailbox {
     late: Option<Vec<GmailMessage>>,
     pub(crate) attachments: AttachmentTokens,
     pub(crate) settings: Settings,
+    pub(crate) watch: Option<GmailWatch>,
     next_label: u64,
 }
 
@@ -154,6 +156,7 @@ impl GmailMailbox {
             late: None,
             attachments: AttachmentTokens::default(),
             settings: Settings::default(),
+            watch: None,
             next_label: 1,
         }
     }

@@ -11,6 +11,7 @@ use super::error::Failure;
 use super::schema::{self, Schema};
 use super::{
     authors, drafts, history, insertion, labels, messages, profile, sending, settings, threads,
+    watch,
 };
 
 /// One method of the API.
@@ -133,6 +134,26 @@ pub(crate) static METHODS: &[Method] = &[
         units: 1,
         response: Some(&schema::PROFILE),
         answer: profile::get,
+        ..PLAIN
+    },
+    Method {
+        id: "users.watch",
+        verb: "POST",
+        path: "/watch",
+        scopes: READING,
+        units: 100,
+        request: Some(&schema::WATCH_REQUEST),
+        response: Some(&schema::WATCH_RESPONSE),
+        answer: watch::watch,
+        ..PLAIN
+    },
+    Method {
+        id: "users.stop",
+        verb: "POST",
+        path: "/stop",
+        scopes: READING,
+        units: 50,
+        answer: watch::stop,
         ..PLAIN
     },
     Method {

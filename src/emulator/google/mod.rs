@@ -25,6 +25,7 @@ mod sending;
 mod settings;
 mod threads;
 mod upload;
+pub(crate) mod watch;
 
 pub(crate) use self::upload::Uploads;
 

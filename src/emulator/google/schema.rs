@@ -48,6 +48,25 @@ pub(crate) static PROFILE: Schema = Schema {
     ],
 };
 
+pub(crate) static WATCH_REQUEST: Schema = Schema {
+    fields: &[
+        ("topicName", Kind::Text),
+        ("labelIds", Kind::Texts),
+        (
+            "labelFilterBehavior",
+            Kind::OneOf(&["include", "exclude", "INCLUDE", "EXCLUDE"]),
+        ),
+        (
+            "labelFilterAction",
+            Kind::OneOf(&["include", "exclude", "INCLUDE", "EXCLUDE"]),
+        ),
+    ],
+};
+
+pub(crate) static WATCH_RESPONSE: Schema = Schema {
+    fields: &[("historyId", Kind::Integer), ("expiration", Kind::Integer)],
+};
+
 pub(crate) static MESSAGE: Schema = Schema {
     fields: &[
         ("id", Kind::Text),

@@ -11,6 +11,7 @@ use super::super::{State, server};
 use super::error::GraphError;
 use super::mailbox::OutlookMailbox;
 use super::prefer::Prefer;
+use super::subscriptions::Subscription;
 
 /// A JSON body may not be longer.
 /// <https://learn.microsoft.com/en-us/graph/outlook-large-attachments>
@@ -49,6 +50,8 @@ pub(crate) enum ReplyBody {
     Json(Value),
     /// Content type and bytes.
     Bytes(String, Bytes),
+    /// Nothing yet: a subscription whose addresses are to be asked first.
+    Handshake(Box<Subscription>),
 }
 
 pub(crate) type Answer = Result<Reply, GraphError>;

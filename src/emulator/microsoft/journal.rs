@@ -66,6 +66,12 @@ impl Token {
     }
 }
 
+impl Event {
+    pub(crate) fn is_in(&self, folder: &str) -> bool {
+        self.folder == folder
+    }
+}
+
 impl Journal {
     pub(crate) fn note(&mut self, folder: &str, key: u64, ids: (&str, &str), kind: Kind) {
         self.steps += 1;
@@ -103,6 +109,17 @@ impl Journal {
     /// From now on what happens is not told, until it is.
     pub(crate) fn hold(&mut self, hold: bool) {
         self.held = hold.then_some(self.steps);
+    }
+
+    /// How much has happened, told or not.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// What happened in all folders.
+    pub(crate) fn all_since(&self, after: usize) -> impl Iterator<Item = &Event> {
+        let from = self.events.partition_point(|event| event.step <= after);
+        self.events.iter().skip(from)
     }
 
     pub(crate) fn since(

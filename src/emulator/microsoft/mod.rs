@@ -25,6 +25,7 @@ mod rules;
 mod search;
 mod send;
 mod settings;
+pub(crate) mod subscriptions;
 mod upload;
 mod user;
 
@@ -58,7 +59,13 @@ async fn serve(state: &State, request: Request<Body>) -> Response<Body> {
         .get::<UnderWay>()
         .map_or(1, |count| count.0);
     let answer = match to_bytes(body, usize::MAX).await {
-        Ok(body) => outer(state, &parts, body, under_way),
+        Ok(body) => match outer(state, &parts, body, under_way) {
+            Ok(Reply {
+                body: ReplyBody::Handshake(subscription),
+                ..
+            }) => subscriptions::finish(state, *subscription).await,
+            answer => answer,
+        },
         Err(_) => Err(GraphError::bad_request(
             "BadRequest",
             "The request ended early.",
@@ -145,6 +152,8 @@ fn inner(
             segments.remove(0);
             grant.account.clone()
         }
+        // They are of whoever asks, and name the mailbox themselves.
+        Some("subscriptions") => grant.account.clone(),
         Some("users") if segments.len() > 1 => {
             let id = segments.remove(1);
             segments.remove(0);
@@ -169,6 +178,9 @@ fn inner(
         grant: grant.clone(),
         prefer: Prefer::read(headers),
     };
+    if user.as_deref() == Some("subscriptions") {
+        return subscriptions::route(&call);
+    }
     state.world().send_due();
     call.mailbox(|mailbox, random| {
         mailbox.advance(state.clock.now(), random);
@@ -241,7 +253,7 @@ fn write(
     let failed = answer.is_err();
     let reply = finished(state, answer, &request_id, &client_id);
     let (kind, body) = match reply.body {
-        ReplyBody::Empty => (None, Body::empty()),
+        ReplyBody::Empty | ReplyBody::Handshake(_) => (None, Body::empty()),
         ReplyBody::Json(value) => (
             Some(content_type(failed).to_owned()),
             Body::from(value.to_string()),
@@ -303,6 +315,15 @@ fn embedded(
 
     let request_id = state.world().guid();
     let failed = answer.is_err();
+    // Asking the address takes a request of its own.
+    let answer = answer.and_then(|reply| match reply.body {
+        ReplyBody::Handshake(_) => Err(GraphError::bad_request(
+            "BadRequest",
+            "The emulator makes no subscriptions in batches.",
+        )),
+        _ => Ok(reply),
+    });
+    let failed = failed || answer.is_err();
     let reply = finished(state, answer, &request_id, &request_id);
     let mut headers: Vec<(String, String)> = reply
         .headers
@@ -317,7 +338,7 @@ fn embedded(
         );
     }
     let body = match reply.body {
-        ReplyBody::Empty => None,
+        ReplyBody::Empty | ReplyBody::Handshake(_) => None,
         ReplyBody::Json(value) => {
             headers.push(("Content-Type".to_owned(), content_type(failed).to_owned()));
             Some(value)

@@ -81,7 +81,7 @@ impl SigningKeys {
     }
 
     /// A signed JWT with these claims. `None` if the machine has no randomness left.
-    pub(super) fn sign(&self, vendor: Vendor, claims: &Value) -> Option<String> {
+    pub(crate) fn sign(&self, vendor: Vendor, claims: &Value) -> Option<String> {
         let succession = self.of(vendor);
         let number = succession.past.load(Ordering::Relaxed);
         let pair = succession.pair(number)?;
