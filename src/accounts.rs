@@ -8,12 +8,14 @@ mod building;
 mod claiming;
 mod configuration;
 mod events;
+mod holding;
 mod leaving;
 mod opening;
 mod probing;
 #[cfg(feature = "outlook")]
 mod shared;
 mod signing_in;
+mod upkeep;
 mod ways;
 
 use std::collections::HashMap;
@@ -30,6 +32,9 @@ pub use self::events::{AccountEvent, AccountEvents};
 pub use self::leaving::{Disconnected, Kept};
 use self::opening::Opened;
 pub use self::signing_in::{Connecting, PendingConnection};
+pub use self::upkeep::{
+    Attended, Due, DueWork, SyncReason, Synced, Upkeep, UpkeepHints, UpkeepHost, UpkeepPlan,
+};
 pub use self::ways::ConnectingDevice;
 use crate::clock::Clock;
 use crate::credentials::{
@@ -180,6 +185,8 @@ impl Accounts {
             record.configuration = configuration.to_owned();
             record.service.clone_from(service);
             change(&mut record)?;
+            // Whatever failed before, the user did something about it.
+            record.upkeep.try_again();
             if let Saved::Written(_) = record.save(self.0.store.as_ref(), &key, save).await? {
                 // Handles opened later must see what was granted now.
                 if let Some(opened) = self.opened().get_mut(account) {

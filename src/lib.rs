@@ -69,6 +69,7 @@
 //!
 //! Running it:
 //!
+//! * [`Accounts::upkeep`]: the one future that polls and audits all accounts and keeps their grants alive, on many workers.
 //! * [`Error`] and [`ErrorKind`]: what went wrong, for the one who must act; [`Error::delivery`] before repeating a send.
 //! * [`http`]: limits, retries, what can be seen of requests, and how to bring your own HTTP client.
 //! * `emulator` and `testing` (features of these names): both services on 127.0.0.1, and suites for what you write yourself.
@@ -137,8 +138,9 @@ pub mod view;
 
 pub use accounts::{
     Account, AccountEvent, AccountEvents, AccountStatus, Accounts, AccountsBuilder, Adoption,
-    Connecting, ConnectingDevice, Disconnected, Kept, Obstacle, PendingConnection,
-    ProviderConfiguration, SignInReason,
+    Attended, Connecting, ConnectingDevice, Disconnected, Due, DueWork, Kept, Obstacle,
+    PendingConnection, ProviderConfiguration, SignInReason, SyncReason, Synced, Upkeep,
+    UpkeepHints, UpkeepHost, UpkeepPlan,
 };
 pub use error::{Action, Delivery, Error, ErrorKind, Result};
 #[cfg(feature = "gmail")]

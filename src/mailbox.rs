@@ -38,6 +38,7 @@ use self::sending::Outbox;
 pub use self::sending::{OutboxEntries, SETTLED_AFTER};
 pub use self::sending_many::{Campaign, Outcome, Progress, SendMany, Stopped};
 pub use self::syncing::SyncPages;
+pub(crate) use self::syncing::{SyncTurn, SyncTurns};
 
 /// How much of a message is examined for what it says of itself: reports and invitations come before long attachments.
 const EXAMINED: usize = 8 * 1024 * 1024;
@@ -63,6 +64,8 @@ pub struct Mailbox {
     outbox: Outbox,
     /// Held by the sync that runs.
     syncing: Arc<tokio::sync::Mutex<()>>,
+    /// Whose turn it is to sync, beyond this process.
+    turns: Option<Arc<dyn SyncTurns>>,
     clock: Arc<dyn Clock>,
     access: Option<Access>,
     /// What its calls are paid from, if they are capped.
@@ -78,6 +81,7 @@ impl Mailbox {
             provider: Arc::new(provider),
             outbox: Outbox::default(),
             syncing: Arc::default(),
+            turns: None,
             clock: Arc::new(SystemClock::new()),
             access: None,
             purse: None,
@@ -89,6 +93,12 @@ impl Mailbox {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Syncs when these say that it is its turn.
+    pub(crate) fn with_turns(mut self, turns: Arc<dyn SyncTurns>) -> Self {
+        self.turns = Some(turns);
         self
     }
 

@@ -14,7 +14,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::Changed;
 use super::account::SignInReason;
-use crate::credentials::{AccountRecord, AccountState, TellToken, TokenNews};
+use crate::credentials::{AccountRecord, AccountState, Failures, TellToken, TokenNews};
+use crate::error::{Error, ErrorKind};
 use crate::model::{Access, AccountId};
 
 /// Something that happened to an account.
@@ -80,6 +81,25 @@ pub enum AccountEvent {
         /// The account.
         account: AccountId,
     },
+    /// Its [upkeep](crate::Upkeep) failed, here, and is tried again. What an account that cannot be used needs is told
+    /// otherwise.
+    UpkeepFailing {
+        /// The account.
+        account: AccountId,
+        /// What failed.
+        kind: ErrorKind,
+        /// The service's own code for it.
+        code: Option<String>,
+        /// How many times in a row something did, on all workers.
+        failures: u32,
+        /// Until when nothing is tried.
+        retry_at: Option<DateTime<Utc>>,
+    },
+    /// Its upkeep works again.
+    UpkeepRecovered {
+        /// The account.
+        account: AccountId,
+    },
     /// This reader fell behind and missed so many events. Whatever they told is in
     /// [`Accounts::list`](crate::Accounts::list).
     Missed {
@@ -99,6 +119,8 @@ impl AccountEvent {
             | Self::NeedsSignIn { account, .. }
             | Self::AccessChanged { account, .. }
             | Self::Suspended { account }
+            | Self::UpkeepFailing { account, .. }
+            | Self::UpkeepRecovered { account }
             | Self::Resumed { account } => Some(account),
             Self::Missed { .. } => None,
         }
@@ -213,6 +235,22 @@ impl Events {
 
     pub(super) fn resumed(&self, account: &AccountId) {
         self.tell(AccountEvent::Resumed {
+            account: account.clone(),
+        });
+    }
+
+    pub(super) fn upkeep_failing(&self, account: &AccountId, error: &Error, failures: Failures) {
+        self.tell(AccountEvent::UpkeepFailing {
+            account: account.clone(),
+            kind: error.kind(),
+            code: error.code().map(str::to_owned),
+            failures: failures.count,
+            retry_at: failures.retry_at,
+        });
+    }
+
+    pub(super) fn upkeep_recovered(&self, account: &AccountId) {
+        self.tell(AccountEvent::UpkeepRecovered {
             account: account.clone(),
         });
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{self, Either};
 
+use super::holding::{SYNC, UPKEEP};
 use super::{Account, Accounts, unknown_account};
 use crate::credentials::{AccountRecord, StoredTokens};
 use crate::error::Result;
@@ -73,7 +74,10 @@ impl Accounts {
     /// As [`suspend`](Self::suspend).
     pub async fn resume(&self, account: &AccountId) -> Result<Account> {
         let (record, changed) = self
-            .amend(account, |record| record.suspended_since.take().is_some())
+            .amend(account, |record| {
+                record.upkeep.try_again();
+                record.suspended_since.take().is_some()
+            })
             .await?;
         if changed {
             self.0.events.resumed(account);
@@ -97,8 +101,13 @@ impl Accounts {
         };
         self.0.store.remove(&key).await?;
         // The account is gone, whatever becomes of this.
-        if let Err(error) = StoredTokens::forget_lease(self.0.store.as_ref(), &key).await {
-            tracing::warn!(%error, "the lease of a disconnected account could not be removed");
+        let leases = async {
+            StoredTokens::forget_lease(self.0.store.as_ref(), &key).await?;
+            self.0.store.remove(&key.lease(SYNC)).await?;
+            self.0.store.remove(&key.lease(UPKEEP)).await
+        };
+        if let Err(error) = leases.await {
+            tracing::warn!(%error, "a lease of a disconnected account could not be removed");
         }
         self.close(account);
         let revoked = kept.is_none();

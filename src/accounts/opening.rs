@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::configuration::Configured;
+use super::holding::StoredTurns;
 use super::{Account, Accounts, unknown_account};
 use crate::credentials::{AccountRecord, LoadedAccount, StoredTokens};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,10 @@ impl Opened {
         self.look_again();
     }
 
+    pub(super) fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
     fn look_again(&self) {
         self.tokens.look_again();
         for tokens in &self.earlier {
@@ -70,13 +75,18 @@ impl Accounts {
     /// [`ErrorKind::Configuration`] when its configuration is gone or wrong, [`ErrorKind::CredentialStore`].
     pub async fn open(&self, account: &AccountId) -> Result<Mailbox> {
         let record = self.usable(account).await?;
+        self.open_with(account, &record)
+    }
+
+    /// The mailbox of an account whose record was read just now.
+    pub(super) fn open_with(&self, account: &AccountId, record: &AccountRecord) -> Result<Mailbox> {
         let configured = self.configuration(&record.configuration)?;
         if let Some(opened) = self.opened().get(account)
-            && opened.is_of(&record, &configured)
+            && opened.is_of(record, &configured)
         {
             return Ok(opened.mailbox.clone());
         }
-        self.open_anew(account, &record, configured)
+        self.open_anew(account, record, configured)
             .map(|(mailbox, _)| mailbox)
     }
 
@@ -114,6 +124,7 @@ impl Accounts {
             }
             (None, None) => mailbox,
         };
+        let mailbox = mailbox.with_turns(Arc::new(StoredTurns::new(&tokens)));
         let mut opened = Opened {
             mailbox: mailbox.clone(),
             tokens: tokens.clone(),

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Accounts;
+use super::holding::StoredTurns;
 use crate::credentials::Service;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::mailbox::Mailbox;
@@ -45,9 +48,17 @@ impl Accounts {
         let configured = self.configuration(&record.configuration)?;
         // With the tokens of the account's own mailbox, so that suspending and disconnecting reach this handle too.
         let (own, tokens) = self.open_anew(account, &record, Arc::clone(&configured))?;
+        let turns = StoredTurns::new(&tokens).named(name_of(account, mailbox));
         let mailbox = configured.shared_mailbox(self.connection(&tokens), access, mailbox)?;
         // A key is the account's, whichever mailbox it sends from.
         let mailbox = mailbox.with_clock(Arc::clone(&self.0.clock));
-        Ok(mailbox.sending_as(&own))
+        Ok(mailbox.sending_as(&own).with_turns(Arc::new(turns)))
     }
+}
+
+/// By what name the syncs of a shared mailbox take turns. Keys may be seen where records are not.
+fn name_of(account: &AccountId, mailbox: &str) -> AccountId {
+    let mailbox = mailbox.to_lowercase();
+    let name = format!("shared {} {account} {mailbox}", account.as_str().len());
+    AccountId::new(format!("{:x}", Sha256::digest(name)))
 }

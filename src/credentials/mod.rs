@@ -49,7 +49,10 @@ pub use lifetime::{CertainEnd, GrantLifetime, Lapse, PossibleEnd};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
-pub use record::{AccountRecord, AccountState, Credential, Identity, LoadedAccount, Service};
+pub use record::{
+    AccountRecord, AccountState, Credential, Failures, Identity, LoadedAccount, Service,
+    UpkeepRecord,
+};
 pub use refreshing::{Refresh, Refreshed};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
@@ -57,4 +60,4 @@ pub use store::{
     CredentialStore, RecordKey, RecordKind, Revision, Save, Saved, StoreError, StoredRecord,
 };
 pub use tokens::{AccessToken, StaticToken, StoredTokens, TokenOptions, TokenSource};
-pub(crate) use tokens::{TellToken, TokenNews};
+pub(crate) use tokens::{LeaseTerms, TellToken, TokenNews};

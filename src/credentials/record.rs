@@ -61,6 +61,9 @@ pub struct AccountRecord {
     /// What the service tells about by itself: the watches that it keeps for this account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<Watch>,
+    /// How far the account's upkeep has got, among all workers.
+    #[serde(default, skip_serializing_if = "UpkeepRecord::is_empty")]
+    pub upkeep: UpkeepRecord,
     /// What the host or the provider keeps with the account, such as other endpoints. Not for secrets: it is shown by
     /// `Debug`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -104,6 +107,7 @@ impl AccountRecord {
             suspended_since: None,
             mailbox_seen: None,
             subscriptions: Vec::new(),
+            upkeep: UpkeepRecord::default(),
             settings: BTreeMap::new(),
             unknown: UnknownFields::default(),
         }
@@ -312,6 +316,56 @@ pub enum AccountState {
     /// A state of a later version of this crate, kept as it is and treated as active.
     #[serde(untagged)]
     Unknown(UnknownFields),
+}
+
+/// How far an account's upkeep has got: what [`Upkeep`](crate::Upkeep) reckons from when what is due next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UpkeepRecord {
+    /// When the last sync that came to its end was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_at: Option<DateTime<Utc>>,
+    /// When the last one was begun that was audited, or was the first of all, which reads everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audited_at: Option<DateTime<Utc>>,
+    /// What failed since.
+    #[serde(default, skip_serializing_if = "Failures::is_none")]
+    pub failures: Failures,
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+impl UpkeepRecord {
+    /// Whether nothing was done and nothing failed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Forgets what failed: somebody mended it, or says so.
+    pub fn try_again(&mut self) {
+        self.failures = Failures::default();
+    }
+}
+
+/// What failed again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Failures {
+    /// How many times in a row.
+    #[serde(default)]
+    pub count: u32,
+    /// Until when it is not tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<DateTime<Utc>>,
+}
+
+impl Failures {
+    /// Whether nothing did.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The format's version. It changes only when a reader of the older one would be wrong; additions leave it alone.

@@ -131,6 +131,14 @@ pub(crate) enum TokenNews<'a> {
     NeedsSignIn(&'a AccountRecord),
 }
 
+/// What leases of an account are taken with.
+pub(crate) struct LeaseTerms<'a> {
+    pub(crate) store: Arc<dyn CredentialStore>,
+    pub(crate) key: &'a RecordKey,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) holder: &'a str,
+}
+
 /// Takes what happens. It must not wait.
 pub(crate) type TellToken = Arc<dyn Fn(TokenNews<'_>) + Send + Sync>;
 
@@ -262,6 +270,17 @@ impl StoredTokens {
         let mut state = self.0.state();
         state.current = None;
         state.patient_until = None;
+    }
+
+    /// What other leases of the account are taken with, beside that of a refresh.
+    pub(crate) fn lease_terms(&self) -> LeaseTerms<'_> {
+        let renewal = &self.0.renewal;
+        LeaseTerms {
+            store: Arc::clone(&renewal.store),
+            key: &renewal.key,
+            clock: Arc::clone(&renewal.clock),
+            holder: &renewal.holder,
+        }
     }
 
     /// Forgets what there is beside the record of an account that is gone. A refresh that still runs does so too.

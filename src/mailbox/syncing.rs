@@ -1,28 +1,97 @@
 //! Staying in step with a mailbox: the stream of a sync's pages, one at a time for each mailbox, and audits. What changed,
 //! and how a service tells, is the provider's.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use async_trait::async_trait;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Mailbox;
 use crate::error::{Action, Error, ErrorKind, Result};
 use crate::model::{Access, Audit, AuditWindow, Scope, SyncCursor};
-use crate::provider::{Known, SyncPage};
+use crate::provider::{Known, MailProvider, SyncPage};
 
 /// How many pages in a row may say nothing and lead to a further one. A service that goes on so leads nowhere.
 const MOST_EMPTY: usize = 10_000;
 
+/// Whose turn it is to sync a mailbox, beyond the handles of one process that know of each other.
+#[async_trait]
+pub(crate) trait SyncTurns: std::fmt::Debug + Send + Sync {
+    /// Takes the turn, or says until when somebody else has it.
+    async fn take(&self) -> Result<Box<dyn SyncTurn>>;
+}
+
+/// The turn of one sync. It ends by itself some time after nobody saw to it any more.
+#[async_trait]
+pub(crate) trait SyncTurn: Send + Sync {
+    /// Sees that it goes on. An error says that somebody else has it now.
+    async fn keep(&mut self) -> Result<()>;
+
+    /// Sees to it until somebody else has it.
+    async fn lost(&mut self) -> Error;
+
+    /// Ends it.
+    async fn give_back(self: Box<Self>);
+}
+
 /// Where the stream of pages stands.
 enum State {
     Begin(Option<SyncCursor>),
-    At(OwnedMutexGuard<()>, SyncCursor, usize),
-    Over,
+    At(Turn, SyncCursor, usize),
+    Over(Option<Box<dyn SyncTurn>>),
+}
+
+/// The right to sync: in this process, and beyond it where that is told.
+struct Turn {
+    here: OwnedMutexGuard<()>,
+    beyond: Option<Box<dyn SyncTurn>>,
+}
+
+impl Turn {
+    async fn take(
+        syncing: Arc<tokio::sync::Mutex<()>>,
+        turns: Option<&dyn SyncTurns>,
+    ) -> Result<Self> {
+        let here = syncing.try_lock_owned().map_err(|_| busy())?;
+        let beyond = match turns {
+            Some(turns) => Some(turns.take().await?),
+            None => None,
+        };
+        Ok(Self { here, beyond })
+    }
+
+    /// Makes a page, and sees to the turn meanwhile.
+    async fn page(
+        &mut self,
+        making: impl Future<Output = Result<SyncPage>> + Send,
+    ) -> Result<SyncPage> {
+        let Some(beyond) = &mut self.beyond else {
+            return making.await;
+        };
+        beyond.keep().await?;
+        match select(pin!(making), pin!(beyond.lost())).await {
+            Either::Left((page, _)) => page,
+            Either::Right((error, _)) => Err(error),
+        }
+    }
+
+    /// What is left when all was told: the process goes on, and others as soon as the last page is stored.
+    fn over(self) -> State {
+        drop(self.here);
+        State::Over(self.beyond)
+    }
+}
+
+async fn give_back(turn: Option<Box<dyn SyncTurn>>) {
+    if let Some(turn) = turn {
+        turn.give_back().await;
+    }
 }
 
 impl Mailbox {
@@ -38,8 +107,19 @@ impl Mailbox {
     /// The example `mirror` is a host that keeps such a copy in SQLite, tables and all: `cargo run --example mirror` shows it at
     /// work, and `examples/mirror/database.rs` is what it takes.
     ///
+    /// # One at a time
     /// Only one sync runs for a mailbox. As long as its stream lives, another one that is begun through this handle, its
     /// clones, or any that [`Accounts`](crate::Accounts) opens for the account, is refused with [`ErrorKind::Conflict`].
+    ///
+    /// For mailboxes that [`Accounts`](crate::Accounts) opened that holds for all processes that share its store: the one that
+    /// is refused learns with [`Error::retry_after`] how long the other's turn lasts unless it goes on. It does for as long
+    /// as pages are asked for: each has five minutes to be stored before the next, however long the service takes to tell it. A
+    /// host that takes longer keeps its turn if nobody else wants it; otherwise its next page is a
+    /// [`Conflict`](ErrorKind::Conflict) with the code `sync_overtaken`, and so that what it stores late overwrites nothing newer,
+    /// it stores a page only where its cursor is still the page's `after`, as said above. No lease can do that for it.
+    ///
+    /// Read the stream to its end, which gives the turn back: `while let Some(page) = pages.next().await`. If it is dropped
+    /// before, or its process dies, other processes wait for what is left of the five minutes; this process does not.
     pub fn sync(
         &self,
         cursor: Option<SyncCursor>,
@@ -72,44 +152,28 @@ impl Mailbox {
         if let Err(error) = self.require(Access::READ) {
             return SyncPages(stream::once(async { Err(error) }).boxed());
         }
-        let provider = Arc::clone(&self.provider);
-        let turn = Arc::clone(&self.syncing);
-        let pages = stream::try_unfold(State::Begin(cursor), move |state| {
-            let (provider, scope, known) =
-                (Arc::clone(&provider), scope.clone(), Arc::clone(&known));
-            let turn = Arc::clone(&turn);
-            async move {
-                let begins = matches!(state, State::Begin(_));
-                let (guard, cursor, empty) = match state {
-                    State::Begin(cursor) => (turn.try_lock_owned().map_err(|_| busy())?, cursor, 0),
-                    State::At(guard, cursor, empty) => (guard, Some(cursor), empty),
-                    State::Over => return Ok(None),
-                };
-                let (after, known) = (cursor.as_ref(), known.as_ref());
-                let page = if begins && audited {
-                    provider.sync_audited(after, &scope, known).await?
-                } else {
-                    provider.sync(after, &scope, known).await?
-                };
-                if !page.more {
-                    return Ok(Some((page, State::Over)));
-                }
-                let empty = if page.changes.is_empty() {
-                    empty + 1
-                } else {
-                    0
-                };
-                if cursor.as_ref() == Some(&page.cursor) || empty > MOST_EMPTY {
-                    return Err(Error::new(
-                        ErrorKind::Protocol,
-                        "a page of a sync leads to itself",
-                    ));
-                }
-                let next = page.cursor.clone();
-                Ok(Some((page, State::At(guard, next, empty))))
-            }
+        let source = Source {
+            provider: Arc::clone(&self.provider),
+            syncing: Arc::clone(&self.syncing),
+            turns: self.turns.clone(),
+            scope,
+            known,
+            audited,
+        };
+        let pages = stream::try_unfold((source, State::Begin(cursor)), |(source, state)| async {
+            let next = source.next(state).await?;
+            Ok(next.map(|(page, state)| (page, (source, state))))
         });
         SyncPages(pages.boxed())
+    }
+
+    /// Ends what is left of the turn of a sync that was dropped, unless another one runs.
+    pub(crate) async fn free_turn(&self) {
+        if let (Ok(_here), Some(turns)) = (self.syncing.try_lock(), &self.turns)
+            && let Ok(turn) = turns.take().await
+        {
+            turn.give_back().await;
+        }
     }
 
     /// Compares what the service has with what the host has, message by message: what to run nightly to *know* that a copy is
@@ -129,6 +193,68 @@ impl Mailbox {
     ) -> Result<Audit> {
         self.require(Access::READ)?;
         self.provider.audit(scope, window, known).await
+    }
+}
+
+/// What the pages of a sync are made from.
+struct Source {
+    provider: Arc<dyn MailProvider>,
+    syncing: Arc<tokio::sync::Mutex<()>>,
+    turns: Option<Arc<dyn SyncTurns>>,
+    scope: Scope,
+    known: Arc<dyn Known>,
+    audited: bool,
+}
+
+impl Source {
+    async fn next(&self, state: State) -> Result<Option<(SyncPage, State)>> {
+        let (mut turn, cursor, empty, audited) = match state {
+            State::Begin(cursor) => {
+                let turn = Turn::take(Arc::clone(&self.syncing), self.turns.as_deref());
+                (turn.await?, cursor, 0, self.audited)
+            }
+            State::At(turn, cursor, empty) => (turn, Some(cursor), empty, false),
+            State::Over(turn) => {
+                give_back(turn).await;
+                return Ok(None);
+            }
+        };
+        let (after, known) = (cursor.as_ref(), self.known.as_ref());
+        let made = if audited {
+            let making = self.provider.sync_audited(after, &self.scope, known);
+            turn.page(making).await
+        } else {
+            let making = self.provider.sync(after, &self.scope, known);
+            turn.page(making).await
+        };
+        let checked = made.and_then(|page| {
+            let empty = if page.changes.is_empty() {
+                empty + 1
+            } else {
+                0
+            };
+            if page.more && (cursor.as_ref() == Some(&page.cursor) || empty > MOST_EMPTY) {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    "a page of a sync leads to itself",
+                ));
+            }
+            Ok((page, empty))
+        });
+        match checked {
+            Ok((page, empty)) => {
+                let state = if page.more {
+                    State::At(turn, page.cursor.clone(), empty)
+                } else {
+                    turn.over()
+                };
+                Ok(Some((page, state)))
+            }
+            Err(error) => {
+                give_back(turn.beyond).await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -155,5 +281,6 @@ fn busy() -> Error {
         ErrorKind::Conflict,
         "a sync of this mailbox is running already",
     )
+    .with_code("sync_running")
     .with_action(Action::CorrectTheCall)
 }

@@ -1,0 +1,293 @@
+//! The one future of an upkeep: it waits for whatever comes first (time, a hint, an event, a look at the store, work that is
+//! done) and starts what is due. It has one timer, however many accounts there are.
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+
+use super::agenda::Agenda;
+use super::plan::after;
+use super::{Attended, Looked, SyncReason, Upkeep};
+use crate::accounts::{AccountEvent, AccountEvents};
+use crate::error::Result;
+use crate::model::AccountId;
+
+/// How soon a look at the store is repeated that failed, and work that the store kept from being done.
+const STORE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How soon something that was told is tried again while another worker is at the account.
+const BUSY_PAUSE: Duration = Duration::from_secs(10);
+
+impl Upkeep {
+    /// Runs until it is dropped. What is being done then is cut off, which loses nothing; but other workers wait for the
+    /// leases to end. To stop without that, use [`run_until`](Self::run_until).
+    pub async fn run(&self) {
+        self.run_until(pending()).await;
+    }
+
+    /// Runs until `stop` is done. What is being done then is cut off, its leases are given back, and it returns.
+    pub async fn run_until(&self, stop: impl Future<Output = ()> + Send) {
+        let (stopping, stopped) = watch::channel(false);
+        let mut round = Round::new(self, stopped);
+        let mut stop = pin!(stop);
+        loop {
+            round.begin_what_is_due();
+            match round.step(stop.as_mut()).await {
+                Step::Stop => break,
+                step => round.take(step),
+            }
+        }
+        stopping.send_replace(true);
+        while round.running.next().await.is_some() {}
+    }
+}
+
+type Work<'a> = BoxFuture<'a, (AccountId, Option<SyncReason>, Result<Option<Attended>>)>;
+
+/// What happened.
+enum Step {
+    Stop,
+    Done(AccountId, Option<SyncReason>, Result<Option<Attended>>),
+    Looked(Result<Vec<Looked>>),
+    Event(AccountEvent),
+    Told,
+    Time,
+}
+
+/// Where an upkeep stands.
+struct Round<'a> {
+    upkeep: &'a Upkeep,
+    events: AccountEvents,
+    running: FuturesUnordered<Work<'a>>,
+    /// The accounts that are being seen to.
+    busy: HashSet<AccountId>,
+    /// When each account's time comes.
+    timed: Agenda,
+    /// When the time of those comes about which something was told. They do not wait behind a long row of polls.
+    hinted: Agenda,
+    told: BTreeMap<AccountId, SyncReason>,
+    /// Whose turn it is if both have one.
+    hinted_first: bool,
+    looking: Fuse<BoxFuture<'a, Result<Vec<Looked>>>>,
+    look_at: DateTime<Utc>,
+    /// What was seen to since the look began: the look may not know of that yet.
+    seen_to: HashSet<AccountId>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<'a> Round<'a> {
+    fn new(upkeep: &'a Upkeep, stopped: watch::Receiver<bool>) -> Self {
+        Self {
+            upkeep,
+            events: upkeep.accounts.events(),
+            running: FuturesUnordered::new(),
+            busy: HashSet::new(),
+            timed: Agenda::default(),
+            hinted: Agenda::default(),
+            told: BTreeMap::new(),
+            hinted_first: true,
+            looking: Fuse::terminated(),
+            look_at: upkeep.accounts.0.clock.now(),
+            seen_to: HashSet::new(),
+            stopped,
+        }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.upkeep.accounts.0.clock.now()
+    }
+
+    fn begin_what_is_due(&mut self) {
+        let now = self.now();
+        if self.looking.is_terminated() && self.look_at <= now {
+            let upkeep = self.upkeep;
+            self.seen_to.clear();
+            self.looking = upkeep.look(now).boxed().fuse();
+        }
+        while self.running.len() < self.upkeep.plan.at_once {
+            let account = if self.hinted_first {
+                let hinted = self.hinted.pop(now);
+                hinted.or_else(|| self.timed.pop(now))
+            } else {
+                let timed = self.timed.pop(now);
+                timed.or_else(|| self.hinted.pop(now))
+            };
+            let Some(account) = account else { break };
+            self.hinted_first = !self.hinted_first;
+            self.timed.remove(&account);
+            self.hinted.remove(&account);
+            let told = self.told.remove(&account);
+            self.busy.insert(account.clone());
+            self.running.push(self.attend(account, told));
+        }
+    }
+
+    fn attend(&self, account: AccountId, told: Option<SyncReason>) -> Work<'a> {
+        let upkeep = self.upkeep;
+        let mut stopped = self.stopped.clone();
+        Box::pin(async move {
+            let stop = async move {
+                // Nobody is left to stop it if this fails.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            let outcome = upkeep.attend_until(&account, told, stop).await;
+            (account, told, outcome)
+        })
+    }
+
+    /// When time alone gives something to do.
+    fn next(&self) -> Option<DateTime<Utc>> {
+        let look = self.looking.is_terminated().then_some(self.look_at);
+        let has_room = self.running.len() < self.upkeep.plan.at_once;
+        let work = self.timed.next().into_iter().chain(self.hinted.next());
+        work.filter(|_| has_room).chain(look).min()
+    }
+
+    async fn step(&mut self, mut stop: Pin<&mut (impl Future<Output = ()> + Send)>) -> Step {
+        let now = self.now();
+        // Wall clocks jump: one that was put back must not keep everybody waiting for hours.
+        let wait = self.next().map_or(self.upkeep.plan.look_every, |next| {
+            let wait = (next - now).to_std().unwrap_or_default();
+            wait.min(self.upkeep.plan.look_every)
+        });
+        let mut time = pin!(self.upkeep.accounts.0.clock.sleep(wait));
+        let mut news = pin!(self.upkeep.hints.news());
+        poll_fn(|context| {
+            if stop.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Step::Stop);
+            }
+            if let Poll::Ready(Some((account, told, outcome))) =
+                self.running.poll_next_unpin(context)
+            {
+                return Poll::Ready(Step::Done(account, told, outcome));
+            }
+            if !self.looking.is_terminated()
+                && let Poll::Ready(looked) = self.looking.poll_unpin(context)
+            {
+                return Poll::Ready(Step::Looked(looked));
+            }
+            if let Poll::Ready(Some(event)) = self.events.poll_next_unpin(context) {
+                return Poll::Ready(Step::Event(event));
+            }
+            if news.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Step::Told);
+            }
+            time.as_mut().poll(context).map(|()| Step::Time)
+        })
+        .await
+    }
+
+    fn take(&mut self, step: Step) {
+        let now = self.now();
+        match step {
+            Step::Stop | Step::Time => {}
+            Step::Done(account, told, outcome) => self.done(&account, told, outcome),
+            Step::Looked(Ok(looked)) => {
+                self.look_at = after(now, self.upkeep.plan.look_every);
+                self.looked(looked);
+            }
+            Step::Looked(Err(error)) => {
+                tracing::warn!(%error, "the accounts could not be looked through for what is due");
+                self.look_at = after(now, STORE_PAUSE);
+            }
+            Step::Event(event) => self.event(&event),
+            Step::Told => {
+                for (account, reason) in self.upkeep.hints.take() {
+                    self.hint(account, reason);
+                }
+            }
+        }
+    }
+
+    /// Sees to it that a round follows what was told: after the one that runs, if one does.
+    fn hint(&mut self, account: AccountId, reason: SyncReason) {
+        let known = self.told.entry(account.clone()).or_insert(reason);
+        *known = (*known).max(reason);
+        if !self.busy.contains(&account) {
+            let at = after(self.now(), self.upkeep.plan.settling);
+            self.hinted.put_by(&account, at);
+        }
+    }
+
+    fn done(
+        &mut self,
+        account: &AccountId,
+        told: Option<SyncReason>,
+        outcome: Result<Option<Attended>>,
+    ) {
+        let now = self.now();
+        self.busy.remove(account);
+        self.seen_to.insert(account.clone());
+        let told_again = self.told.contains_key(account);
+        match outcome {
+            Ok(Some(attended)) => {
+                if let Some(until) = attended.elsewhere {
+                    self.timed.put(account, until);
+                    // Whoever is at it may have begun before what was told happened.
+                    if let Some(reason) = told {
+                        self.told.entry(account.clone()).or_insert(reason);
+                        self.hinted
+                            .put_by(account, after(now, BUSY_PAUSE).min(until));
+                    }
+                } else if let Some(next) = attended.next {
+                    self.timed.put(account, next);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%account, %error, "an account could not be seen to");
+                self.timed.put(account, after(now, STORE_PAUSE));
+            }
+            Ok(None) => {}
+        }
+        if told_again {
+            self.hinted
+                .put_by(account, after(now, self.upkeep.plan.settling));
+        }
+    }
+
+    fn looked(&mut self, looked: Vec<Looked>) {
+        let mut there = HashSet::with_capacity(looked.len());
+        for Looked { account, due } in looked {
+            if !self.busy.contains(&account) && !self.seen_to.contains(&account) {
+                match due.first() {
+                    Some(due) => self.timed.put(&account, due.at),
+                    None => self.timed.remove(&account),
+                }
+            }
+            there.insert(account);
+        }
+        let seen_to = &self.seen_to;
+        self.timed
+            .retain(|account| there.contains(account) || seen_to.contains(account));
+    }
+
+    /// What this process does to an account need not wait for the next look at the store.
+    fn event(&mut self, event: &AccountEvent) {
+        let now = self.now();
+        match event {
+            AccountEvent::Connected { account, .. } | AccountEvent::Resumed { account }
+                if !self.busy.contains(account) =>
+            {
+                self.seen_to.insert(account.clone());
+                self.timed.put_by(account, now);
+            }
+            AccountEvent::Disconnected { account, .. }
+            | AccountEvent::Suspended { account }
+            | AccountEvent::NeedsSignIn { account, .. } => {
+                self.seen_to.insert(account.clone());
+                self.timed.remove(account);
+                self.hinted.remove(account);
+                self.told.remove(account);
+            }
+            AccountEvent::Missed { .. } => self.look_at = now,
+            _ => {}
+        }
+    }
+}
