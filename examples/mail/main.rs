@@ -7,7 +7,7 @@
 //!
 //! Without a Google or Microsoft developer account, start `cargo run --example emulator` first and give `connect` its
 //! addresses. Exit codes: 0 done, 1 something on this machine failed, 2 bad usage, 3 sign-in needed, 4 the provider
-//! refused, 5 network, 130 stopped by Ctrl-C.
+//! refused, 5 network, 6 an audit found differences, 130 stopped by Ctrl-C.
 
 #![allow(
     clippy::print_stdout,
@@ -28,6 +28,11 @@ mod reading;
 mod searching;
 mod sending;
 mod setup;
+mod synced;
+mod syncing;
+
+#[path = "../mirror/database.rs"]
+mod database;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -87,6 +92,8 @@ enum Command {
     Thread(messages::Conversation),
     /// Write messages into files
     Export(export::Export),
+    /// Keep a copy of the mailbox in SQLite in step, or audit it
+    Sync(syncing::Sync),
     /// Save an attachment
     Attachment(messages::Attachment),
     /// Send a message
@@ -166,10 +173,20 @@ enum Failure {
     Connecting(Vendor, postroom::Error),
     /// The crate reported an error about this account.
     Account(AccountId, Option<Vendor>, postroom::Error),
-    /// The user pressed Ctrl-C, perhaps while a message was being sent.
-    Stopped { sending: bool },
+    /// The user pressed Ctrl-C, while this was going on.
+    Stopped(Interrupted),
+    /// An audit found what a copy lacks; it was reported already.
+    Different,
     /// Some of many messages failed; each was reported already.
     Some(ErrorKind),
+}
+
+/// What Ctrl-C interrupts, as far as it matters.
+#[derive(Clone, Copy, Debug)]
+enum Interrupted {
+    Sending,
+    Syncing,
+    Other,
 }
 
 impl From<postroom::Error> for Failure {
@@ -183,7 +200,8 @@ impl Failure {
         let kind = match self {
             Self::Usage(_) => return 2,
             Self::Local(..) => return 1,
-            Self::Stopped { .. } => return 130,
+            Self::Stopped(_) => return 130,
+            Self::Different => return 6,
             Self::Mail(error) | Self::Connecting(_, error) | Self::Account(_, _, error) => {
                 error.kind()
             }
@@ -201,9 +219,12 @@ impl Failure {
         match self {
             Self::Usage(message) => eprintln!("error: {message}"),
             Self::Local(what, error) => eprintln!("error: {what}: {error}"),
-            Self::Some(_) => {}
-            Self::Stopped { sending: false } => eprintln!("Stopped."),
-            Self::Stopped { sending: true } => {
+            Self::Some(_) | Self::Different => {}
+            Self::Stopped(Interrupted::Other) => eprintln!("Stopped."),
+            Self::Stopped(Interrupted::Syncing) => {
+                eprintln!("Stopped. What was copied is kept; the same command goes on with it.");
+            }
+            Self::Stopped(Interrupted::Sending) => {
                 eprintln!(
                     "Stopped. `mail outbox` tells what is known of it; do not send it again before you looked."
                 );
@@ -265,10 +286,14 @@ async fn main() -> ExitCode {
             .without_time()
             .init();
     }
-    let sending = options.command.sends();
+    let interrupted = match &options.command {
+        command if command.sends() => Interrupted::Sending,
+        Command::Sync(_) => Interrupted::Syncing,
+        _ => Interrupted::Other,
+    };
     let outcome = tokio::select! {
         outcome = run(options) => outcome,
-        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped { sending }),
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped(interrupted)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -331,6 +356,7 @@ async fn work(
         Command::Search(command) => command.run(&mailbox, output).await,
         Command::Thread(command) => command.run(&mailbox, output).await,
         Command::Export(command) => command.run(&mailbox, output).await,
+        Command::Sync(command) => command.run(&mailbox, output).await,
         Command::Attachment(command) => command.run(&mailbox, output).await,
         Command::Send(command) => command.run(&mailbox, output).await,
         Command::Reply(command) => command.run(&mailbox, output).await,

@@ -175,6 +175,11 @@ impl Output {
         self.show(message, &told(facts, found), all);
     }
 
+    /// One line, whatever is printed otherwise.
+    pub(crate) fn line(&self, line: &str) {
+        say!("{line}");
+    }
+
     /// Text as it is, for other programs to read.
     pub(crate) fn text(&self, text: &str) {
         if self.json {
@@ -398,7 +403,7 @@ impl Output {
     }
 }
 
-fn target() -> ProgressDrawTarget {
+pub(crate) fn target() -> ProgressDrawTarget {
     if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
@@ -523,7 +528,7 @@ fn subject(message: &Message) -> String {
 }
 
 /// One line without control characters.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {

@@ -1,0 +1,227 @@
+//! What `sync` shows: how far it has got, what a round told, what an audit found.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use postroom::{Audit, MessageId, SyncChange, SyncPage, SyncProgress};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::output::{Output, clean, target};
+
+/// How many ids a person is shown.
+const NAMED: usize = 10;
+
+/// What a round told.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Round {
+    /// Messages that came, or whose content changed.
+    messages: usize,
+    /// Messages that were moved or marked.
+    updated: usize,
+    gone: usize,
+    unreadable: usize,
+    folders: usize,
+    pages: usize,
+    pub(crate) units: u64,
+    requests: u64,
+    pub(crate) seconds: f64,
+    /// Whether the service had forgotten something, and it was made up for.
+    uncertain: bool,
+}
+
+/// What was done about what an audit found.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Mended {
+    pub(crate) fetched: usize,
+    pub(crate) removed: usize,
+    pub(crate) corrected: usize,
+}
+
+impl Round {
+    pub(crate) fn note(&mut self, page: &SyncPage) {
+        self.pages += 1;
+        self.units += page.progress.units;
+        self.requests += page.progress.requests;
+        self.uncertain |= page.uncertain.is_some();
+        for change in &page.changes {
+            match change {
+                SyncChange::Message(_) => self.messages += 1,
+                SyncChange::Updated(_) => self.updated += 1,
+                SyncChange::Unreadable(..) => self.unreadable += 1,
+                SyncChange::OutOfScope(_) | SyncChange::Deleted(_) => self.gone += 1,
+                SyncChange::Folder(_) | SyncChange::FolderDeleted(_) => self.folders += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether it told anything.
+    pub(crate) fn is_news(&self) -> bool {
+        !self.told().is_empty()
+    }
+
+    /// What happened, for people.
+    fn told(&self) -> Vec<String> {
+        let counts = [
+            (self.messages, "message came", "messages came"),
+            (self.updated, "was moved or marked", "were moved or marked"),
+            (self.gone, "is gone", "are gone"),
+            (
+                self.folders,
+                "folder is new or changed",
+                "folders are new or changed",
+            ),
+            (self.unreadable, "cannot be read", "cannot be read"),
+        ];
+        let some = counts.into_iter().filter(|(count, ..)| *count > 0);
+        some.map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+            .collect()
+    }
+
+    fn sentence(&self, (messages, folders): (i64, i64)) -> String {
+        let mut told = self.told().join(", ");
+        if told.is_empty() {
+            "Nothing happened".clone_into(&mut told);
+        }
+        let uncertain = if self.uncertain {
+            " The service had forgotten what happened, so that everything was compared."
+        } else {
+            ""
+        };
+        let cost = cost(self.requests, self.units);
+        let seconds = self.seconds;
+        format!(
+            "{told}.{uncertain} The copy has {messages} messages in {folders} folders ({cost}, {seconds:.1} s)."
+        )
+    }
+
+    fn document(
+        &self,
+        (messages, folders): (i64, i64),
+        more: serde_json::Value,
+    ) -> serde_json::Value {
+        let mut document = json!(self);
+        if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more)
+        {
+            let copy = json!({ "messages": messages, "folders": folders });
+            document.insert("copy".to_owned(), copy);
+            document.extend(more);
+        }
+        document
+    }
+
+    /// What it told, and how many messages and folders the copy has now.
+    pub(crate) fn show(&self, counts: (i64, i64), output: &Output) {
+        if output.is_json() {
+            output.document(&self.document(counts, json!({})));
+        } else {
+            output.line(&self.sentence(counts));
+        }
+    }
+
+    /// The same on one line, of one round of many.
+    pub(crate) fn show_line(&self, counts: (i64, i64), output: &Output) {
+        if output.is_json() {
+            output.line(&self.document(counts, json!({})).to_string());
+        } else {
+            output.line(&self.sentence(counts));
+        }
+    }
+
+    /// The same with what an audit found after it, and what was done about that.
+    pub(crate) fn show_audited(
+        &self,
+        counts: (i64, i64),
+        audit: &Audit,
+        mended: Option<&Mended>,
+        output: &Output,
+    ) {
+        if output.is_json() {
+            let found = json!({
+                "checked": audit.checked,
+                "missing": audit.missing,
+                "extra": audit.extra,
+                "stale": audit.stale,
+                "units": audit.units,
+                "requests": audit.requests,
+            });
+            let more = json!({ "audit": found, "mended": mended });
+            return output.document(&self.document(counts, more));
+        }
+        output.line(&self.sentence(counts));
+        let cost = cost(audit.requests, audit.units);
+        output.line(&format!(
+            "Compared {} messages with the service ({cost}).",
+            audit.checked
+        ));
+        if audit.is_clean() {
+            return output.line("The copy is just what the mailbox is.");
+        }
+        let stale: Vec<MessageId> = audit.stale.iter().map(|update| update.id.clone()).collect();
+        for (what, ids) in [
+            ("missing from the copy", &audit.missing),
+            ("only in the copy", &audit.extra),
+            ("with other folders or marks", &stale),
+        ] {
+            if !ids.is_empty() {
+                let named = ids.iter().take(NAMED).map(|id| clean(id.as_str()));
+                let named: Vec<String> = named.collect();
+                let more = if ids.len() > NAMED { ", …" } else { "" };
+                output.line(&format!("{} {what}: {}{more}", ids.len(), named.join(", ")));
+            }
+        }
+        output.line(&match mended {
+            Some(mended) => format!(
+                "Mended: {} fetched, {} removed, {} corrected.",
+                mended.fetched, mended.removed, mended.corrected
+            ),
+            None => "`mail sync --mend` brings them up to date.".to_owned(),
+        });
+    }
+}
+
+fn cost(requests: u64, units: u64) -> String {
+    let requests = match requests {
+        1 => "1 request".to_owned(),
+        many => format!("{many} requests"),
+    };
+    if units == 0 {
+        requests
+    } else {
+        format!("{requests}, {units} units")
+    }
+}
+
+/// How far a long round has got: how much of what is expected, how fast, and for how much longer.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, target());
+        let template = "{msg} {wide_bar} {pos}/{len} {per_sec} (another {eta})";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message("Copying");
+        Self(bar)
+    }
+
+    pub(crate) fn show(&self, progress: SyncProgress, units: u64) {
+        let bar = &self.0;
+        if bar.position() == 0 {
+            // What earlier calls did says nothing of how fast this one is.
+            bar.set_position(progress.done);
+            bar.reset_eta();
+        }
+        if let Some(expected) = progress.expected {
+            bar.set_length(expected.max(progress.done));
+        }
+        bar.set_position(progress.done);
+        if units > 0 {
+            bar.set_message(format!("Copying ({units} units)"));
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
