@@ -25,6 +25,7 @@ mod spending;
 mod sync;
 mod unknown;
 mod watch;
+mod watch_health;
 
 pub use access::Access;
 pub(crate) use address::addresses_of;
@@ -64,3 +65,4 @@ pub use unknown::UnknownFields;
 #[cfg(any(feature = "gmail", feature = "outlook"))]
 pub(crate) use watch::renewal_before;
 pub use watch::{Renewed, Watch, WatchKind, WatchPlace, WatchTarget};
+pub use watch_health::{WatchHealth, WatchState};

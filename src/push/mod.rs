@@ -9,13 +9,12 @@
 //! * [`WatchHealth`] says when a watch has lapsed, and when it never fires although things happen.
 
 mod graph;
-mod health;
 mod hints;
 mod notification;
 mod pub_sub;
 
+pub use crate::model::{WatchHealth, WatchState};
 pub use graph::{GraphPost, Unverified};
-pub use health::{WatchHealth, WatchState};
 pub use hints::Hints;
 pub use notification::{News, Notification, Reason, Rejected};
 pub use pub_sub::{PubSubEndpoint, Pulled, pulled};

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::Watch;
+use super::Watch;
 
 /// How many syncs must find something that nobody had told before a watch counts as silent.
 const SILENT_AFTER: u32 = 3;
