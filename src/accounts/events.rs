@@ -14,6 +14,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::Changed;
 use super::account::SignInReason;
+use super::upkeep::DueWork;
 use crate::credentials::{AccountRecord, AccountState, Failures, TellToken, TokenNews};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Access, AccountId};
@@ -86,6 +87,8 @@ pub enum AccountEvent {
     UpkeepFailing {
         /// The account.
         account: AccountId,
+        /// What was to be done.
+        work: DueWork,
         /// What failed.
         kind: ErrorKind,
         /// The service's own code for it.
@@ -99,6 +102,16 @@ pub enum AccountEvent {
     UpkeepRecovered {
         /// The account.
         account: AccountId,
+        /// What was done.
+        work: DueWork,
+    },
+    /// Its watch tells nothing although things happen: look whether what the service posts reaches the host. Until it does, the
+    /// account is polled as often as one without a watch.
+    WatchSilent {
+        /// The account.
+        account: AccountId,
+        /// Since when things were found that nobody had told.
+        since: DateTime<Utc>,
     },
     /// This reader fell behind and missed so many events. Whatever they told is in
     /// [`Accounts::list`](crate::Accounts::list).
@@ -120,7 +133,8 @@ impl AccountEvent {
             | Self::AccessChanged { account, .. }
             | Self::Suspended { account }
             | Self::UpkeepFailing { account, .. }
-            | Self::UpkeepRecovered { account }
+            | Self::UpkeepRecovered { account, .. }
+            | Self::WatchSilent { account, .. }
             | Self::Resumed { account } => Some(account),
             Self::Missed { .. } => None,
         }
@@ -239,9 +253,16 @@ impl Events {
         });
     }
 
-    pub(super) fn upkeep_failing(&self, account: &AccountId, error: &Error, failures: Failures) {
+    pub(super) fn upkeep_failing(
+        &self,
+        account: &AccountId,
+        work: DueWork,
+        error: &Error,
+        failures: Failures,
+    ) {
         self.tell(AccountEvent::UpkeepFailing {
             account: account.clone(),
+            work,
             kind: error.kind(),
             code: error.code().map(str::to_owned),
             failures: failures.count,
@@ -249,9 +270,17 @@ impl Events {
         });
     }
 
-    pub(super) fn upkeep_recovered(&self, account: &AccountId) {
+    pub(super) fn upkeep_recovered(&self, account: &AccountId, work: DueWork) {
         self.tell(AccountEvent::UpkeepRecovered {
             account: account.clone(),
+            work,
+        });
+    }
+
+    pub(super) fn watch_silent(&self, account: &AccountId, since: DateTime<Utc>) {
+        self.tell(AccountEvent::WatchSilent {
+            account: account.clone(),
+            since,
         });
     }
 

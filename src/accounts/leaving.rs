@@ -7,9 +7,9 @@ use futures_util::future::{self, Either};
 
 use super::holding::{SYNC, UPKEEP};
 use super::{Account, Accounts, unknown_account};
-use crate::credentials::{AccountRecord, StoredTokens};
+use crate::credentials::{AccountRecord, Service, StoreError, StoredTokens};
 use crate::error::Result;
-use crate::model::AccountId;
+use crate::model::{AccountId, Watch};
 use crate::oauth::Revoked;
 
 /// How a disconnected account was left.
@@ -85,7 +85,7 @@ impl Accounts {
         Ok(self.describe(&record))
     }
 
-    /// Ends the grant at the service if nothing else needs it, and forgets the account. It is forgotten also when the
+    /// Ends the account's watches and the grant at the service if nothing else needs them, and forgets the account. It is forgotten also when the
     /// service cannot be reached, which is tried for a few seconds, and when its record cannot be read.
     ///
     /// # Errors
@@ -94,7 +94,11 @@ impl Accounts {
     pub async fn disconnect(&self, account: &AccountId) -> Result<Disconnected> {
         let key = self.key(account);
         let kept = match AccountRecord::load(self.0.store.as_ref(), &key).await {
-            Ok(Some(loaded)) => self.end_grant(&loaded.record).await?,
+            Ok(Some(loaded)) => {
+                let records = self.records().await?;
+                self.end_watches(&loaded.record, &records).await;
+                self.end_grant(&loaded.record, &records).await?
+            }
             Ok(None) => return Err(unknown_account(account)),
             Err(error) if error.is_unreadable() => Some(Kept::NowhereToAsk),
             Err(error) => return Err(error.into()),
@@ -115,10 +119,57 @@ impl Accounts {
         Ok(Disconnected { revoked, kept })
     }
 
+    /// Ends the account's watches while its tokens still work: nobody can afterwards. One that somebody else needs stays:
+    /// Gmail's stop ends the mailbox's only watch.
+    async fn end_watches(
+        &self,
+        record: &AccountRecord,
+        records: &[(AccountId, Result<AccountRecord, StoreError>)],
+    ) {
+        let others = || records.iter().filter(|(id, _)| id != &record.account);
+        let is_needed = |watch: &Watch| {
+            others().any(|(_, other)| match other {
+                Ok(other) => {
+                    let mut theirs = other.subscriptions.iter();
+                    theirs.any(|theirs| theirs.id == watch.id)
+                        || (record.service != Service::Microsoft && may_share(record, other))
+                }
+                // Subscriptions of Microsoft's are one account's each.
+                Err(_) => record.service != Service::Microsoft,
+            })
+        };
+        let watches = record.subscriptions.iter();
+        let watches: Vec<&Watch> = watches.filter(|watch| !is_needed(watch)).collect();
+        if watches.is_empty() {
+            return;
+        }
+        let ending = std::pin::pin!(async {
+            let mailbox = self.open_with(&record.account, record)?;
+            for watch in watches {
+                mailbox.unwatch(watch).await?;
+            }
+            Ok(())
+        });
+        let ended: Either<(Result<()>, _), _> =
+            future::select(ending, self.0.clock.sleep(PATIENCE)).await;
+        match ended {
+            Either::Left((Ok(()), _)) => {}
+            Either::Left((Err(error), _)) => {
+                tracing::warn!(kind = ?error.kind(), code = error.code(), "a watch could not be ended, and ends by itself");
+            }
+            Either::Right(_) => {
+                tracing::warn!("a watch could not be ended in time, and ends by itself");
+            }
+        }
+    }
+
     /// Ends the grant unless something keeps it.
-    async fn end_grant(&self, record: &AccountRecord) -> Result<Option<Kept>> {
+    async fn end_grant(
+        &self,
+        record: &AccountRecord,
+        records: &[(AccountId, Result<AccountRecord, StoreError>)],
+    ) -> Result<Option<Kept>> {
         // Google's revoke ends every grant of the user to this application, so a shared mailbox keeps its grant.
-        let records = self.records().await?;
         let mut others = records
             .iter()
             .filter(|(account, _)| account != &record.account);

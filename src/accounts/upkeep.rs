@@ -6,6 +6,7 @@ mod attending;
 mod hints;
 mod plan;
 mod running;
+mod watching;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::{Account, AccountStatus, Accounts};
 use crate::credentials::AccountRecord;
 use crate::error::Result;
 use crate::mailbox::Mailbox;
-use crate::model::AccountId;
+use crate::model::{AccountId, SubscriptionId, WatchTarget};
 
 /// How many records are read at the same time.
 const READ_AT_ONCE: usize = 8;
@@ -40,6 +41,19 @@ pub trait UpkeepHost: Send + Sync + 'static {
     /// alone for a while then, by all workers, for longer and longer.
     async fn sync(&self, account: &Account, mailbox: Mailbox, reason: SyncReason)
     -> Result<Synced>;
+
+    /// Where the service is to tell what happens in this account's mailbox, for those that are to be watched: a
+    /// [topic](WatchTarget::topic) for Google's accounts, a [webhook](WatchTarget::webhook) for Microsoft's. By default nobody is,
+    /// and all are polled.
+    ///
+    /// The watch is set up, renewed before it ends, made anew where the service dropped it, and replaced when this changes; it
+    /// is in the account's [record](crate::credentials::AccountRecord::subscriptions). Other watches there end, except that
+    /// without a target those that the host put there itself are renewed and otherwise left alone. Where a mailbox cannot be
+    /// watched, or the service refuses, polls take over.
+    fn watch_target(&self, account: &Account) -> Option<WatchTarget> {
+        let _ = account;
+        None
+    }
 }
 
 /// What a host's sync brought.
@@ -51,8 +65,8 @@ pub enum Synced {
     Changed,
 }
 
-/// The upkeep of all accounts: syncs them when something was told, polls those that nobody tells about, audits all, uses
-/// grants that would end unused, and leaves alone who needs their user. Any number of workers over one store may run it.
+/// The upkeep of all accounts: has them watched, syncs them when something was told, polls all (the less often, the better the
+/// watch), audits all, uses grants that would end unused, and leaves alone who needs their user. Any number of workers over one store may run it.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -167,6 +181,8 @@ impl Accounts {
 /// A look at one account.
 struct Looked {
     account: AccountId,
+    /// By what names notifications tell of it.
+    watches: Vec<SubscriptionId>,
     /// What is due for it, in the order of time.
     due: Vec<Due>,
 }
@@ -210,20 +226,32 @@ impl Upkeep {
             .buffer_unordered(READ_AT_ONCE);
         let mut looked = Vec::new();
         while let Some((account, loaded)) = reading.next().await {
-            let due = match loaded {
-                Ok(Some(loaded)) => self.due_for(&loaded.record, now),
+            let (watches, due) = match loaded {
+                Ok(Some(loaded)) => (
+                    watching::names(&loaded.record),
+                    self.due_for(&loaded.record, now),
+                ),
                 Ok(None) => continue,
-                Err(error) if error.is_unreadable() => Vec::new(),
+                Err(error) if error.is_unreadable() => (Vec::new(), Vec::new()),
                 Err(error) => return Err(error.into()),
             };
-            looked.push(Looked { account, due });
+            looked.push(Looked {
+                account,
+                watches,
+                due,
+            });
         }
         Ok(looked)
     }
 
     fn due_for(&self, record: &AccountRecord, now: DateTime<Utc>) -> Vec<Due> {
-        match self.accounts.describe(record).status {
-            AccountStatus::Active => self.plan.due(record, now),
+        let described = self.accounts.describe(record);
+        match described.status {
+            AccountStatus::Active => {
+                let wanted = self.wanted_watch(&described);
+                let missing = wanted.is_some_and(|wanted| !watching::has(record, &wanted));
+                self.plan.due(record, missing, now)
+            }
             _ => Vec::new(),
         }
     }

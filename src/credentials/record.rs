@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::store::{CredentialStore, RecordKey, Revision, Save, Saved, StoreError};
-use crate::model::{Access, AccountId, UnknownFields, Watch};
+use crate::model::{Access, AccountId, UnknownFields, Watch, WatchHealth};
 use crate::secret::{Secret, exposed_option};
 
 /// Everything that is kept about one connected account.
@@ -328,9 +328,18 @@ pub struct UpkeepRecord {
     /// When the last one was begun that was audited, or was the first of all, which reads everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audited_at: Option<DateTime<Utc>>,
-    /// What failed since.
+    /// Whether something may have happened since that nobody told, because there was no watch for a while.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sync_owed: bool,
+    /// What failed since, of syncs and of the grant.
     #[serde(default, skip_serializing_if = "Failures::is_none")]
     pub failures: Failures,
+    /// What failed of setting up and renewing watches, which keeps no sync from being done.
+    #[serde(default, skip_serializing_if = "Failures::is_none")]
+    pub watch_failures: Failures,
+    /// How the watch is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_health: Option<WatchHealth>,
     #[serde(flatten)]
     unknown: UnknownFields,
 }
@@ -345,6 +354,7 @@ impl UpkeepRecord {
     /// Forgets what failed: somebody mended it, or says so.
     pub fn try_again(&mut self) {
         self.failures = Failures::default();
+        self.watch_failures = Failures::default();
     }
 }
 

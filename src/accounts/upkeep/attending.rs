@@ -10,13 +10,14 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
+use super::hints::Hint;
 use super::plan::after;
-use super::{Due, DueWork, SyncReason, Synced, Upkeep};
+use super::{Due, DueWork, SyncReason, Synced, Upkeep, UpkeepPlan};
 use crate::accounts::holding::{Holding, Refused, UPKEEP, UPKEEP_LEASE};
 use crate::accounts::{AccountStatus, Accounts};
-use crate::credentials::{AccountRecord, Revision, TokenSource};
+use crate::credentials::{AccountRecord, Failures, Revision, TokenSource, UpkeepRecord};
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::model::AccountId;
+use crate::model::{Access, AccountId, SubscriptionId, WatchState};
 
 /// What became of an account that was seen to.
 #[derive(Clone, Debug, Default)]
@@ -30,14 +31,22 @@ pub struct Attended {
     pub next: Option<DateTime<Utc>>,
     /// Set if nothing was done because another worker is at it, or the host itself: when to look again.
     pub elsewhere: Option<DateTime<Utc>>,
+    /// By what names notifications tell of it, if that may have changed.
+    pub(super) watches: Vec<SubscriptionId>,
 }
 
 /// What was done for an account, to be noted in its record.
 #[derive(Default)]
 struct Notes {
-    synced_at: Option<DateTime<Utc>>,
-    audited_at: Option<DateTime<Utc>>,
+    hint: Hint,
+    /// What was done or failed, beside watches.
+    work: Option<DueWork>,
     failed: Option<Error>,
+    /// When a sync was begun that came to its end, why, and what it found.
+    synced: Option<(DateTime<Utc>, SyncReason, Synced)>,
+    /// Whether watches were seen to.
+    watched: bool,
+    watch_failed: Option<Error>,
 }
 
 impl Upkeep {
@@ -47,7 +56,9 @@ impl Upkeep {
     /// [`ErrorKind::CredentialStore`], and [`ErrorKind::Conflict`] if the store could not be reached for so long that another
     /// worker took over. What fails of the work itself is no error: [`Attended::failed`] tells it.
     pub async fn attend(&self, account: &AccountId) -> Result<Attended> {
-        let attended = self.attend_until(account, None, pending()).await?;
+        let attended = self
+            .attend_until(account, Hint::default(), pending())
+            .await?;
         Ok(attended.unwrap_or_default())
     }
 
@@ -55,7 +66,7 @@ impl Upkeep {
     pub(super) async fn attend_until(
         &self,
         account: &AccountId,
-        told: Option<SyncReason>,
+        hint: Hint,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Option<Attended>> {
         let inner = &self.accounts.0;
@@ -79,7 +90,7 @@ impl Upkeep {
             Err(refused) => return Err(error_of(refused)),
         };
         let outcome = {
-            let work = pin!(holding.during(self.work(account, told)));
+            let work = pin!(holding.during(self.work(account, hint)));
             match select(work, pin!(stop)).await {
                 Either::Left((outcome, _)) => Some(outcome),
                 Either::Right(_) => None,
@@ -97,78 +108,101 @@ impl Upkeep {
     }
 
     /// What is done under the lease.
-    async fn work(&self, account: &AccountId, told: Option<SyncReason>) -> Result<Attended> {
+    async fn work(&self, account: &AccountId, hint: Hint) -> Result<Attended> {
         let clock = &self.accounts.0.clock;
         let Some(loaded) = self.accounts.load(account).await? else {
             return Ok(Attended::default());
         };
         let record = loaded.record;
-        let now = clock.now();
-        let mut due = self.due_for(&record, now);
-        let (mut reason, mut renew) = (None, false);
+        let (now, due) = (clock.now(), self.due_for(&record, clock.now()));
+        let (mut reason, mut renew, mut watch) = (None, false, false);
         for Due { work, .. } in due.iter().filter(|due| due.at <= now) {
             match work {
                 DueWork::RenewCredential => renew = true,
+                DueWork::Watch => watch = true,
                 DueWork::Sync(why) => reason = reason.max(Some(*why)),
             }
         }
-        let rests = record.upkeep.failures.retry_at.is_some_and(|at| at > now);
-        let can_sync = due.iter().any(|due| matches!(due.work, DueWork::Sync(_)));
-        if told.is_some() && can_sync && !rests {
-            reason = reason.max(told);
+        let rests = |failures: Failures| failures.retry_at.is_some_and(|at| at > now);
+        let may_sync = self.is_usable(&record)
+            && record.granted.contains(Access::READ)
+            && !rests(record.upkeep.failures);
+        if may_sync {
+            reason = reason.max(hint.sync);
+            watch |= hint.renew && !rests(record.upkeep.watch_failures);
         }
-        if !renew && reason.is_none() {
-            due.truncate(1);
+        if !renew && !watch && reason.is_none() {
             return Ok(Attended {
-                next: due.pop().map(|due| due.at),
+                next: due.first().map(|due| due.at),
                 ..Attended::default()
             });
         }
 
         let mut attended = Attended::default();
-        let mut notes = Notes::default();
+        let mut notes = Notes {
+            hint,
+            ..Notes::default()
+        };
+        if watch {
+            match self.open_and_watch(&record, hint.renew).await {
+                Ok(owed) => {
+                    attended.done.push(DueWork::Watch);
+                    if owed && may_sync {
+                        reason = reason.max(Some(SyncReason::Missed));
+                    }
+                }
+                Err(error) => notes.watch_failed = Some(error),
+            }
+            notes.watched = true;
+        }
         // A sync uses the grant as well.
         if renew && reason.is_none() {
+            notes.work = Some(DueWork::RenewCredential);
             match self.accounts.use_grant(account, &record).await {
                 Ok(()) => attended.done.push(DueWork::RenewCredential),
                 Err(error) => notes.failed = Some(error),
             }
         }
         if let Some(reason) = reason {
+            let work = DueWork::Sync(reason);
             let begun = clock.now();
-            match self.sync(account, &record, reason).await {
-                Ok(_) => {
-                    attended.done.push(DueWork::Sync(reason));
-                    notes.synced_at = Some(begun);
-                    // The first sync of all reads everything that is there.
-                    let is_whole = matches!(reason, SyncReason::Audit | SyncReason::First);
-                    notes.audited_at = is_whole.then_some(begun);
+            match self.sync(&record, reason).await {
+                Ok(synced) => {
+                    attended.done.push(work);
+                    notes.work = Some(work);
+                    notes.synced = Some((begun, reason, synced));
                 }
                 Err(error) if is_elsewhere(&error) => {
                     let wait = error.retry_after().unwrap_or(self.plan.look_every);
                     attended.elsewhere = Some(after(clock.now(), wait.min(self.plan.look_every)));
-                    return Ok(attended);
                 }
-                Err(error) => notes.failed = Some(error),
+                Err(error) => {
+                    notes.work = Some(work);
+                    notes.failed = Some(error);
+                }
             }
         }
         self.note(&record, notes, &mut attended).await?;
         Ok(attended)
     }
 
-    async fn sync(
-        &self,
-        account: &AccountId,
-        record: &AccountRecord,
-        reason: SyncReason,
-    ) -> Result<Synced> {
-        let mailbox = self.accounts.open_with(account, record)?;
+    async fn open_and_watch(&self, record: &AccountRecord, renew_all: bool) -> Result<bool> {
+        let mailbox = self.accounts.open_with(&record.account, record)?;
+        self.watch(record, &mailbox, renew_all).await
+    }
+
+    fn is_usable(&self, record: &AccountRecord) -> bool {
+        self.accounts.describe(record).status == AccountStatus::Active
+    }
+
+    async fn sync(&self, record: &AccountRecord, reason: SyncReason) -> Result<Synced> {
+        let mailbox = self.accounts.open_with(&record.account, record)?;
         let described = self.accounts.describe(record);
         let syncing = self.host.sync(&described, mailbox, reason);
         // One account's trouble must not become everybody's.
         let outcome = AssertUnwindSafe(syncing).catch_unwind().await;
         if outcome.is_err() {
-            self.accounts.free_turn(account).await;
+            self.accounts.free_turn(&record.account).await;
         }
         outcome.unwrap_or_else(|_| {
             Err(
@@ -189,15 +223,7 @@ impl Upkeep {
         let account = &before.account;
         let now = self.accounts.0.clock.now();
         let noting = self.accounts.amend(account, |record| {
-            let upkeep = &mut record.upkeep;
-            upkeep.synced_at = upkeep.synced_at.max(notes.synced_at);
-            upkeep.audited_at = upkeep.audited_at.max(notes.audited_at);
-            match &notes.failed {
-                Some(error) => self
-                    .plan
-                    .note_failure(&mut upkeep.failures, account, error, now),
-                None => upkeep.try_again(),
-            }
+            notes.write_into(&mut record.upkeep, &self.plan, account, now);
             true
         });
         let record = match noting.await {
@@ -207,17 +233,91 @@ impl Upkeep {
             Err(error) => return Err(error),
         };
         attended.next = self.due_for(&record, now).first().map(|due| due.at);
-        let events = &self.accounts.0.events;
-        match &notes.failed {
-            // What an account needs that cannot be used is told by an event of its own.
-            Some(error) if self.accounts.describe(&record).status == AccountStatus::Active => {
-                events.upkeep_failing(account, error, record.upkeep.failures);
-            }
-            None if !before.upkeep.failures.is_none() => events.upkeep_recovered(account),
-            _ => {}
-        }
-        attended.failed = notes.failed;
+        attended.watches = super::watching::names(&record);
+        self.tell(before, &record, &notes, now);
+        attended.failed = notes.failed.or(notes.watch_failed);
         Ok(())
+    }
+
+    /// Tells what an operator must see.
+    fn tell(
+        &self,
+        before: &AccountRecord,
+        record: &AccountRecord,
+        notes: &Notes,
+        now: DateTime<Utc>,
+    ) {
+        let (events, account) = (&self.accounts.0.events, &record.account);
+        let (was, is) = (&before.upkeep, &record.upkeep);
+        let watched = notes.watched.then_some(DueWork::Watch);
+        let outcomes = [
+            (notes.work, &notes.failed, was.failures, is.failures),
+            (
+                watched,
+                &notes.watch_failed,
+                was.watch_failures,
+                is.watch_failures,
+            ),
+        ];
+        for (work, failed, was, is) in outcomes {
+            match (work, failed) {
+                // That a mailbox cannot be watched is no trouble. What an account needs that cannot be used is told otherwise.
+                (Some(_), Some(error)) if error.kind() == ErrorKind::Unsupported => {}
+                (Some(work), Some(error)) if self.is_usable(record) => {
+                    events.upkeep_failing(account, work, error, is);
+                }
+                (Some(work), None) if !was.is_none() => events.upkeep_recovered(account, work),
+                _ => {}
+            }
+        }
+        let silent = |upkeep: &UpkeepRecord| match upkeep.watch_health.as_ref()?.state(now) {
+            WatchState::Silent { since, .. } => Some(since),
+            _ => None,
+        };
+        if let (None, Some(since)) = (silent(was), silent(is)) {
+            events.watch_silent(account, since);
+        }
+    }
+}
+
+impl Notes {
+    fn write_into(
+        &self,
+        upkeep: &mut UpkeepRecord,
+        plan: &UpkeepPlan,
+        account: &AccountId,
+        now: DateTime<Utc>,
+    ) {
+        if let Some((begun, reason, _)) = self.synced {
+            upkeep.synced_at = upkeep.synced_at.max(Some(begun));
+            upkeep.sync_owed = false;
+            // The first sync of all reads everything that is there.
+            if matches!(reason, SyncReason::Audit | SyncReason::First) {
+                upkeep.audited_at = upkeep.audited_at.max(Some(begun));
+            }
+        }
+        match &self.failed {
+            Some(error) => plan.note_failure(&mut upkeep.failures, account, error, now),
+            None if self.work.is_some() => upkeep.failures = Failures::default(),
+            None => {}
+        }
+        match &self.watch_failed {
+            Some(error) => plan.note_failure(&mut upkeep.watch_failures, account, error, now),
+            None if self.watched => upkeep.watch_failures = Failures::default(),
+            None => {}
+        }
+        let Some(health) = &mut upkeep.watch_health else {
+            return;
+        };
+        if self.hint.sync.is_some() {
+            health.notified(now);
+        }
+        if self.hint.removed && self.watch_failed.is_some() {
+            health.removed(now);
+        }
+        if let Some((_, SyncReason::Poll, synced)) = self.synced {
+            health.synced(synced == Synced::Changed, now);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::credentials::{AccountRecord, AccountState, Failures, Lapse};
-use crate::error::{Action, Error};
+use crate::error::{Action, Error, ErrorKind};
 use crate::model::{Access, AccountId};
 
 /// How often what is done for each account. The defaults suit a host that wants new mail within minutes.
@@ -121,7 +121,12 @@ impl UpkeepPlan {
 
     /// All that will be due for the account with this record, the next of each kind, in the order of time. There is nothing
     /// for one that is suspended or needs its user.
-    pub(super) fn due(&self, record: &AccountRecord, now: DateTime<Utc>) -> Vec<Due> {
+    pub(super) fn due(
+        &self,
+        record: &AccountRecord,
+        wants_watch: bool,
+        now: DateTime<Utc>,
+    ) -> Vec<Due> {
         if record.suspended_since.is_some()
             || matches!(record.state, AccountState::NeedsSignIn { .. })
         {
@@ -130,17 +135,20 @@ impl UpkeepPlan {
         let upkeep = &record.upkeep;
         let mut all: Vec<(DueWork, DateTime<Utc>)> = Vec::new();
         if let Some(at) = credential_due(record) {
-            all.push((DueWork::RenewCredential, at));
+            all.push((DueWork::RenewCredential, not_before(at, upkeep.failures)));
         }
         if record.granted.contains(Access::READ) {
-            all.extend(self.sync_due(record, now));
+            let watches = watch_due(record, wants_watch, now);
+            all.extend(watches.map(|at| (DueWork::Watch, not_before(at, upkeep.watch_failures))));
+            let syncs = self.sync_due(record, now).into_iter();
+            all.extend(syncs.map(|(work, at)| (work, not_before(at, upkeep.failures))));
         }
         let mut due: Vec<Due> = all
             .into_iter()
             .map(|(work, at)| Due {
                 account: record.account.clone(),
                 work,
-                at: not_before(at, &upkeep.failures),
+                at,
             })
             .collect();
         due.sort();
@@ -160,6 +168,9 @@ impl UpkeepPlan {
         // By whatever clock that was written: it is not in the future.
         let synced_at = synced_at.min(now);
         let mut due = Vec::new();
+        if record.upkeep.sync_owed {
+            due.push((DueWork::Sync(SyncReason::Missed), synced_at));
+        }
         if let Some(interval) = self.poll_interval(record, now) {
             let stretched = interval + interval.mul_f64(share(&record.account, "poll") / 10.0);
             due.push((DueWork::Sync(SyncReason::Poll), after(synced_at, stretched)));
@@ -175,8 +186,18 @@ impl UpkeepPlan {
         due
     }
 
-    fn poll_interval(&self, _record: &AccountRecord, _now: DateTime<Utc>) -> Option<Duration> {
-        self.poll_every
+    /// Polls go on behind a watch: what it tells gets lost at times.
+    fn poll_interval(&self, record: &AccountRecord, now: DateTime<Utc>) -> Option<Duration> {
+        let every = self.poll_every?;
+        let mut watches = record.subscriptions.iter();
+        let is_watched = watches.any(|watch| !watch.has_lapsed(now));
+        let health = record.upkeep.watch_health.as_ref();
+        let is_sound = health.is_none_or(|health| health.state(now).is_sound());
+        if is_watched && is_sound {
+            Some(every.max(self.poll_behind_push_every))
+        } else {
+            Some(every)
+        }
     }
 
     /// The account's next moment for an audit.
@@ -211,6 +232,7 @@ impl UpkeepPlan {
             .min(self.longest_pause);
         // Whoever has to do something does not do it within a minute.
         let pause = match error.action() {
+            _ if error.kind() == ErrorKind::Unsupported => self.longest_pause,
             Action::Wait(_) | Action::TryAgain | Action::CorrectTheCall => pause,
             _ => self.longest_pause,
         };
@@ -233,7 +255,25 @@ fn credential_due(record: &AccountRecord) -> Option<DateTime<Utc>> {
     begun.checked_add_signed((end - begun).max(TimeDelta::zero()) / 2)
 }
 
-fn not_before(at: DateTime<Utc>, failures: &Failures) -> DateTime<Utc> {
+/// When watches are to be seen to: at once if one is missing, and when the first is due.
+fn watch_due(
+    record: &AccountRecord,
+    wants_watch: bool,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    if wants_watch {
+        let known = record.upkeep.synced_at.or(record.granted_at);
+        return Some(known.unwrap_or(now).min(now));
+    }
+    let watches = record.subscriptions.iter();
+    // One that nobody can renew is no work.
+    let watches = watches.filter(|watch| watch.target.is_some());
+    watches
+        .filter_map(|watch| watch.renew_at.or(watch.expires_at))
+        .min()
+}
+
+fn not_before(at: DateTime<Utc>, failures: Failures) -> DateTime<Utc> {
     failures.retry_at.map_or(at, |retry_at| at.max(retry_at))
 }
 
@@ -290,6 +330,8 @@ impl Ord for Due {
 pub enum DueWork {
     /// The grant has been unused for half the time after which it ends: it is used once.
     RenewCredential,
+    /// A watch is to be set up or renewed.
+    Watch,
     /// The mailbox is to be synced.
     Sync(SyncReason),
 }
@@ -314,6 +356,7 @@ impl fmt::Display for DueWork {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::RenewCredential => "the grant ends if nothing uses it",
+            Self::Watch => "a watch is missing, or ends unless it is renewed",
             Self::Sync(SyncReason::Poll) => "the mailbox was not looked at for a while",
             Self::Sync(SyncReason::Told) => "the service told that something happened",
             Self::Sync(SyncReason::Missed) => "something may have happened that was not told",

@@ -1,7 +1,7 @@
 //! The one future of an upkeep: it waits for whatever comes first (time, a hint, an event, a look at the store, work that is
 //! done) and starts what is due. It has one timer, however many accounts there are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -13,11 +13,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
 use super::agenda::Agenda;
+use super::hints::Hint;
 use super::plan::after;
-use super::{Attended, Looked, SyncReason, Upkeep};
+use super::{Attended, Looked, Upkeep};
 use crate::accounts::{AccountEvent, AccountEvents};
 use crate::error::Result;
-use crate::model::AccountId;
+use crate::model::{AccountId, SubscriptionId};
 
 /// How soon a look at the store is repeated that failed, and work that the store kept from being done.
 const STORE_PAUSE: Duration = Duration::from_secs(30);
@@ -49,12 +50,12 @@ impl Upkeep {
     }
 }
 
-type Work<'a> = BoxFuture<'a, (AccountId, Option<SyncReason>, Result<Option<Attended>>)>;
+type Work<'a> = BoxFuture<'a, (AccountId, Hint, Result<Option<Attended>>)>;
 
 /// What happened.
 enum Step {
     Stop,
-    Done(AccountId, Option<SyncReason>, Result<Option<Attended>>),
+    Done(AccountId, Hint, Result<Option<Attended>>),
     Looked(Result<Vec<Looked>>),
     Event(AccountEvent),
     Told,
@@ -72,11 +73,19 @@ struct Round<'a> {
     timed: Agenda,
     /// When the time of those comes about which something was told. They do not wait behind a long row of polls.
     hinted: Agenda,
-    told: BTreeMap<AccountId, SyncReason>,
+    told: BTreeMap<AccountId, Hint>,
+    /// Whom notifications tell of, by the names of watches.
+    watched: HashMap<SubscriptionId, BTreeSet<AccountId>>,
+    /// What was told about watches that nobody is known to have: perhaps another worker has just set them up.
+    unknown: BTreeMap<SubscriptionId, Hint>,
+    /// The same, for the look that runs.
+    sought: BTreeMap<SubscriptionId, Hint>,
     /// Whose turn it is if both have one.
     hinted_first: bool,
     looking: Fuse<BoxFuture<'a, Result<Vec<Looked>>>>,
     look_at: DateTime<Utc>,
+    /// When the last look was begun.
+    looked_at: DateTime<Utc>,
     /// What was seen to since the look began: the look may not know of that yet.
     seen_to: HashSet<AccountId>,
     stopped: watch::Receiver<bool>,
@@ -92,9 +101,13 @@ impl<'a> Round<'a> {
             timed: Agenda::default(),
             hinted: Agenda::default(),
             told: BTreeMap::new(),
+            watched: HashMap::new(),
+            unknown: BTreeMap::new(),
+            sought: BTreeMap::new(),
             hinted_first: true,
             looking: Fuse::terminated(),
             look_at: upkeep.accounts.0.clock.now(),
+            looked_at: DateTime::<Utc>::MIN_UTC,
             seen_to: HashSet::new(),
             stopped,
         }
@@ -108,7 +121,9 @@ impl<'a> Round<'a> {
         let now = self.now();
         if self.looking.is_terminated() && self.look_at <= now {
             let upkeep = self.upkeep;
+            self.looked_at = now;
             self.seen_to.clear();
+            self.sought = std::mem::take(&mut self.unknown);
             self.looking = upkeep.look(now).boxed().fuse();
         }
         while self.running.len() < self.upkeep.plan.at_once {
@@ -123,13 +138,13 @@ impl<'a> Round<'a> {
             self.hinted_first = !self.hinted_first;
             self.timed.remove(&account);
             self.hinted.remove(&account);
-            let told = self.told.remove(&account);
+            let hint = self.told.remove(&account).unwrap_or_default();
             self.busy.insert(account.clone());
-            self.running.push(self.attend(account, told));
+            self.running.push(self.attend(account, hint));
         }
     }
 
-    fn attend(&self, account: AccountId, told: Option<SyncReason>) -> Work<'a> {
+    fn attend(&self, account: AccountId, hint: Hint) -> Work<'a> {
         let upkeep = self.upkeep;
         let mut stopped = self.stopped.clone();
         Box::pin(async move {
@@ -137,8 +152,8 @@ impl<'a> Round<'a> {
                 // Nobody is left to stop it if this fails.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let outcome = upkeep.attend_until(&account, told, stop).await;
-            (account, told, outcome)
+            let outcome = upkeep.attend_until(&account, hint, stop).await;
+            (account, hint, outcome)
         })
     }
 
@@ -163,10 +178,10 @@ impl<'a> Round<'a> {
             if stop.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Step::Stop);
             }
-            if let Poll::Ready(Some((account, told, outcome))) =
+            if let Poll::Ready(Some((account, hint, outcome))) =
                 self.running.poll_next_unpin(context)
             {
-                return Poll::Ready(Step::Done(account, told, outcome));
+                return Poll::Ready(Step::Done(account, hint, outcome));
             }
             if !self.looking.is_terminated()
                 && let Poll::Ready(looked) = self.looking.poll_unpin(context)
@@ -188,7 +203,7 @@ impl<'a> Round<'a> {
         let now = self.now();
         match step {
             Step::Stop | Step::Time => {}
-            Step::Done(account, told, outcome) => self.done(&account, told, outcome),
+            Step::Done(account, hint, outcome) => self.done(&account, hint, outcome),
             Step::Looked(Ok(looked)) => {
                 self.look_at = after(now, self.upkeep.plan.look_every);
                 self.looked(looked);
@@ -199,40 +214,55 @@ impl<'a> Round<'a> {
             }
             Step::Event(event) => self.event(&event),
             Step::Told => {
-                for (account, reason) in self.upkeep.hints.take() {
-                    self.hint(account, reason);
+                let told = self.upkeep.hints.take();
+                for (account, hint) in told.accounts {
+                    self.hint(account, hint);
+                }
+                for (watch, hint) in told.watches {
+                    if !self.hint_watched(&watch, hint) {
+                        self.unknown.entry(watch).or_default().add(hint);
+                        self.look_at = self.look_at.min(after(self.looked_at, STORE_PAUSE));
+                    }
                 }
             }
         }
     }
 
     /// Sees to it that a round follows what was told: after the one that runs, if one does.
-    fn hint(&mut self, account: AccountId, reason: SyncReason) {
-        let known = self.told.entry(account.clone()).or_insert(reason);
-        *known = (*known).max(reason);
+    fn hint(&mut self, account: AccountId, hint: Hint) {
+        self.told.entry(account.clone()).or_default().add(hint);
         if !self.busy.contains(&account) {
             let at = after(self.now(), self.upkeep.plan.settling);
             self.hinted.put_by(&account, at);
         }
     }
 
-    fn done(
-        &mut self,
-        account: &AccountId,
-        told: Option<SyncReason>,
-        outcome: Result<Option<Attended>>,
-    ) {
+    /// The same for all who have this watch; `false` if nobody is known to.
+    fn hint_watched(&mut self, watch: &SubscriptionId, hint: Hint) -> bool {
+        let accounts = self.watched.get(watch).cloned();
+        let is_known = accounts.is_some();
+        for account in accounts.into_iter().flatten() {
+            self.hint(account, hint);
+        }
+        is_known
+    }
+
+    fn done(&mut self, account: &AccountId, hint: Hint, outcome: Result<Option<Attended>>) {
         let now = self.now();
         self.busy.remove(account);
         self.seen_to.insert(account.clone());
         let told_again = self.told.contains_key(account);
         match outcome {
             Ok(Some(attended)) => {
+                for watch in attended.watches {
+                    let accounts = self.watched.entry(watch).or_default();
+                    accounts.insert(account.clone());
+                }
                 if let Some(until) = attended.elsewhere {
                     self.timed.put(account, until);
                     // Whoever is at it may have begun before what was told happened.
-                    if let Some(reason) = told {
-                        self.told.entry(account.clone()).or_insert(reason);
+                    if hint != Hint::default() {
+                        self.told.entry(account.clone()).or_default().add(hint);
                         self.hinted
                             .put_by(account, after(now, BUSY_PAUSE).min(until));
                     }
@@ -242,6 +272,9 @@ impl<'a> Round<'a> {
             }
             Err(error) => {
                 tracing::warn!(%account, %error, "an account could not be seen to");
+                if hint != Hint::default() {
+                    self.told.entry(account.clone()).or_default().add(hint);
+                }
                 self.timed.put(account, after(now, STORE_PAUSE));
             }
             Ok(None) => {}
@@ -254,7 +287,17 @@ impl<'a> Round<'a> {
 
     fn looked(&mut self, looked: Vec<Looked>) {
         let mut there = HashSet::with_capacity(looked.len());
-        for Looked { account, due } in looked {
+        self.watched.clear();
+        for Looked {
+            account,
+            watches,
+            due,
+        } in looked
+        {
+            for watch in watches {
+                let accounts = self.watched.entry(watch).or_default();
+                accounts.insert(account.clone());
+            }
             if !self.busy.contains(&account) && !self.seen_to.contains(&account) {
                 match due.first() {
                     Some(due) => self.timed.put(&account, due.at),
@@ -266,6 +309,11 @@ impl<'a> Round<'a> {
         let seen_to = &self.seen_to;
         self.timed
             .retain(|account| there.contains(account) || seen_to.contains(account));
+        for (watch, hint) in std::mem::take(&mut self.sought) {
+            if !self.hint_watched(&watch, hint) {
+                tracing::debug!("something was told about a watch that no account has");
+            }
+        }
     }
 
     /// What this process does to an account need not wait for the next look at the store.

@@ -1,0 +1,110 @@
+//! An account's watches: which one it should have, and keeping it. What is told by them comes through `hints`; how a service
+//! watches is its provider's.
+
+use super::{Account, Upkeep};
+use crate::credentials::{AccountRecord, Service};
+use crate::error::Result;
+use crate::mailbox::Mailbox;
+use crate::model::{AccountId, SubscriptionId, Watch, WatchHealth, WatchKind, WatchTarget};
+
+/// The names by which notifications tell of an account.
+pub(super) fn names(record: &AccountRecord) -> Vec<SubscriptionId> {
+    let watches = record.subscriptions.iter();
+    watches.map(|watch| watch.id.clone()).collect()
+}
+
+/// Whether an account has the watch that is wanted.
+pub(super) fn has(record: &AccountRecord, wanted: &WatchTarget) -> bool {
+    record.subscriptions.iter().any(|watch| fits(watch, wanted))
+}
+
+fn fits(watch: &Watch, wanted: &WatchTarget) -> bool {
+    watch.target.as_ref().is_some_and(|target| {
+        let states = (target.client_state.as_ref(), wanted.client_state.as_ref());
+        // One that was made up is as good as any.
+        let same_state = match states {
+            (_, None) => true,
+            (Some(one), Some(other)) => one.expose() == other.expose(),
+            (None, Some(_)) => target.kind() != Some(WatchKind::Webhook),
+        };
+        same_state && target.place == wanted.place && target.folders == wanted.folders
+    })
+}
+
+impl Upkeep {
+    /// The watch that an account should have, if its service has such.
+    pub(super) fn wanted_watch(&self, account: &Account) -> Option<WatchTarget> {
+        let kind = match account.service.as_ref()? {
+            Service::Google => WatchKind::Topic,
+            Service::Microsoft => WatchKind::Webhook,
+            Service::Other(_) => return None,
+        };
+        let wanted = self.host.watch_target(account)?;
+        (wanted.kind() == Some(kind)).then_some(wanted)
+    }
+
+    /// Sees to an account's watches: renews those that are due, or all if the service wants that, and sets up what is
+    /// missing. What has changed is saved at once: a watch that nobody knows of cannot be ended. Gives whether something may
+    /// have happened that was not told.
+    pub(super) async fn watch(
+        &self,
+        record: &AccountRecord,
+        mailbox: &Mailbox,
+        renew_all: bool,
+    ) -> Result<bool> {
+        let account = &record.account;
+        let wanted = self.wanted_watch(&self.accounts.describe(record));
+        let now = self.accounts.0.clock.now();
+        let mut owed = false;
+        for watch in &record.subscriptions {
+            let is_wanted = wanted.as_ref().is_none_or(|wanted| fits(watch, wanted));
+            let is_due = renew_all || watch.is_due(now);
+            if !is_wanted || !is_due || watch.target.is_none() {
+                continue;
+            }
+            let renewed = mailbox.renew(watch).await?;
+            owed |= renewed.sync;
+            self.keep_watch(account, &[watch], renewed.watch, owed)
+                .await?;
+        }
+        let Some(wanted) = wanted.filter(|wanted| !has(record, wanted)) else {
+            return Ok(owed);
+        };
+        let watch = mailbox.watch(&wanted).await?;
+        let former: Vec<&Watch> = record.subscriptions.iter().collect();
+        // What happened before is not told.
+        self.keep_watch(account, &former, watch.clone(), true)
+            .await?;
+        // The new one was there before the old ones go, so that nothing is missed between them. At Gmail it is the same.
+        for former in former.into_iter().filter(|former| former.id != watch.id) {
+            if let Err(error) = mailbox.unwatch(former).await {
+                tracing::warn!(%account, %error, "a watch that is no longer wanted goes on until it ends by itself");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts a watch into the record, in the place of others, and that a sync is owed: a worker that dies now must not forget it.
+    async fn keep_watch(
+        &self,
+        account: &AccountId,
+        former: &[&Watch],
+        watch: Watch,
+        owed: bool,
+    ) -> Result<()> {
+        let now = self.accounts.0.clock.now();
+        let keeping = self.accounts.amend(account, |record| {
+            let is_former = |known: &Watch| former.iter().any(|former| former.id == known.id);
+            let watches = &mut record.subscriptions;
+            watches.retain(|known| !is_former(known) && known.id != watch.id);
+            watches.push(watch.clone());
+            record.upkeep.sync_owed |= owed;
+            let health = &mut record.upkeep.watch_health;
+            health
+                .get_or_insert_with(|| WatchHealth::new(&watch, now))
+                .renewed(&watch);
+            true
+        });
+        keeping.await.map(drop)
+    }
+}
