@@ -52,7 +52,8 @@ const MIME: HeaderValue = HeaderValue::from_static("text/plain");
 /// What tells a draft from a sent message.
 const STATE_FIELDS: &str = "id,isDraft,conversationId,parentFolderId";
 
-const IDS: &str = "id,conversationId,parentFolderId";
+/// When it came tells where a long listing of ids can be divided.
+const IDS: &str = "id,conversationId,parentFolderId,receivedDateTime";
 
 /// What is needed to put the messages of a conversation in order and to change them.
 const CONVERSATION_FIELDS: &str =

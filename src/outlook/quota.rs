@@ -75,7 +75,8 @@ pub(super) fn estimate(work: &Work<'_>) -> Estimate {
         Work::List(count, detail) => {
             let usual = match detail {
                 Detail::Full => FULL_PAGE,
-                _ => super::reading::PAGE,
+                Detail::Headers => super::reading::PAGE,
+                Detail::Ids => LONGEST_PAGE,
             };
             let pages = |size: u32| count.div_ceil(u64::from(size)).max(1);
             Estimate::open(

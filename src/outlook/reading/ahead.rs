@@ -12,7 +12,7 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, stream};
 
 use super::super::api::{Api, LONGEST_PAGE};
-use super::{FULL_PAGE, LONGEST_FULL_PAGE, OwnFolders, PAGE, page_of};
+use super::{FULL_PAGE, LONGEST_FULL_PAGE, OwnFolders, page_of};
 use crate::error::{ErrorKind, Result};
 use crate::http::{Ahead as Request, Stopwatch};
 use crate::model::{Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
@@ -26,8 +26,14 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// The shortest page, also where longer ones fail.
 const SHORTEST_PAGE: u32 = 10;
 
-/// How much of a page a range is meant to fill: most are then read with one.
-const FILLED: f64 = 0.7;
+/// The first page of a listing whose messages are not whole, and the longest: together the pages under way have as many
+/// messages as one page of the service's may have.
+const FIRST_PAGE: u32 = 100;
+const LONGEST_LISTED_PAGE: u32 = LONGEST_PAGE / 4;
+
+/// Ids are read in the longest pages that there are, one after another. Only where two of them are not all is it worth
+/// more requests to divide the rest: of 20,000 ids it halves the time, of 2,000 it would make it longer.
+const PAGES_OF_IDS: u32 = 2;
 
 /// Fewer messages do not tell how many others there are in a time.
 const TELLING: usize = 8;
@@ -41,7 +47,8 @@ pub(in crate::outlook) fn stream(
 ) -> BoxStream<'static, Result<Message>> {
     let (usual, longest) = match detail {
         Detail::Full => (FULL_PAGE, LONGEST_FULL_PAGE),
-        _ => (PAGE, LONGEST_PAGE),
+        Detail::Headers => (FIRST_PAGE, LONGEST_LISTED_PAGE),
+        Detail::Ids => (LONGEST_PAGE, LONGEST_PAGE),
     };
     let ahead = Ahead {
         source: Arc::new(Source {
@@ -52,6 +59,10 @@ pub(in crate::outlook) fn stream(
         }),
         size: usual,
         longest,
+        undivided: match detail {
+            Detail::Ids => PAGES_OF_IDS,
+            _ => 1,
+        },
         place: Place::Open(None, None),
         ranges: FuturesOrdered::new(),
         rest: None,
@@ -81,6 +92,8 @@ struct Ahead {
     /// How many messages the next pages have.
     size: u32,
     longest: u32,
+    /// How many pages are read one after another before the rest is divided.
+    undivided: u32,
     place: Place,
     ranges: FuturesOrdered<Request<Read>>,
     /// The rest of a range that has more than a page.
@@ -93,8 +106,10 @@ struct Ahead {
 enum Place {
     /// All that is older than this, from this page on.
     Open(Option<DateTime<Utc>>, Option<PageToken>),
-    /// All that is older than this, in ranges that are so wide.
-    Divided(DateTime<Utc>, TimeDelta),
+    /// All that is older than this, in ranges; so many messages are thought to be in a second.
+    Divided(DateTime<Utc>, f64),
+    /// As far as one open page goes that is on its way: it tells how to go on.
+    Asked,
     End,
 }
 
@@ -102,83 +117,108 @@ enum Place {
 struct Read {
     query: Query,
     page: Result<Page<Result<Message>>>,
-    size: u32,
+    about: About,
     /// How long the service took for it, whatever came before.
     took: Duration,
+}
+
+/// The time that a request is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// A range in which so many messages are thought to be.
+    Range(f64),
+    /// All that is older than this.
+    OlderThan(Option<DateTime<Utc>>),
+    /// More of a range.
+    Rest,
 }
 
 impl Ahead {
     async fn next(&mut self) -> Option<Result<Vec<Result<Message>>>> {
         if let Some((query, token)) = self.rest.take() {
-            let read = self.source.read(query, self.size, Some(token)).await;
+            let read = self.source.read(query, self.size, Some(token), About::Rest);
+            let read = read.await;
             return Some(self.range(read));
         }
         self.ask();
-        if let Some(read) = self.ranges.next().await {
-            let read = match read {
-                Ok(read) => read,
-                Err(error) => return Some(Err(error)),
-            };
-            self.adapt(&read);
-            return Some(self.range(read));
-        }
-        let Place::Open(until, token) = std::mem::replace(&mut self.place, Place::End) else {
-            return None;
-        };
-        let query = self.source.older_than(until);
-        let read = self.source.read(query, self.size, token).await;
-        self.adapt(&read);
-        let page = match read.page {
-            Ok(page) => page,
+        let read = match self.ranges.next().await? {
+            Ok(read) => read,
             Err(error) => return Some(Err(error)),
         };
-        if let Some(token) = page.next {
-            self.place = match divided(&page.items, self.size) {
-                Some((until, width)) => {
-                    let second = |message: &&Message| message.received_at >= Some(until - SECOND);
-                    let last = page.items.iter().flatten().filter(second);
-                    self.seen = last.map(|message| message.id.clone()).collect();
-                    Place::Divided(until, width)
-                }
-                None => Place::Open(until, Some(token)),
-            };
-        }
-        Some(Ok(page.items))
+        self.adapt(&read);
+        Some(match read.about {
+            About::Range(_) | About::Rest => self.range(read),
+            About::OlderThan(until) => self.open(read, until),
+        })
     }
 
-    /// Asks for as many ranges as may be under way.
+    /// Asks for as much as may be under way.
     fn ask(&mut self) {
-        while let Place::Divided(until, width) = &mut self.place
-            && self.ranges.len() < AT_ONCE
-        {
-            let from = *until - *width;
-            let query = self.source.older_than(Some(*until)).and(Query::After(from));
-            *until = from;
+        while self.ranges.len() < AT_ONCE {
+            let (query, token, about) = match &mut self.place {
+                Place::Divided(until, density) => {
+                    let (width, meant) = width(self.size, *density);
+                    let from = *until - width;
+                    let query = self.source.older_than(Some(*until)).and(Query::After(from));
+                    *until = from;
+                    (query, None, About::Range(meant))
+                }
+                Place::Open(until, token) => {
+                    let (until, token) = (*until, token.take());
+                    self.place = Place::Asked;
+                    let query = self.source.older_than(until);
+                    (query, token, About::OlderThan(until))
+                }
+                Place::Asked | Place::End => return,
+            };
             let (source, size) = (Arc::clone(&self.source), self.size);
-            let read = async move { source.read(query, size, None).await };
+            let read = async move { source.read(query, size, token, about).await };
             self.ranges.push_back(Request::start(read));
         }
+    }
+
+    /// The messages of an open page, which tells how to go on.
+    fn open(&mut self, read: Read, until: Option<DateTime<Utc>>) -> Result<Vec<Result<Message>>> {
+        let page = read.page?;
+        let items = self.unseen(page.items);
+        self.undivided = self.undivided.saturating_sub(1);
+        self.place = match (page.next, divided(&items)) {
+            (None, _) => Place::End,
+            (Some(_), Some((begin, density))) if self.undivided == 0 => {
+                let second = |message: &&Message| message.received_at >= Some(begin - SECOND);
+                let last = items.iter().flatten().filter(second);
+                self.seen = last.map(|message| message.id.clone()).collect();
+                Place::Divided(begin, density)
+            }
+            (Some(token), _) => Place::Open(until, Some(token)),
+        };
+        Ok(items)
     }
 
     /// The messages of a range, as far as they came.
     fn range(&mut self, read: Read) -> Result<Vec<Result<Message>>> {
         let page = read.page?;
-        let found = page.items.len();
-        let has_more = page.next.is_some();
-        if let Place::Divided(until, width) = &mut self.place {
-            if found == 0 && !has_more {
-                // There may be nothing older, or only much older: whatever comes after the ranges on their way tells.
+        let found = u32::try_from(page.items.len()).map_or(f64::MAX, f64::from);
+        if let (Place::Divided(until, density), About::Range(meant)) = (&mut self.place, read.about)
+        {
+            if page.next.is_some() {
+                *density *= DENSER;
+            } else if found < meant * FAR_LESS {
+                // There may be nothing older, or only much older: an open page tells, while other ranges are on their way.
                 self.place = Place::Open(Some(*until), None);
-            } else if has_more {
-                *width = scaled(*width, 0.6);
-            } else if found < usize::try_from(read.size).unwrap_or_default() * 2 / 5 {
-                *width = scaled(*width, 1.6);
+            } else if found < meant * LESS {
+                *density /= THINNER;
             }
         }
         self.rest = page.next.map(|token| (read.query, token));
+        Ok(self.unseen(page.items))
+    }
+
+    /// Those that were not told before.
+    fn unseen(&self, items: Vec<Result<Message>>) -> Vec<Result<Message>> {
         let new =
             |item: &Result<Message>| !item.as_ref().is_ok_and(|one| self.seen.contains(&one.id));
-        Ok(page.items.into_iter().filter(new).collect())
+        items.into_iter().filter(new).collect()
     }
 
     /// Pages are as long as they may be without taking too long.
@@ -193,8 +233,18 @@ impl Ahead {
 
 const SECOND: TimeDelta = TimeDelta::seconds(1);
 
-/// Where ranges begin and how wide they are, if a page tells: after its oldest message, the second of which may go on.
-fn divided(items: &[Result<Message>], size: u32) -> Option<(DateTime<Utc>, TimeDelta)> {
+/// By how much more there is in a time than was thought where a range has more than a page.
+const DENSER: f64 = 1.6;
+
+/// By how much less there is where a range has less than this part of what was thought.
+const THINNER: f64 = 1.3;
+const LESS: f64 = 0.7;
+
+/// Where it has less than this part, what was thought is wrong.
+const FAR_LESS: f64 = 0.4;
+
+/// Where ranges begin and how much is in a second, if a page tells: after its oldest message, the second of which may go on.
+fn divided(items: &[Result<Message>]) -> Option<(DateTime<Utc>, f64)> {
     let times: Option<Vec<DateTime<Utc>>> = items
         .iter()
         .map(|item| item.as_ref().ok()?.received_at)
@@ -207,20 +257,19 @@ fn divided(items: &[Result<Message>], size: u32) -> Option<(DateTime<Utc>, TimeD
     }
     let all = *newest - *oldest;
     let messages = f64::from(u32::try_from(times.len()).ok()?);
-    let width = scaled(all, f64::from(size) * FILLED / messages);
-    (all >= SECOND).then(|| (oldest.trunc_subsecs(0) + SECOND, width))
+    let density = messages / all.as_seconds_f64();
+    (all >= SECOND).then(|| (oldest.trunc_subsecs(0) + SECOND, density))
 }
 
-/// A range of whole seconds, at least one and at most some years.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "seconds of a few years"
-)]
-fn scaled(width: TimeDelta, by: f64) -> TimeDelta {
+/// How wide a range is so that a page of this size most likely holds it, and how many messages are then thought to be in it:
+/// so much less than a page as it may be off by chance alone. It has whole seconds, at least one, and at most some years.
+#[allow(clippy::cast_possible_truncation, reason = "seconds of a few years")]
+fn width(size: u32, density: f64) -> (TimeDelta, f64) {
     const YEARS: f64 = 5.0 * 365.0 * 24.0 * 60.0 * 60.0;
-    let seconds = (width.num_seconds() as f64 * by).clamp(1.0, YEARS);
-    TimeDelta::seconds(seconds as i64)
+    let size = f64::from(size);
+    let meant = size - 1.5 * size.sqrt();
+    let seconds = (meant / density).clamp(1.0, YEARS);
+    (TimeDelta::seconds(seconds as i64), meant)
 }
 
 impl Source {
@@ -232,7 +281,7 @@ impl Source {
     }
 
     /// One page. A service that fails on a long one is asked for a short one.
-    async fn read(&self, query: Query, size: u32, token: Option<PageToken>) -> Read {
+    async fn read(&self, query: Query, size: u32, token: Option<PageToken>, about: About) -> Read {
         let stopwatch = Stopwatch::default();
         let mut api = self.api.clone();
         api.client.stopwatch = Some(stopwatch.clone());
@@ -258,7 +307,7 @@ impl Source {
         Read {
             query,
             page,
-            size,
+            about,
             took,
         }
     }
