@@ -1,7 +1,8 @@
 //! What [`Mailbox`] reads as a whole: conversations and attached messages. Listings and single messages are in
 //! `mailbox.rs`; several mailboxes as one are `merged`'s.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +20,35 @@ use crate::model::{
     PageRequest, Query, ThreadId,
 };
 use crate::provider::Thread;
+
+/// As many conversations of a listing are remembered, in about two megabytes.
+const MOST_TOLD: usize = 100_000;
+
+/// Which conversations a listing told lately. Of each only a number is kept, which two share about once in a billion
+/// listings.
+#[derive(Default)]
+struct Told {
+    numbers: HashSet<u64>,
+    /// The oldest first.
+    order: VecDeque<u64>,
+    numbering: RandomState,
+}
+
+impl Told {
+    fn is_new(&mut self, id: &ThreadId) -> bool {
+        let number = self.numbering.hash_one(id);
+        if !self.numbers.insert(number) {
+            return false;
+        }
+        self.order.push_back(number);
+        if self.order.len() > MOST_TOLD
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.numbers.remove(&oldest);
+        }
+        true
+    }
+}
 
 /// The largest message that is read from its bytes.
 const LARGEST_ATTACHED: usize = 64 * 1024 * 1024;
@@ -42,7 +72,8 @@ impl Mailbox {
         self.provider.thread(id, detail).await
     }
 
-    /// The conversations in which a message is what `query` means, those with the newest such message first, each once.
+    /// The conversations in which a message is what `query` means, those with the newest such message first, each once (one
+    /// that comes again more than 100,000 others later is told again: what is remembered of them does not grow with a mailbox).
     /// All their messages come with them, as far as a list shows messages. A conversation costs about as much as two
     /// messages on Gmail and one request on Outlook; see [`threads_with`](Self::threads_with) for less.
     pub fn threads(&self, query: Query) -> Threads {
@@ -61,11 +92,11 @@ impl Mailbox {
             let (provider, query) = (Arc::clone(&provider), Arc::clone(&query));
             async move { provider.threads(&query, detail, page).await }
         });
-        let mut told = HashSet::new();
+        let mut told = Told::default();
         let threads = pages.map(|item| item.and_then(|thread| thread));
         let threads = threads.filter(move |thread| {
             let new = match thread {
-                Ok(thread) => told.insert(thread.id.clone()),
+                Ok(thread) => told.is_new(&thread.id),
                 Err(_) => true,
             };
             std::future::ready(new)
