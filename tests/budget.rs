@@ -248,6 +248,45 @@ async fn no_window_of_time_holds_more_requests_than_the_service_allows() {
 }
 
 #[tokio::test]
+async fn a_window_of_requests_is_spent_smoothly_and_somebody_who_waits_draws_on_what_is_saved() {
+    let clock = clock();
+    let service = Metered::new(&clock, 1e9);
+    let window = Duration::from_secs(20);
+    // Without a pace it would be used up in half of the time.
+    let gmail = service.gmail(Limits::concurrency(4).with_requests_per(300, window));
+    let backfill = gmail.clone().with_lane(Lane::Backfill);
+    let filling = join_all((0..8).map(|worker| {
+        let backfill = &backfill;
+        async move {
+            for number in 0..125 {
+                read(backfill, worker * 1_000 + number).await.unwrap();
+            }
+        }
+    }));
+    let reading = async {
+        let mut longest = Duration::ZERO;
+        for number in 0..20 {
+            clock.sleep(Duration::from_secs(3)).await;
+            longest = longest.max(timed(&gmail, &clock, 10_000 + number).await);
+        }
+        longest
+    };
+    let (_, longest) = run(&clock, async { futures_util::join!(filling, reading) }).await;
+    assert!(longest <= LATENCY * 2 + STEP * 2, "{longest:?}");
+    let asked = service.requests();
+    let silent = asked.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+    assert!(silent < Duration::from_secs(1), "nothing for {silent:?}");
+    for (first, since) in asked.iter().enumerate() {
+        let within = asked[first..].iter();
+        let within = within.take_while(|at| **at - *since < window).count();
+        assert!(within <= 300, "{within} in one window");
+    }
+    let possible = window.mul_f64(1_020.0 / 300.0);
+    let took = clock.monotonic();
+    assert!(took < possible.mul_f64(1.06), "{took:?} of {possible:?}");
+}
+
+#[tokio::test]
 async fn a_service_that_allows_less_than_it_says_is_asked_for_less() {
     let clock = clock();
     // Half of the quota is used by another program.

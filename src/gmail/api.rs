@@ -26,7 +26,7 @@ use super::query::Search;
 use super::quota;
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, ApiClient, ApiRequest, Connection, Cost, Origins, Replay};
+use crate::http::{ApiClient, ApiRequest, Connection, Cost, Origins, Replay};
 use crate::mime::KEY_HEADER;
 use crate::model::{ByteStream, Content};
 
@@ -289,22 +289,20 @@ impl Api {
     }
 
     /// `POST batch/gmail/v1` (<https://developers.google.com/workspace/gmail/api/guides/batch>).
-    pub(super) async fn batch(
+    pub(super) fn batch(
         &self,
         boundary: &str,
         content: Content,
         cost: Cost,
         replay: Replay,
-    ) -> Result<Answer> {
+    ) -> Result<ApiRequest> {
         let mut url = self.base.as_ref().clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["batch", "gmail", "v1"]);
         }
         let media_type = header(&format!("multipart/mixed; boundary={boundary}"))?;
         let request = ApiRequest::new("gmail.batch", Method::POST, url, cost, replay);
-        self.client
-            .answer(request.with_content(media_type, content))
-            .await
+        Ok(request.with_content(media_type, content))
     }
 
     /// The path and query of a request to this service, as a part of a batch names it.

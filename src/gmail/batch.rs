@@ -10,12 +10,11 @@ use memchr::memmem;
 
 use super::api::{self, Api};
 use crate::error::Result;
-use crate::http::{
-    Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, protocol,
-    send_and_read_batches, send_batches,
-};
+use crate::http::{Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, protocol};
 use crate::mime;
 use crate::model::Content;
+
+pub(super) use crate::http::{send_and_read_batches as send_and_read, send_batches as send};
 
 /// Calls in one batch. A hundred are allowed and fifty advised, but above about twenty-five the service answers "Too many
 /// concurrent requests for user" (<https://github.com/googleapis/google-api-dotnet-client/issues/1982>).
@@ -23,20 +22,6 @@ pub(super) const LARGEST: usize = 25;
 
 /// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
 pub(super) const MOST_UNITS: u32 = 500;
-
-/// Makes all the calls: one answer each, in order.
-pub(super) async fn send(api: &Api, calls: Vec<Result<ApiRequest>>) -> Vec<Result<Answer>> {
-    send_batches(api, calls).await
-}
-
-/// The same with each answer read as soon as it is there.
-pub(super) async fn send_and_read<T: Send>(
-    api: &Api,
-    calls: Vec<Result<ApiRequest>>,
-    read: impl Fn(usize, Result<Answer>) -> T + Send + Sync,
-) -> Vec<T> {
-    send_and_read_batches(api, calls, read).await
-}
 
 #[async_trait]
 impl Batch for Api {
@@ -48,7 +33,7 @@ impl Batch for Api {
         &self.client
     }
 
-    async fn once(&self, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>> {
+    async fn written(&self, calls: &[ApiRequest], cost: Cost) -> Result<ApiRequest> {
         let boundary = api::boundary()?;
         let mut text = Vec::new();
         for (index, call) in calls.iter().enumerate() {
@@ -72,14 +57,13 @@ impl Batch for Api {
             text.extend_from_slice(b"\r\n");
         }
         text.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        let mut cost = Cost::units(calls.iter().map(|call| call.cost.units).sum());
-        cost.requests = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         let content = Content::from_bytes(text);
-        let answer = self
-            .batch(&boundary, content, cost, batch_replay(calls))
-            .await?;
-        let mut parts = parts(&answer, calls.len())?;
-        Ok((0..calls.len()).map(|index| parts.remove(&index)).collect())
+        self.batch(&boundary, content, cost, batch_replay(calls))
+    }
+
+    fn parts(answer: &Answer, calls: usize) -> Result<Vec<Option<Answer>>> {
+        let mut parts = parts(answer, calls)?;
+        Ok((0..calls).map(|number| parts.remove(&number)).collect())
     }
 }
 

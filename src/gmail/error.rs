@@ -4,13 +4,15 @@
 //! Sources: <https://developers.google.com/workspace/gmail/api/guides/handle-errors>,
 //! <https://docs.cloud.google.com/apis/design/errors>.
 
+mod quota;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::wire::{ErrorAnswer, ErrorObject};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::http::Answer;
+use crate::http::{Answer, of_registration};
 
 /// Stands for a `failedPrecondition` whose text says that the account has no mailbox: no code of Google's says so.
 const MAIL_NOT_ENABLED: &str = "mailServiceNotEnabled";
@@ -183,8 +185,22 @@ pub(super) fn classify(answer: &Answer) -> Error {
     let known = BY_CODE
         .iter()
         .find(|(known, ..)| status != 401 && codes.contains(known));
-    let (kind, message) =
+    let (mut kind, mut message) =
         known.map_or_else(|| by_status(status), |(_, kind, message)| (*kind, *message));
+    let quota = matches!(kind, ErrorKind::RateLimited | ErrorKind::QuotaExceeded)
+        .then(|| quota::named(&object, &codes));
+    if let Some(quota) = quota.filter(|quota| quota.of_project) {
+        (kind, message) = match quota.of_day {
+            true => (
+                ErrorKind::QuotaExceeded,
+                "the application's quota of the day is used up",
+            ),
+            false => (
+                ErrorKind::RateLimited,
+                "the service asks the application to slow down",
+            ),
+        };
+    }
     let mut error = Error::new(kind, message).with_delivery(delivery(status, kind));
     if let Some(code) = codes.iter().find(|code| !OWN_CODES.contains(code)) {
         error = error.with_code(*code);
@@ -192,6 +208,16 @@ pub(super) fn classify(answer: &Answer) -> Error {
     let mut details = object.details.iter().flatten().flatten();
     if let Some(id) = details.find_map(|detail| code(detail.request_id.as_ref())) {
         error = error.with_request_id(id);
+    }
+    if let Some(quota) = quota {
+        if quota.of_project {
+            error = of_registration(error);
+        }
+        if quota.of_day
+            && let Some(now) = answer.date()
+        {
+            error = error.with_retry_after(quota::until_next_day(now));
+        }
     }
     // A lockout names the instant of its end. It is one of Google's clock and is read against that clock.
     if let (Some(until), Some(now)) = (locked_until(&object), answer.date()) {

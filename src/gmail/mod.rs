@@ -303,7 +303,7 @@ impl MailProvider for Gmail {
     }
 
     fn cost(&self, work: &Work<'_>) -> Result<Estimate> {
-        Ok(quota::estimate(work, self.one_by_one))
+        Ok(quota::estimate(&self.api.client, work, self.one_by_one))
     }
 
     async fn profile(&self) -> Result<Profile> {

@@ -2,8 +2,8 @@
 //! `api.rs`; keeping to what is allowed is the scheduler's.
 
 use super::api::{LONGEST_PAGE, MOST_IDS, units};
-use super::reading::{self, Listed};
-use crate::http::{Allowance, Limits};
+use super::reading::{self, Listed, Prices};
+use crate::http::{Allowance, ApiClient, Limits};
 use crate::model::{AccountType, Detail, Estimate, SendingLimits, Spent, Work};
 
 /// Units a minute for each user, and for all users of a project; units a day for a project
@@ -14,12 +14,24 @@ use crate::model::{AccountType, Detail, Estimate, SendingLimits, Spent, Work};
 /// concurrent requests for user".
 pub(super) const ALLOWANCE: Allowance = Allowance {
     since_2026: Limits::concurrency(5).with_units_per_minute(6_000),
-    legacy: Limits::concurrency(5).with_units_per_minute(15_000),
+    legacy: Limits::concurrency(5)
+        .with_units_per_minute(15_000)
+        .with_costs(LEGACY),
     project: Limits::concurrency(u32::MAX)
         .with_units_per_minute(1_200_000)
         .with_units_per_day(80_000_000),
     disguises: &[],
 };
+
+/// What methods cost before May 2026, where that was less (<https://developers.google.com/gmail/api/reference/quota> as it
+/// was in 2025). Google says of projects that keep what they had that their quotas stay, and not what their calls cost: where
+/// those cost more, the service refuses some, and is asked for less.
+const LEGACY: &[(&str, u32)] = &[
+    ("gmail.messages.get", 5),
+    ("gmail.messages.attachments.get", 5),
+    ("gmail.drafts.get", 5),
+    ("gmail.threads.get", 10),
+];
 
 /// 500 messages a day for a personal account (<https://support.google.com/mail/answer/22839>, 2026-05); for one of a Workspace
 /// 2,000 a day, or 500 in a trial, and 10,000 recipients (<https://support.google.com/a/answer/166852>, 2026-09). Through the
@@ -53,7 +65,11 @@ const BY_CONVERSATIONS: u64 = 65;
 
 /// What some work costs. Bodies so long that they do not come with their message, at 20 units each, are the reason why some
 /// have no upper bound.
-pub(super) fn estimate(work: &Work<'_>, one_by_one: usize) -> Estimate {
+pub(super) fn estimate(client: &ApiClient, work: &Work<'_>, one_by_one: usize) -> Estimate {
+    let price = |operation, usual| u64::from(client.units(operation, usual));
+    let get = price("gmail.messages.get", units::MESSAGES_GET);
+    let list = price("gmail.messages.list", units::MESSAGES_LIST);
+    let listing = |pages: u64| Estimate::exact(Spent::new(pages * list, pages));
     match work {
         Work::List(count, Detail::Ids) => listing(pages(*count, u64::from(LONGEST_PAGE))),
         Work::List(count, detail) => {
@@ -61,9 +77,9 @@ pub(super) fn estimate(work: &Work<'_>, one_by_one: usize) -> Estimate {
                 pages(*count, u64::from(LONGEST_PAGE)),
                 pages(*count, SHORT_PAGE),
             );
-            let listed = u64::from(units::MESSAGES_LIST);
-            let one_each = count.saturating_mul(u64::from(units::MESSAGES_GET));
-            let thread = u64::from(units::THREADS_GET).min(one_each);
+            let listed = list;
+            let one_each = count.saturating_mul(get);
+            let thread = price("gmail.threads.get", units::THREADS_GET).min(one_each);
             let likely = one_each.saturating_mul(BY_CONVERSATIONS) / 100;
             let estimate = Estimate::open(
                 Spent::new(least * listed + thread, least + (*count).min(1)),
@@ -79,37 +95,37 @@ pub(super) fn estimate(work: &Work<'_>, one_by_one: usize) -> Estimate {
             )
         }
         Work::Get(count, detail) => {
-            let units = count.saturating_mul(u64::from(units::MESSAGES_GET));
+            let units = count.saturating_mul(get);
             let cost = Spent::new(units, *count);
             bounded(Estimate::open(cost, cost), *detail, cost)
         }
         Work::Hydrate(listed, _) => {
             let wanted: Vec<Listed> = listed.iter().map(Listed::new).collect();
-            let cost = reading::cost(&wanted);
+            let cost = reading::cost(&wanted, Prices::of(client));
             // A conversation that is gone is paid for, and its messages after it.
             Estimate::open(cost, cost)
         }
         Work::Apply(count) if usize::try_from(*count).is_ok_and(|count| count <= one_by_one) => {
-            let least = count.saturating_mul(u64::from(units::MESSAGES_MODIFY));
-            let most = count.saturating_mul(u64::from(units::MESSAGES_DELETE));
+            let least =
+                count.saturating_mul(price("gmail.messages.modify", units::MESSAGES_MODIFY));
+            let most = count.saturating_mul(price("gmail.messages.delete", units::MESSAGES_DELETE));
             let likely = Spent::new(least, *count);
             Estimate::open(likely, likely).at_most(Spent::new(most, *count))
         }
         Work::Apply(count) => {
             let requests = pages(*count, u64::try_from(MOST_IDS).unwrap_or(u64::MAX));
-            let units = requests.saturating_mul(u64::from(units::MESSAGES_BATCH_MODIFY));
+            let units = requests.saturating_mul(price(
+                "gmail.messages.batchModify",
+                units::MESSAGES_BATCH_MODIFY,
+            ));
             Estimate::exact(Spent::new(units, requests))
         }
         Work::Send => {
-            let sending = u64::from(units::MESSAGES_SEND);
-            let drafting = u64::from(units::DRAFTS_CREATE);
+            let sending = price("gmail.messages.send", units::MESSAGES_SEND);
+            let drafting = price("gmail.drafts.create", units::DRAFTS_CREATE);
             Estimate::open(Spent::new(sending, 2), Spent::new(sending + drafting, 2))
         }
     }
-}
-
-fn listing(pages: u64) -> Estimate {
-    Estimate::exact(Spent::new(pages * u64::from(units::MESSAGES_LIST), pages))
 }
 
 fn bounded(estimate: Estimate, detail: Detail, most: Spent) -> Estimate {

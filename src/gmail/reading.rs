@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::model::{ByteStream, Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
-pub(super) use hydration::{Listed, complete, cost, hydrate};
+pub(super) use hydration::{Listed, Prices, complete, cost, hydrate};
 
 /// How many messages a page has unless the caller says: two batches to read. Ids cost the same however many there are.
 const PAGE: u32 = 50;

@@ -355,4 +355,5 @@ pub(super) struct ErrorItem {
 pub(super) struct ErrorDetail {
     pub(super) reason: Option<Value>,
     pub(super) request_id: Option<Value>,
+    pub(super) metadata: Option<Value>,
 }

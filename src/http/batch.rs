@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::client::{Answer, ApiClient};
-use super::request::{ApiRequest, Replay};
+use super::refusal::{TooLong, TooNarrow};
+use super::request::{ApiRequest, Cost, Replay};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// What a call may say at most: its body is a change of a few properties.
@@ -31,8 +32,11 @@ pub(crate) trait Batch: Sync {
     /// What sends the calls that are left alone.
     fn client(&self) -> &ApiClient;
 
-    /// One batch request: the answer to each call, in order, whatever its status; none where it did not come back.
-    async fn once(&self, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>>;
+    /// The request that makes these calls, which cost so much together.
+    async fn written(&self, calls: &[ApiRequest], cost: Cost) -> Result<ApiRequest>;
+
+    /// The answer to each of so many calls, in order, whatever its status; none where it did not come back.
+    fn parts(answer: &Answer, calls: usize) -> Result<Vec<Option<Answer>>>;
 }
 
 /// Makes all the calls: one answer each, in order. A call that could not even be described keeps its error.
@@ -60,8 +64,13 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         }
     };
     let mut open = Vec::with_capacity(calls.len());
+    let client = service.client();
     for (place, call) in calls.into_iter().enumerate() {
-        match call {
+        let cost = |call: ApiRequest| ApiRequest {
+            cost: client.cost(&call),
+            ..call
+        };
+        match call.map(cost) {
             Ok(call) => open.push(Part {
                 place,
                 call,
@@ -71,7 +80,6 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
             Err(error) => settle(&mut results, place, Err(error)),
         }
     }
-    let client = service.client();
     let mut attempt = 1;
     while !open.is_empty() {
         let mut failed = Vec::new();
@@ -81,8 +89,9 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
             let units = client
                 .limiter
                 .batch_units(B::MOST_UNITS, client.clock.as_ref());
-            let places = client.limiter.batch_calls(B::RUN_AT_ONCE);
-            let size = size.max(SMALLEST).min(places.unwrap_or(usize::MAX));
+            let clock = client.clock.as_ref();
+            let most = client.limiter.batch_calls(B::RUN_AT_ONCE, clock);
+            let size = size.max(SMALLEST).min(most.unwrap_or(usize::MAX));
             let chunks = chunks(std::mem::take(&mut open), size, units);
             let mut rounds = stream::iter(chunks)
                 .map(|chunk| round(service, chunk))
@@ -93,7 +102,7 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
                     got_through = true;
                 }
                 failed.extend(round.failed);
-                open.extend(round.renewed);
+                open.extend(round.again);
             }
         }
         let longest = failed.iter().max_by_key(|(_, error)| error.retry_after());
@@ -105,7 +114,7 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
             }
             break;
         };
-        client.clock.sleep(wait).await;
+        client.back_off(longest, wait).await;
         // As long as some get through, none fails because others were in its way.
         let only_limits = failed
             .iter()
@@ -176,13 +185,13 @@ struct Part {
 #[derive(Default)]
 struct Round {
     settled: Vec<(usize, Result<Answer>)>,
-    /// To be sent again at once, because the token is another one now.
-    renewed: Vec<Part>,
+    /// To be sent again at once: the token is another one now, or they were too many for one batch.
+    again: Vec<Part>,
     /// Failed for a while.
     failed: Vec<(Part, Error)>,
 }
 
-async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
+async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     let client = service.client();
     let mut round = Round::default();
     let calls: Vec<ApiRequest> = chunk.iter().map(|part| part.call.clone()).collect();
@@ -190,10 +199,20 @@ async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
     let answers = if calls.len() == 1 {
         None
     } else {
-        match service.once(&calls).await {
+        match once(service, &calls).await {
             Ok(answers) => Some(answers),
-            // A batch that cannot be read may be one part's fault: an answer too long, or broken.
+            Err(error) if TooNarrow::is(&error) => {
+                round.again = chunk;
+                return round;
+            }
             Err(error) if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once => {
+                if TooLong::is(&error) {
+                    let clock = client.clock.as_ref();
+                    client.limiter.shorten_batches(calls.len(), clock);
+                    round.again = chunk;
+                    return round;
+                }
+                // That it cannot be read may be one part's fault.
                 None
             }
             Err(error) => {
@@ -215,7 +234,7 @@ async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
     for (part, answer) in chunk.into_iter().zip(answers) {
         match outcome(client, &part.call, answer) {
             Err(error) if error.status() == Some(401) && !part.token_renewed => {
-                round.renewed.push(Part {
+                round.again.push(Part {
                     token_renewed: true,
                     ..part
                 });
@@ -238,20 +257,46 @@ async fn round(service: &impl Batch, chunk: Vec<Part>) -> Round {
             outcome => round.settled.push((part.place, outcome)),
         }
     }
-    // The batches that are still to come wait as well, and are smaller.
-    let limits = round.failed.iter().map(|(_, error)| error);
-    let limits = limits.filter(|error| error.kind() == ErrorKind::RateLimited);
-    if let Some(longest) = limits.max_by_key(|error| error.retry_after()) {
-        client.note_limit(longest);
+    // The batches that are still to come wait as well, and are smaller. What is used up for the day is not asked again.
+    let failed = round.failed.iter().map(|(_, error)| error);
+    let settled = round.settled.iter();
+    let settled = settled.filter_map(|(_, outcome)| outcome.as_ref().err());
+    for kind in [ErrorKind::RateLimited, ErrorKind::QuotaExceeded] {
+        let limits = failed.clone().chain(settled.clone());
+        let limits = limits.filter(|error| error.kind() == kind);
+        if let Some(longest) = limits.max_by_key(|error| error.retry_after()) {
+            client.note_limit(longest);
+        }
     }
     // One call alone makes the client renew the token, once; the others then have the new one.
-    if !round.renewed.is_empty() {
-        let part = round.renewed.remove(0);
+    if !round.again.is_empty() {
+        let part = round.again.remove(0);
         round
             .settled
             .push((part.place, client.answer(part.call).await));
     }
     round
+}
+
+/// One batch request. Whether the service works is told by its parts: the batch itself is answered in any case.
+async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>> {
+    let count = |calls: usize| u32::try_from(calls).unwrap_or(u32::MAX);
+    let units = calls
+        .iter()
+        .fold(0_u32, |units, call| units.saturating_add(call.cost.units));
+    let cost = Cost {
+        units,
+        ..Cost::requests(count(calls.len()))
+    };
+    let cost = cost.with_at_once(cost.requests.min(B::RUN_AT_ONCE));
+    let request = service.written(calls, cost).await?.in_parts();
+    let operation = request.operation;
+    let client = service.client();
+    let (answer, trial) = client.judged_answer(request).await?;
+    let parts = B::parts(&answer, calls.len()).map_err(|error| error.with_operation(operation))?;
+    let works = |part: &Answer| !matches!(part.status.as_u16(), 408 | 500..=599);
+    client.judge(parts.iter().flatten().any(works), trial);
+    Ok(parts)
 }
 
 fn may_repeat(call: &ApiRequest, error: &Error) -> bool {

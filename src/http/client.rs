@@ -14,9 +14,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
-use super::limit::{Limiter, Permit};
+use super::limit::{Limiter, Permit, Trial};
 use super::observe::{Observed, Stopwatch};
 use super::origin::Origins;
+use super::refusal::{TooLong, TooNarrow, is_of_registration};
 use super::request::{ApiRequest, Cost, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
@@ -107,6 +108,8 @@ pub(crate) struct ApiClient {
     pub(crate) lane: Lane,
     /// What its requests are paid from, if the host gave it so much and no more.
     pub(crate) purse: Option<Purse>,
+    /// What operations cost where it is not what their requests say.
+    pub(crate) costs: &'static [(&'static str, u32)],
     /// Codes of refusals that may mean that too much was asked.
     pub(crate) disguises: &'static [&'static str],
     pub(crate) origins: Origins,
@@ -175,6 +178,15 @@ impl ApiClient {
 
     /// The whole answer.
     pub(crate) async fn answer(&self, request: ApiRequest) -> Result<Answer> {
+        self.judged_answer(request).await.map(|(answer, _)| answer)
+    }
+
+    /// The whole answer. Where its parts tell how the service is, whoever reads them says so with
+    /// [`judge`](Self::judge).
+    pub(super) async fn judged_answer(
+        &self,
+        request: ApiRequest,
+    ) -> Result<(Answer, Option<Trial>)> {
         let seen = self.observed(&request);
         self.repeat(&request, |opened| async move {
             let answer = read(opened, request.answer_limit).await?;
@@ -211,11 +223,12 @@ impl ApiClient {
             Ok(read.boxed())
         })
         .await
+        .map(|(stream, _)| stream)
     }
 
     /// The loop. `finish` makes of a successful answer what the caller wants; if reading it breaks, that counts as a
     /// failed attempt.
-    async fn repeat<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<T>
+    async fn repeat<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<(T, Option<Trial>)>
     where
         F: Fn(Opened) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T>> + Send,
@@ -224,7 +237,11 @@ impl ApiClient {
         self.repeated(request, finish).instrument(span).await
     }
 
-    async fn repeated<T, F, Fut>(&self, request: &ApiRequest, finish: F) -> Result<T>
+    async fn repeated<T, F, Fut>(
+        &self,
+        request: &ApiRequest,
+        finish: F,
+    ) -> Result<(T, Option<Trial>)>
     where
         F: Fn(Opened) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T>> + Send,
@@ -249,18 +266,28 @@ impl ApiClient {
                 _ => None,
             };
             let admitting = self.clock.monotonic();
-            let permit = self.admit(request.cost).await;
+            let permit = self.admit(seen.cost).await;
             let began = self.clock.monotonic();
             seen.waited(began.saturating_sub(admitting));
+            let mut trial = None;
             let outcome = match permit {
-                Ok(permit) => match self.attempt(request, token.as_ref(), permit).await {
-                    Ok(opened) => finish(opened).await,
-                    Err(error) => Err(error),
-                },
+                Ok(permit) if request.in_parts && permit.places() < self.at_once(seen.cost) => {
+                    // How much is in it is known by who made it.
+                    return Err(TooNarrow::error().with_operation(request.operation));
+                }
+                Ok(mut permit) => {
+                    trial = permit.trial();
+                    match self.attempt(request, token.as_ref(), permit).await {
+                        Ok(opened) => finish(opened).await,
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             };
             let outcome = outcome.map_err(|error| error.with_operation(request.operation));
-            self.note_health(outcome.as_ref().err());
+            if outcome.is_err() || !request.in_parts {
+                self.note_health(outcome.as_ref().err(), trial.take());
+            }
             let took = self.clock.monotonic().saturating_sub(began);
             seen.attempted(attempt, took, outcome.as_ref().err());
             let error = match outcome {
@@ -268,7 +295,7 @@ impl ApiClient {
                     if let Some(stopwatch) = &self.stopwatch {
                         stopwatch.note(took);
                     }
-                    return Ok(value);
+                    return Ok((value, trial));
                 }
                 Err(error) => error,
             };
@@ -300,27 +327,49 @@ impl ApiClient {
         Observed {
             operation: request.operation,
             lane: self.lane,
-            cost: request.cost,
+            cost: self.cost(request),
         }
     }
 
+    /// What a request costs.
+    pub(super) fn cost(&self, request: &ApiRequest) -> Cost {
+        Cost {
+            units: self.units(request.operation, request.cost.units),
+            ..request.cost
+        }
+    }
+
+    /// What an operation costs that usually costs this much.
+    pub(crate) fn units(&self, operation: &str, usual: u32) -> u32 {
+        let told = self.costs.iter().find(|(of, _)| *of == operation);
+        told.map_or(usual, |(_, units)| *units)
+    }
+
+    /// How many parts of a request run at the same time, if they may.
+    fn at_once(&self, cost: Cost) -> u32 {
+        cost.at_once.clamp(1, self.limiter.concurrency())
+    }
+
     /// Notes what an outcome says of the service itself. An answer that cannot be read says nothing.
-    fn note_health(&self, error: Option<&Error>) {
+    fn note_health(&self, error: Option<&Error>, trial: Option<Trial>) {
+        match error.map(|error| (error.kind(), error.status())) {
+            None => self.judge(true, trial),
+            // Another change that got in between shows that the service works, though it is to be tried again.
+            Some((ErrorKind::Network, _) | (_, Some(408 | 500..=599))) => self.judge(false, trial),
+            Some((_, Some(_))) => self.judge(true, trial),
+            Some((_, None)) => {}
+        }
+    }
+
+    /// Notes whether the service works.
+    pub(super) fn judge(&self, works: bool, trial: Option<Trial>) {
         let Some(policy) = self.retry.circuit else {
             return;
         };
-        match error.map(|error| (error.kind(), error.status())) {
-            None => self.limiter.works(),
-            // Another change that got in between shows that the service works, though it is to be tried again.
-            Some((ErrorKind::Network, _) | (_, Some(408 | 500..=599))) => {
-                if self.limiter.fails(policy, self.clock.as_ref()) {
-                    tracing::warn!(
-                        "a service that fails again and again is left alone for a while"
-                    );
-                }
-            }
-            Some((_, Some(_))) => self.limiter.works(),
-            Some((_, None)) => {}
+        if works {
+            self.limiter.works(trial);
+        } else if self.limiter.fails(trial, policy, self.clock.as_ref()) {
+            tracing::warn!("a service that fails again and again is left alone for a while");
         }
     }
 
@@ -448,18 +497,40 @@ impl ApiClient {
         }
     }
 
-    /// Notes that the service refused something because it was too much.
+    /// Notes that the service refused something because it was too much: for this mailbox, or for all of the registration.
     pub(crate) fn note_limit(&self, error: &Error) {
-        if error.kind() != ErrorKind::RateLimited {
-            return;
+        let of_registration = is_of_registration(error);
+        let limiter = match &self.project {
+            Some(project) if of_registration => project,
+            _ => &self.limiter,
+        };
+        let clock = self.clock.as_ref();
+        match (error.kind(), error.retry_after()) {
+            // The limiter's own refusals have no status: they say nothing new.
+            (ErrorKind::RateLimited, delay) => {
+                if let Some(delay) = delay {
+                    limiter.pause(delay, clock);
+                }
+                if error.status().is_some() {
+                    limiter.slow_down(clock);
+                }
+            }
+            // Other limits of a day are about sending, or about what a mailbox holds.
+            (ErrorKind::QuotaExceeded, Some(delay)) if of_registration => {
+                limiter.use_up(delay, clock);
+            }
+            _ => {}
         }
-        if let Some(delay) = error.retry_after() {
-            self.limiter.pause(delay, self.clock.as_ref());
+    }
+
+    /// Waits before what was refused is asked again. All mailboxes of a registration do where the refusal was for all.
+    pub(super) async fn back_off(&self, error: &Error, wait: Duration) {
+        if is_of_registration(error)
+            && let Some(project) = &self.project
+        {
+            project.pause(wait, self.clock.as_ref());
         }
-        // The limiter's own refusals have no status: they say nothing new.
-        if error.status().is_some() {
-            self.limiter.slow_down(self.clock.as_ref());
-        }
+        self.clock.sleep(wait).await;
     }
 
     /// Waits as long as the service and the policy want before what failed is sent again, whole or in part; `false` if
@@ -469,7 +540,7 @@ impl ApiClient {
         let Some(wait) = self.retry.wait(error, replay, attempt) else {
             return false;
         };
-        self.clock.sleep(wait).await;
+        self.back_off(error, wait).await;
         true
     }
 }
@@ -530,7 +601,7 @@ async fn read(opened: Opened, limit: usize) -> Result<Answer> {
     let mut all = BytesMut::new();
     while let Some(chunk) = body.try_next().await.map_err(broken)? {
         if all.len() + chunk.len() > limit {
-            return Err(protocol("the answer is longer than any that is documented"));
+            return Err(TooLong::error());
         }
         all.extend_from_slice(&chunk);
     }

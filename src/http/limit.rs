@@ -6,11 +6,13 @@ use std::time::Duration;
 
 mod bucket;
 mod circuit;
+mod pace;
+mod refusals;
 mod scheduler;
 
 pub use circuit::CircuitPolicy;
 pub(crate) use scheduler::Limiter;
-pub(super) use scheduler::Permit;
+pub(super) use scheduler::{Permit, Trial};
 
 /// What a service allows for one mailbox. Each provider has its own as a default, with the vendor's figures and where they
 /// stand; a host whose project has others says so.
@@ -39,7 +41,12 @@ pub struct Limits {
     /// Quota units within any 24 hours.
     pub units_per_day: Option<u32>,
     /// Requests within a window of time that moves along, each part of a batch counted.
+    /// Most of them are spread evenly over it, so that nobody waits for the rest of a window that was used up at once; a
+    /// twentieth can be saved up, and goes at once.
     pub requests_per: Option<(u32, Duration)>,
+    /// What methods cost where it is not what a provider's table says: the name of an operation, as errors and spans tell
+    /// it, and its quota units.
+    pub costs: &'static [(&'static str, u32)],
 }
 
 impl Limits {
@@ -51,6 +58,7 @@ impl Limits {
             units_per_minute: None,
             units_per_day: None,
             requests_per: None,
+            costs: &[],
         }
     }
 
@@ -72,6 +80,22 @@ impl Limits {
     #[must_use]
     pub const fn with_requests_per(mut self, requests: u32, window: Duration) -> Self {
         self.requests_per = Some((if requests == 0 { 1 } else { requests }, window));
+        self
+    }
+
+    /// Counts these operations with so many quota units each, whatever the provider's table says. Google's prices rose
+    /// in May 2026, and may again.
+    ///
+    /// ```
+    /// use postroom::http::{Limits, Regime};
+    ///
+    /// const RAISED: &[(&str, u32)] = &[("gmail.messages.get", 25), ("gmail.threads.get", 50)];
+    /// let raised = Regime::Custom(Limits::concurrency(5).with_units_per_minute(6_000).with_costs(RAISED));
+    /// # let _ = raised;
+    /// ```
+    #[must_use]
+    pub const fn with_costs(mut self, costs: &'static [(&'static str, u32)]) -> Self {
+        self.costs = costs;
         self
     }
 

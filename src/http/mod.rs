@@ -33,6 +33,7 @@ mod connection;
 mod limit;
 mod observe;
 mod origin;
+mod refusal;
 mod request;
 #[cfg(feature = "reqwest")]
 mod reqwest;
@@ -58,4 +59,5 @@ pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
 pub(crate) use limit::{Allowance, Limiter};
 pub(crate) use observe::Stopwatch;
 pub(crate) use origin::{Origins, is_loopback, require_confidential};
+pub(crate) use refusal::of_registration;
 pub(crate) use request::ApiRequest;

@@ -87,6 +87,8 @@ pub(crate) struct ApiRequest {
     pub(crate) also_accept: Option<u16>,
     /// How many bytes of an answer are read at most.
     pub(crate) answer_limit: usize,
+    /// Whether it is a batch: the parts of its answer say how the service is, and they run at the same time.
+    pub(crate) in_parts: bool,
 }
 
 impl ApiRequest {
@@ -108,6 +110,7 @@ impl ApiRequest {
             authorize: true,
             also_accept: None,
             answer_limit: ANSWER_LIMIT,
+            in_parts: false,
         }
     }
 
@@ -145,6 +148,12 @@ impl ApiRequest {
 
     pub(crate) fn also_accepting(mut self, status: u16) -> Self {
         self.also_accept = Some(status);
+        self
+    }
+
+    /// It is a batch.
+    pub(crate) fn in_parts(mut self) -> Self {
+        self.in_parts = true;
         self
     }
 

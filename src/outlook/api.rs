@@ -30,6 +30,9 @@ use crate::model::{ByteStream, Detail};
 /// (<https://learn.microsoft.com/graph/deployments>).
 pub(super) const ENDPOINT: &str = "https://graph.microsoft.com/";
 
+/// Names a batch in errors and spans.
+pub(super) const BATCH: &str = "outlook.batch";
+
 /// How many parts of a batch Outlook works on at once: all that it runs for one mailbox.
 pub(super) const BATCH_CONCURRENCY: u32 = 4;
 
@@ -306,16 +309,15 @@ impl Api {
     }
 
     /// `POST $batch` (<https://learn.microsoft.com/graph/json-batching>).
-    pub(super) async fn batch(
+    pub(super) fn batch(
         &self,
         batch: &wire::Batch<'_>,
+        cost: Cost,
         replay: Replay,
-    ) -> Result<wire::BatchAnswer> {
+    ) -> Result<ApiRequest> {
         let url = self.address(&["$batch"], &[])?;
-        let parts = u32::try_from(batch.requests.len()).unwrap_or(u32::MAX);
-        let cost = Cost::requests(parts).with_at_once(parts.min(BATCH_CONCURRENCY));
-        let request = ApiRequest::new("outlook.batch", Method::POST, url, cost, replay);
-        self.client.json(immutable(request).with_json(batch)).await
+        let request = ApiRequest::new(BATCH, Method::POST, url, cost, replay);
+        Ok(immutable(request).with_json(batch))
     }
 
     /// The path and query of a request to this service, as a part of a batch names it: relative to the version.

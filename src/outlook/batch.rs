@@ -9,30 +9,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::api::{Api, BATCH_CONCURRENCY};
+use super::api::{Api, BATCH, BATCH_CONCURRENCY};
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
-    Answer, ApiClient, ApiRequest, Batch, batch_body, batch_replay, protocol,
-    send_and_read_batches, send_batches,
+    Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_replay, parse, protocol,
 };
+
+pub(super) use crate::http::{send_and_read_batches as send_and_read, send_batches as send};
 
 /// Calls in one batch: more are refused.
 const LARGEST: usize = 20;
-
-/// Makes all the calls: one answer each, in order.
-pub(super) async fn send(api: &Api, calls: Vec<Result<ApiRequest>>) -> Vec<Result<Answer>> {
-    send_batches(api, calls).await
-}
-
-/// The same with each answer read as soon as it is there.
-pub(super) async fn send_and_read<T: Send>(
-    api: &Api,
-    calls: Vec<Result<ApiRequest>>,
-    read: impl Fn(usize, Result<Answer>) -> T + Send + Sync,
-) -> Vec<T> {
-    send_and_read_batches(api, calls, read).await
-}
 
 /// Parts are numbered: ids of messages differ in case only, and those of parts are compared without it
 /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/4449>).
@@ -46,7 +33,7 @@ impl Batch for Api {
         &self.client
     }
 
-    async fn once(&self, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>> {
+    async fn written(&self, calls: &[ApiRequest], cost: Cost) -> Result<ApiRequest> {
         let mut requests = Vec::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
             requests.push(wire::BatchRequest {
@@ -58,13 +45,17 @@ impl Batch for Api {
             });
         }
         let batch = wire::Batch { requests };
-        let answer = self.batch(&batch, batch_replay(calls)).await?;
+        self.batch(&batch, cost, batch_replay(calls))
+    }
+
+    fn parts(answer: &Answer, calls: usize) -> Result<Vec<Option<Answer>>> {
+        let answer: wire::BatchAnswer = parse(BATCH, &answer.body)?;
         let responses = answer
             .responses
             .ok_or_else(|| protocol("the answer to a batch has no parts"))?;
         let mut parts: HashMap<String, Answer> =
             responses.into_iter().flatten().filter_map(part).collect();
-        let numbers = 0..calls.len();
+        let numbers = 0..calls;
         Ok(numbers
             .map(|index| parts.remove(&index.to_string()))
             .collect())

@@ -10,10 +10,10 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::super::api::{Api, LONGEST_PAGE, units};
+use super::super::api::{Api, LONGEST_PAGE};
 use super::super::query::Search;
 use super::super::{convert, wire};
-use super::hydration::{CHEAPER_AS_A_WHOLE, Hydrated, Listed, hydrate, hydrate_with};
+use super::hydration::{Hydrated, Listed, Prices, hydrate, hydrate_with};
 use super::{LARGEST_BATCH, MOST_UNITS, of_a_page};
 use crate::error::{Error, Result};
 use crate::http::Ahead as Request;
@@ -38,6 +38,7 @@ pub(in crate::gmail) fn stream(
     detail: Detail,
 ) -> BoxStream<'static, Result<Message>> {
     let ahead = Ahead {
+        prices: Prices::of(&api.client),
         source: Source { api, search, read },
         detail,
         plan: Plan::default(),
@@ -69,6 +70,7 @@ struct Source {
 
 struct Ahead {
     source: Source,
+    prices: Prices,
     detail: Detail,
     plan: Plan,
     listing: Option<Request<Result<wire::MessageList>>>,
@@ -131,7 +133,7 @@ impl Ahead {
             self.listing = Some(Request::start(listing));
         }
         while self.batches.len() < self.at_once
-            && let Some(batch) = self.plan.batch(self.early_bytes < HELD_BYTES)
+            && let Some(batch) = self.plan.batch(self.prices, self.early_bytes < HELD_BYTES)
         {
             let source = self.source.clone();
             let read = async move {
@@ -281,7 +283,7 @@ impl Plan {
     }
 
     /// The next batch, if enough is known to fill one.
-    fn batch(&mut self, may_hold: bool) -> Option<Batch> {
+    fn batch(&mut self, prices: Prices, may_hold: bool) -> Option<Batch> {
         let is_all = matches!(self.next, Next::Nothing);
         if self.waiting.is_empty() || (!is_all && self.waiting.len() < LARGEST_BATCH) {
             return None;
@@ -308,12 +310,12 @@ impl Plan {
                 .and_then(|thread| self.threads.get(thread));
             let mates = mates.filter(|mates| {
                 may_hold
-                    && mates.len() >= CHEAPER_AS_A_WHOLE
+                    && prices.whole_is_cheaper(mates.len())
                     && self.expected.len() + mates.len() <= HELD
             });
             let cost = match mates {
-                Some(_) => units::THREADS_GET,
-                None => units::MESSAGES_GET,
+                Some(_) => prices.thread,
+                None => prices.message,
             };
             if batch.wanted.len() >= LARGEST_BATCH || paid + cost > MOST_UNITS {
                 break;

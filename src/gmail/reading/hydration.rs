@@ -7,14 +7,33 @@ use super::super::api::{Api, units};
 use super::super::{batch, convert, wire};
 use super::{MESSAGE, concerns_all, format};
 use crate::error::{Error, Result};
-use crate::http::{Answer, parse, protocol};
+use crate::http::{Answer, ApiClient, parse, protocol};
 use crate::model::{Detail, Message, MessageId, Spent, ThreadId};
 
 const THREAD: &str = "gmail.threads.get";
 
-/// From so many messages of one conversation on, reading all of it costs less: 40 units, and each message 20
-/// (<https://developers.google.com/workspace/gmail/api/reference/quota>, 2026-05).
-pub(super) const CHEAPER_AS_A_WHOLE: usize = 3;
+/// What reading one of each costs, in quota units.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gmail) struct Prices {
+    pub(super) message: u32,
+    pub(super) thread: u32,
+}
+
+impl Prices {
+    pub(in crate::gmail) fn of(client: &ApiClient) -> Self {
+        Self {
+            message: client.units(MESSAGE, units::MESSAGES_GET),
+            thread: client.units(THREAD, units::THREADS_GET),
+        }
+    }
+
+    /// Whether reading all of a conversation costs less than so many messages of it: three, where a message costs half of
+    /// that (<https://developers.google.com/workspace/gmail/api/reference/quota>, 2026-05).
+    pub(super) fn whole_is_cheaper(self, messages: usize) -> bool {
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        u64::from(self.message).saturating_mul(messages) > u64::from(self.thread)
+    }
+}
 
 /// A message that is to be read.
 #[derive(Clone, Debug)]
@@ -59,7 +78,7 @@ pub(in crate::gmail) async fn hydrate_with(
     detail: Detail,
 ) -> Hydrated {
     let mut read = Reading::new(wanted, later);
-    let plan = plan(wanted, later);
+    let plan = plan(wanted, later, Prices::of(&api.client));
     read.run(api, plan, detail).await;
     // What no conversation had.
     let lacking = wanted.iter().filter(|listed| !read.has(&listed.id));
@@ -77,7 +96,7 @@ enum Call<'a> {
 }
 
 /// What to ask for: each conversation once, where the first of its messages stands.
-fn plan<'a>(wanted: &'a [Listed], later: &'a [Listed]) -> Vec<Call<'a>> {
+fn plan<'a>(wanted: &'a [Listed], later: &'a [Listed], prices: Prices) -> Vec<Call<'a>> {
     let mut sizes: HashMap<&ThreadId, HashSet<&MessageId>> = HashMap::new();
     for listed in wanted.iter().chain(later) {
         if let Some(thread) = &listed.thread {
@@ -91,7 +110,7 @@ fn plan<'a>(wanted: &'a [Listed], later: &'a [Listed]) -> Vec<Call<'a>> {
         let whole = listed.thread.as_ref().filter(|thread| {
             sizes
                 .get(thread)
-                .is_some_and(|messages| messages.len() >= CHEAPER_AS_A_WHOLE)
+                .is_some_and(|messages| prices.whole_is_cheaper(messages.len()))
         });
         match whole {
             Some(thread) => calls.extend(asked.insert(thread).then_some(Call::Thread(thread))),
@@ -105,11 +124,11 @@ fn plan<'a>(wanted: &'a [Listed], later: &'a [Listed]) -> Vec<Call<'a>> {
 }
 
 /// What reading these costs.
-pub(in crate::gmail) fn cost(wanted: &[Listed]) -> Spent {
-    let calls = plan(wanted, &[]);
+pub(in crate::gmail) fn cost(wanted: &[Listed], prices: Prices) -> Spent {
+    let calls = plan(wanted, &[], prices);
     let units = calls.iter().map(|call| match call {
-        Call::Message(_) => u64::from(units::MESSAGES_GET),
-        Call::Thread(_) => u64::from(units::THREADS_GET),
+        Call::Message(_) => u64::from(prices.message),
+        Call::Thread(_) => u64::from(prices.thread),
     });
     Spent::new(units.sum(), count(calls.len()))
 }

@@ -1,5 +1,5 @@
-//! Two ways to count what was asked over time: a bucket that fills steadily, and what the last while held. Both know
-//! time only as a monotonic duration that is handed in.
+//! Ways to count what was asked over time: a bucket that fills steadily, the same for a window of time, and what the last
+//! while held. All know time only as a monotonic duration that is handed in.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,6 +56,52 @@ impl Bucket {
     }
 }
 
+/// What can be saved up of the requests that a window allows, as a part of them: so many go at once, and no window holds more
+/// than is allowed, because the others are spread over it. Whoever takes all of a window at once waits for the rest of it.
+const SAVED_OF_A_WINDOW: u32 = 20;
+/// As many can be saved up where a window allows few, unless that is more than a tenth.
+const SAVED_OF_FEW: u32 = 10;
+/// What refills first, as a part of what can be saved up, and only what somebody waits for may take.
+const HELD_OF_SAVED: u32 = 5;
+
+/// Requests within a window of time that moves along, spread evenly over it.
+#[derive(Debug)]
+pub(super) struct Window(Bucket);
+
+impl Window {
+    pub(super) fn new(most: u32, window: Duration, now: Duration) -> Self {
+        let saved = Self::saved(most);
+        let spread = f64::from((most - saved.min(most)).max(1));
+        let seconds = window.as_secs_f64().max(f64::MIN_POSITIVE);
+        Self(Bucket::new(saved, spread / seconds, now))
+    }
+
+    /// How many of a window's requests can be saved up.
+    pub(super) fn saved(most: u32) -> u32 {
+        (most / SAVED_OF_A_WINDOW)
+            .max(SAVED_OF_FEW.min(most / 10))
+            .max(1)
+    }
+
+    /// How many of those are held back for whom somebody waits for.
+    pub(super) fn held(most: u32) -> u32 {
+        Self::saved(most) / HELD_OF_SAVED
+    }
+
+    /// How long until `amount` can be taken, with `held` left over.
+    pub(super) fn wait(&mut self, amount: u32, held: u32, pace: f64, now: Duration) -> Duration {
+        self.0.wait(amount.saturating_add(held), pace, now)
+    }
+
+    pub(super) fn take(&mut self, amount: u32) {
+        self.0.take(amount);
+    }
+
+    pub(super) fn give_back(&mut self, amount: u32) {
+        self.0.give_back(amount);
+    }
+}
+
 /// In how many pieces a window is remembered. A piece is forgotten as a whole, once all of it is old enough.
 const PIECES: u32 = 60;
 
@@ -79,11 +125,10 @@ impl Recent {
         }
     }
 
-    /// How long until `amount` more is within the limit, with `spare` of it left over.
-    pub(super) fn wait(&mut self, amount: u32, spare: u32, now: Duration) -> Duration {
+    /// How long until `amount` more is within the limit.
+    pub(super) fn wait(&mut self, amount: u32, now: Duration) -> Duration {
         self.forget(now);
-        let most = self.most.saturating_sub(spare).max(1);
-        let allowed = most.saturating_sub(amount.min(most));
+        let allowed = self.most.saturating_sub(amount.min(self.most));
         let mut left = self.taken;
         if left <= allowed {
             return Duration::ZERO;

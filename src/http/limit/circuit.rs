@@ -49,10 +49,11 @@ impl Circuit {
         }
     }
 
-    /// A request goes.
+    /// A request goes. Whether it is the one that tries.
     pub(super) fn begin(&mut self) -> bool {
-        self.trying = self.open_until.is_some();
-        self.trying
+        let tries = self.open_until.is_some() && !self.trying;
+        self.trying |= tries;
+        tries
     }
 
     /// The one request that tried ended without an outcome: somebody dropped it.
@@ -64,14 +65,15 @@ impl Circuit {
         *self = Self::default();
     }
 
-    /// Whether the service is left alone from now on.
-    pub(super) fn fails(&mut self, policy: CircuitPolicy, now: Duration) -> bool {
+    /// Whether the service is left alone from now on. Once it is, only the request that tries says something new: what was
+    /// under way when the pause began does not.
+    pub(super) fn fails(&mut self, policy: CircuitPolicy, now: Duration, tried: bool) -> bool {
+        if self.open_until.is_some() && !tried {
+            return false;
+        }
         self.trying = false;
         self.failures = self.failures.saturating_add(1);
-        // What was under way when the pause began says nothing new.
-        if self.failures < policy.failures.max(1)
-            || self.open_until.is_some_and(|until| until > now)
-        {
+        if self.failures < policy.failures.max(1) {
             return false;
         }
         let pause = policy

@@ -15,10 +15,12 @@ use tokio::sync::Notify;
 
 use super::super::request::Cost;
 use super::Limits;
-use super::bucket::{Bucket, Recent};
+use super::bucket::{Bucket, Recent, Window};
 use super::circuit::{Circuit, CircuitPolicy};
+use super::pace::Pace;
+use super::refusals::{failing, paused, used_up};
 use crate::clock::Clock;
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Lane, Spent};
 
 /// What refills first, and only what somebody waits for may take: a send and a read at Gmail, without delay even while a
@@ -32,8 +34,6 @@ const USUAL_RATE: u32 = 6_000;
 /// Where there is far more than that a second, a twentieth of a second's units can be saved up: for so long a busy host may
 /// be late without losing any.
 const SAVED_OF_A_MINUTE: u32 = 60 * 20;
-/// Requests of a window that are left to those whom somebody waits for.
-const REQUESTS_FOR_INTERACTIVE: u32 = 100;
 /// When none of a lane went for so long, its first goes before more urgent ones, so that none waits for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A batch costs at most so small a part of a minute's units: should it go before more urgent ones, they wait for five
@@ -42,13 +42,8 @@ const BATCHES_OF_A_MINUTE: usize = 12;
 /// For how long a suspicion holds, or the belief that there is no reason for it.
 const SUSPICION: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// After a refusal for too much, less is asked, and step by step more again.
-const SLOWER: f64 = 0.8;
-const SLOWEST: f64 = 0.2;
-/// Refusals that come together are one.
-const ONE_EVENT: Duration = Duration::from_secs(2);
-const FASTER: f64 = 0.05;
-const FASTER_EACH: Duration = Duration::from_secs(15);
+/// For how long it is remembered that the answers to longer batches were too long: mail of one time is alike.
+const LONG_ANSWERS: Duration = Duration::from_secs(10 * 60);
 
 /// The state of one mailbox's limits.
 pub(crate) struct Limiter {
@@ -66,8 +61,10 @@ struct State {
     served: [Duration; Lane::ALL.len()],
     /// Nothing is sent before this monotonic time.
     paused_until: Duration,
+    /// Nor before this one: what is allowed for the day is used up.
+    used_up_until: Duration,
     units: Option<Bucket>,
-    requests: Option<Box<Recent>>,
+    requests: Option<Box<Window>>,
     /// Units of the last 24 hours.
     day: Option<Box<Recent>>,
     pace: Pace,
@@ -76,28 +73,8 @@ struct State {
     /// Until when every refusal may be one for too much, and until when none is.
     suspicious_until: Duration,
     believed_until: Duration,
-}
-
-/// How much of what is allowed is asked for, since the service refused some of it.
-#[derive(Debug)]
-struct Pace {
-    part: f64,
-    since: Duration,
-}
-
-impl Pace {
-    fn now(&mut self, now: Duration) -> f64 {
-        while self.part < 1.0 && now.saturating_sub(self.since) >= FASTER_EACH {
-            self.part = (self.part + FASTER).min(1.0);
-            self.since += FASTER_EACH;
-        }
-        self.part
-    }
-
-    fn slower(&mut self, now: Duration) {
-        self.part = (self.now(now) * SLOWER).max(SLOWEST);
-        self.since = now;
-    }
+    /// How many calls a batch may have so that its answer is not too long, and until when that is thought.
+    short_batches: (usize, Duration),
 }
 
 /// One who waits.
@@ -124,6 +101,8 @@ enum Turn {
     Place,
     /// The service wants to be left alone for this long.
     Paused(Duration),
+    /// What is allowed for the day is used up for this long.
+    UsedUp(Duration),
     /// The service fails again and again, and is left alone for this long.
     Failing(Duration),
 }
@@ -131,6 +110,7 @@ enum Turn {
 /// Why the first in line may not go.
 enum Obstacle {
     Paused(Duration),
+    UsedUp(Duration),
     Failing(Duration),
     /// A place that is given back wakes it.
     Place,
@@ -147,17 +127,16 @@ impl Limiter {
                 waiting: Default::default(),
                 served: Default::default(),
                 paused_until: Duration::ZERO,
+                used_up_until: Duration::ZERO,
                 units: None,
                 requests: None,
                 day: None,
-                pace: Pace {
-                    part: 1.0,
-                    since: Duration::ZERO,
-                },
+                pace: Pace::full(),
                 circuit: Circuit::default(),
                 spent: Spent::default(),
                 suspicious_until: Duration::ZERO,
                 believed_until: Duration::ZERO,
+                short_batches: (usize::MAX, Duration::ZERO),
             }),
         }
     }
@@ -194,8 +173,12 @@ impl Limiter {
             match self.turn(&waiter, clock.monotonic(), circuit) {
                 Turn::Go(permit) => return Ok(permit),
                 Turn::Paused(wait) if wait > patience => return Err(paused(wait)),
+                Turn::UsedUp(wait) if wait > patience => return Err(used_up(wait)),
                 Turn::Failing(wait) => return Err(failing(wait)),
-                Turn::First(wait) | Turn::Behind(wait) | Turn::Paused(wait) => {
+                Turn::First(wait)
+                | Turn::Behind(wait)
+                | Turn::Paused(wait)
+                | Turn::UsedUp(wait) => {
                     let woken = pin!(waiter.woken.notified());
                     // It is woken when somebody more urgent came, or a place was given back.
                     select(woken, clock.sleep(wait)).await;
@@ -240,6 +223,7 @@ impl Limiter {
         }
         match obstacle {
             Some((Obstacle::Paused(wait), _)) => Turn::Paused(wait),
+            Some((Obstacle::UsedUp(wait), _)) => Turn::UsedUp(wait),
             Some((Obstacle::Failing(wait), _)) => Turn::Failing(wait),
             Some((Obstacle::Time(wait), true)) => Turn::First(wait),
             Some((Obstacle::Time(wait), false)) => {
@@ -264,7 +248,7 @@ impl Limiter {
             units.take(waiter.cost.units);
         }
         if let Some(requests) = &mut state.requests {
-            requests.take(waiter.cost.requests, now);
+            requests.take(waiter.cost.requests);
         }
         if let Some(day) = &mut state.day {
             day.take(waiter.cost.units, now);
@@ -276,7 +260,7 @@ impl Limiter {
             places,
             unsent: Some(waiter.cost),
             streams: false,
-            tries: state.circuit.begin(),
+            trial: state.circuit.begin().then(|| Trial(Arc::clone(self))),
         }
     }
 
@@ -288,15 +272,18 @@ impl Limiter {
         state.paused_until = state.paused_until.max(until);
     }
 
+    /// What is allowed for the day is used up for this long.
+    pub(in crate::http) fn use_up(&self, delay: Duration, clock: &dyn Clock) {
+        let until = clock.monotonic().saturating_add(delay);
+        let mut state = self.lock();
+        state.used_up_until = state.used_up_until.max(until);
+    }
+
     /// The service refused a request because there were too many: what was thought to be left is not there.
     pub(in crate::http) fn slow_down(&self, clock: &dyn Clock) {
         let now = clock.monotonic();
         let mut state = self.lock();
-        // All that was under way is refused alike.
-        let just_now = now.saturating_sub(state.pace.since) < ONE_EVENT;
-        if state.pace.part >= 1.0 || !just_now {
-            state.pace.slower(now);
-        }
+        state.pace.slower(now);
         let pace = state.pace.now(now);
         if let Some(units) = &mut state.units {
             units.empty(pace, now);
@@ -342,20 +329,52 @@ impl Limiter {
     }
 
     /// How many calls of a batch that runs `at_once` of them may be in it; none if it is not limited. One that gets fewer
-    /// places must not be longer than those, or more of it would run than it holds.
-    pub(in crate::http) fn batch_calls(&self, at_once: u32) -> Option<usize> {
-        let places = self.limits.concurrency - self.lock().streaming;
-        (places < at_once).then(|| usize::try_from(places.max(1)).unwrap_or(1))
+    /// places must not be longer than those, or more of it would run than it holds; and one of more requests than can be
+    /// saved up would overdraw its window.
+    pub(in crate::http) fn batch_calls(&self, at_once: u32, clock: &dyn Clock) -> Option<usize> {
+        let state = self.lock();
+        let places = self.limits.concurrency - state.streaming;
+        let by_places = (places < at_once).then_some(places);
+        let window = self.limits.requests_per;
+        let by_window = window.map(|(most, _)| Window::saved(most) - Window::held(most));
+        let calls = by_places.into_iter().chain(by_window).min();
+        let calls = calls.map(|calls| usize::try_from(calls.max(1)).unwrap_or(1));
+        let (short, until) = state.short_batches;
+        let by_answers = (until > clock.monotonic()).then_some(short);
+        calls.into_iter().chain(by_answers).min()
+    }
+
+    /// The answer to a batch of so many calls was too long: half as many may do.
+    pub(in crate::http) fn shorten_batches(&self, calls: usize, clock: &dyn Clock) {
+        let now = clock.monotonic();
+        let mut state = self.lock();
+        let (short, until) = state.short_batches;
+        let short = if until > now { short } else { usize::MAX };
+        let half = (calls / 2).max(1).min(short);
+        state.short_batches = (half, now.saturating_add(LONG_ANSWERS));
     }
 
     /// The service answered, whatever it was.
-    pub(in crate::http) fn works(&self) {
+    pub(in crate::http) fn works(&self, trial: Option<Trial>) {
         self.lock().circuit.works();
+        drop(trial);
     }
 
     /// The service is not there, or not itself. Whether it is left alone from now on.
-    pub(in crate::http) fn fails(&self, policy: CircuitPolicy, clock: &dyn Clock) -> bool {
-        self.lock().circuit.fails(policy, clock.monotonic())
+    pub(in crate::http) fn fails(
+        &self,
+        trial: Option<Trial>,
+        policy: CircuitPolicy,
+        clock: &dyn Clock,
+    ) -> bool {
+        let now = clock.monotonic();
+        let leaves = self.lock().circuit.fails(policy, now, trial.is_some());
+        drop(trial);
+        leaves
+    }
+
+    pub(in crate::http) fn concurrency(&self) -> u32 {
+        self.limits.concurrency
     }
 
     pub(crate) fn spent(&self) -> Spent {
@@ -407,6 +426,10 @@ impl State {
         now: Duration,
         circuit: Option<CircuitPolicy>,
     ) -> Option<Obstacle> {
+        let used_up = self.used_up_until.saturating_sub(now);
+        if !used_up.is_zero() {
+            return Some(Obstacle::UsedUp(used_up));
+        }
         let paused = self.paused_until.saturating_sub(now);
         if !paused.is_zero() {
             return Some(Obstacle::Paused(paused));
@@ -438,23 +461,22 @@ impl State {
             wait = units.wait(waiter.cost.units.saturating_add(held), pace, now);
         }
         if let Some((most, window)) = limits.requests_per {
-            let spare = if interactive {
-                0
-            } else {
-                REQUESTS_FOR_INTERACTIVE.min(most / 10)
+            let held = match interactive || overdue {
+                true => 0,
+                false => Window::held(most),
             };
             let requests = self
                 .requests
-                .get_or_insert_with(|| Box::new(Recent::new(most, window)));
-            wait = wait.max(requests.wait(waiter.cost.requests, spare, now));
+                .get_or_insert_with(|| Box::new(Window::new(most, window, now)));
+            wait = wait.max(requests.wait(waiter.cost.requests, held, pace, now));
         }
         if let Some(most) = limits.units_per_day {
             let day = self
                 .day
                 .get_or_insert_with(|| Box::new(Recent::new(most, DAY)));
-            let spent = day.wait(waiter.cost.units, 0, now);
+            let spent = day.wait(waiter.cost.units, now);
             if !spent.is_zero() {
-                return Some(Obstacle::Paused(spent));
+                return Some(Obstacle::UsedUp(spent));
             }
         }
         (!wait.is_zero()).then_some(Obstacle::Time(wait))
@@ -531,11 +553,21 @@ pub(in crate::http) struct Permit {
     /// What it was charged for, until it is sent.
     unsent: Option<Cost>,
     streams: bool,
-    /// Whether it is the one request that tries a service that was left alone.
-    tries: bool,
+    trial: Option<Trial>,
 }
 
 impl Permit {
+    /// How many of the request's parts may run at the same time.
+    pub(in crate::http) fn places(&self) -> u32 {
+        self.places
+    }
+
+    /// What it is if the request tries a service that was left alone. It has to outlive the request: until its outcome is
+    /// known no other may try.
+    pub(in crate::http) fn trial(&mut self) -> Option<Trial> {
+        self.trial.take()
+    }
+
     /// The request is sent: what it costs is spent.
     pub(in crate::http) fn sent(mut self) -> Self {
         self.unsent = None;
@@ -570,9 +602,18 @@ impl Drop for Permit {
         if self.streams {
             state.streaming -= self.places;
         }
-        if self.tries {
-            state.circuit.abandon();
-        }
+        state.wake_first(Duration::ZERO);
+    }
+}
+
+/// The one request that tries a service that was left alone. Dropped without an outcome, another may try.
+#[derive(Debug)]
+pub(in crate::http) struct Trial(Arc<Limiter>);
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.circuit.abandon();
         state.wake_first(Duration::ZERO);
     }
 }
@@ -593,22 +634,4 @@ fn of_rate(whole: u32, per_minute: u32) -> u32 {
 )]
 fn part(part: f64, whole: usize) -> usize {
     ((whole as f64) * part).ceil() as usize
-}
-
-fn paused(wait: Duration) -> Error {
-    Error::new(
-        ErrorKind::RateLimited,
-        "the service wants to be left alone for a while",
-    )
-    .with_delivery(Delivery::NotSent)
-    .with_retry_after(wait)
-}
-
-fn failing(wait: Duration) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "the service failed again and again and is left alone for a while",
-    )
-    .with_delivery(Delivery::NotSent)
-    .with_retry_after(wait)
 }
