@@ -356,7 +356,8 @@ async fn send(world: &World, key: &SendKey, random: &mut Random, told: &mut Told
         }
     }
     let mut outcome: Option<Result<Sent, Error>> = None;
-    for number in 0..20 {
+    // As often as it takes to get through everything that goes wrong, five times each.
+    for number in 0..60 {
         let mut polls = || match random.below(3) {
             // Later attempts are left alone, so that they come to an end.
             0 if number < 4 => random.below(40),
