@@ -3,6 +3,7 @@
 
 mod composing;
 mod organising;
+mod quotas;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,6 +25,7 @@ pub(super) use organising::{
     Label, color, counts, folder, folders, labels, modification, moved, new_path, placed,
     with_inside,
 };
+pub(super) use quotas::{quota_named, until_next_day};
 pub(super) use settings::{automatic_reply, filter, rule, vacation};
 
 /// Gmail's own labels that are for something

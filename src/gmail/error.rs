@@ -4,12 +4,11 @@
 //! Sources: <https://developers.google.com/workspace/gmail/api/guides/handle-errors>,
 //! <https://docs.cloud.google.com/apis/design/errors>.
 
-mod quota;
-
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::convert::{quota_named, until_next_day};
 use super::wire::{ErrorAnswer, ErrorObject};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::http::{Answer, of_registration};
@@ -188,7 +187,7 @@ pub(super) fn classify(answer: &Answer) -> Error {
     let (mut kind, mut message) =
         known.map_or_else(|| by_status(status), |(_, kind, message)| (*kind, *message));
     let quota = matches!(kind, ErrorKind::RateLimited | ErrorKind::QuotaExceeded)
-        .then(|| quota::named(&object, &codes));
+        .then(|| quota_named(&object, &codes));
     if let Some(quota) = quota.filter(|quota| quota.of_project) {
         (kind, message) = match quota.of_day {
             true => (
@@ -216,7 +215,7 @@ pub(super) fn classify(answer: &Answer) -> Error {
         if quota.of_day
             && let Some(now) = answer.date()
         {
-            error = error.with_retry_after(quota::until_next_day(now));
+            error = error.with_retry_after(until_next_day(now));
         }
     }
     // A lockout names the instant of its end. It is one of Google's clock and is read against that clock.

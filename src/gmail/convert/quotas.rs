@@ -7,22 +7,22 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc, Weekday};
 use serde_json::Value;
 
 use super::super::wire::{ErrorDetail, ErrorObject};
-use super::text;
 
 /// What was used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Quota {
+pub(in crate::gmail) struct Quota {
     /// Whether it is that of all users of the project together.
-    pub(super) of_project: bool,
+    pub(in crate::gmail) of_project: bool,
     /// Whether it is there again on the next day only.
-    pub(super) of_day: bool,
+    pub(in crate::gmail) of_day: bool,
 }
 
 /// The quota that a refusal with this code names. Where it names none it is the user's: the documented reasons do not tell
 /// (<https://github.com/mxngls/gmail-cleaner/issues/5> has the project's for a user's).
-pub(super) fn named(object: &ErrorObject, codes: &[&str]) -> Quota {
+pub(in crate::gmail) fn quota_named(object: &ErrorObject, codes: &[&str]) -> Quota {
     let details = || object.details.iter().flatten().flatten();
-    let message = text(object.message.as_ref()).unwrap_or_default();
+    let message = object.message.as_ref().and_then(Value::as_str);
+    let message = message.unwrap_or_default();
     let has = |code| codes.contains(&code);
     // `1/min/{project}/{user}`, `1/d/{project}`
     if let Some(unit) = details().find_map(|detail| metadata(detail, "quota_unit")) {
@@ -61,7 +61,7 @@ fn quoted_limit(message: &str) -> Option<&str> {
 
 /// How long until the quota of a day is there again: at midnight on the Pacific coast of the United States
 /// (<https://docs.cloud.google.com/docs/quotas/overview>).
-pub(super) fn until_next_day(now: DateTime<Utc>) -> Duration {
+pub(in crate::gmail) fn until_next_day(now: DateTime<Utc>) -> Duration {
     let local = now - offset(now);
     let Some(midnight) = local
         .date_naive()
