@@ -20,7 +20,8 @@ use crate::http::Ahead as Request;
 use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
 
 /// How many listed messages are known beyond those that are being read, once somebody reads on: enough for the days in
-/// which a conversation comes together, and little to hold.
+/// which a conversation comes together, and little to hold. One that is scattered wider is read once for each stretch of
+/// this length in which three or more of its messages are, and the others one by one: never for more than all one by one.
 const KNOWN_AHEAD: usize = 2_000;
 
 /// How many messages may be held that came with a conversation before their turn, and how many bytes of them.
