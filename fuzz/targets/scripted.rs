@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +27,24 @@ pub const REDIRECT: &str = "https://app.example/callback";
 
 /// A service that answers everything alike.
 #[derive(Default)]
-pub struct Service(Mutex<(StatusCode, Bytes)>);
+pub struct Service(Mutex<Answer>);
+
+#[derive(Clone)]
+struct Answer {
+    status: StatusCode,
+    media_type: &'static str,
+    body: Bytes,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            status: StatusCode::OK,
+            media_type: "application/json",
+            body: Bytes::new(),
+        }
+    }
+}
 
 impl fmt::Debug for Service {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +55,24 @@ impl fmt::Debug for Service {
 impl Service {
     /// What it answers from now on.
     pub fn answers(&self, status: StatusCode, body: impl Into<Bytes>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (status, body.into());
+        self.answer(Answer {
+            status,
+            body: body.into(),
+            ..Answer::default()
+        });
+    }
+
+    /// The same, well, and of another type than JSON.
+    pub fn answers_as(&self, media_type: &'static str, body: impl Into<Bytes>) {
+        self.answer(Answer {
+            media_type,
+            body: body.into(),
+            ..Answer::default()
+        });
+    }
+
+    fn answer(&self, answer: Answer) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 }
 
@@ -47,14 +82,14 @@ impl Transport for Service {
         &self,
         _request: Request<Content>,
     ) -> Result<Response<ByteStream>, TransportError> {
-        let (status, body) = self
+        let answer = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let mut response = Response::new(stream::iter([Ok(body)]).boxed());
-        *response.status_mut() = status;
-        let media_type = http::HeaderValue::from_static("application/json");
+        let mut response = Response::new(stream::iter([Ok(answer.body)]).boxed());
+        *response.status_mut() = answer.status;
+        let media_type = http::HeaderValue::from_static(answer.media_type);
         response.headers_mut().insert("content-type", media_type);
         Ok(response)
     }
@@ -88,17 +123,7 @@ pub static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         flow(OAuthFlow::google("client")),
         flow(OAuthFlow::microsoft("client")),
     ];
-    let connection = || {
-        let token = StaticToken::new("planted-token");
-        Connection::new(Arc::clone(&service) as Arc<dyn Transport>, Arc::new(token))
-            .with_retry(RetryPolicy::never())
-            // The services' own limits are minutes of waiting.
-            .with_limits(Limits::concurrency(4))
-    };
-    let mailboxes = [
-        Mailbox::new(Gmail::new(connection()).expect("the vendor's own address is safe")),
-        Mailbox::new(Outlook::new(connection()).expect("the vendor's own address is safe")),
-    ];
+    let mailboxes = mailboxes(&service);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -110,6 +135,24 @@ pub static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         runtime,
     }
 });
+
+/// A Gmail mailbox and an Outlook one that never wait, and that remember of no answer how the service was.
+pub fn mailboxes(service: &Arc<Service>) -> [Mailbox; 2] {
+    let connection = || {
+        let token = StaticToken::new("planted-token");
+        let mut retry = RetryPolicy::never();
+        retry.circuit = None;
+        retry.patience = Duration::ZERO;
+        Connection::new(Arc::clone(service) as Arc<dyn Transport>, Arc::new(token))
+            .with_retry(retry)
+            // The services' own limits are minutes of waiting.
+            .with_limits(Limits::concurrency(4))
+    };
+    [
+        Mailbox::new(Gmail::new(connection()).expect("the vendor's own address is safe")),
+        Mailbox::new(Outlook::new(connection()).expect("the vendor's own address is safe")),
+    ]
+}
 
 /// A sign-in at Google (0) or Microsoft (1) that has begun, and does not end while anybody looks.
 pub fn pending(service: usize) -> PendingAuthorization {
