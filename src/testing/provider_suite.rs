@@ -22,6 +22,7 @@ mod reading;
 mod replying;
 mod searching;
 mod sending;
+mod watching;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -33,7 +34,7 @@ use crate::error::{Delivery, ErrorKind};
 use crate::mailbox::Mailbox;
 use crate::model::{
     Access, Address, ByteStream, Change, Confirmation, Detail, FolderRole, Keyword, Message,
-    MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey,
+    MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey, WatchTarget,
 };
 
 use self::claiming::{changes, sends};
@@ -46,6 +47,7 @@ pub use self::reading::*;
 pub use self::replying::*;
 pub use self::searching::*;
 pub use self::sending::*;
+pub use self::watching::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
 #[async_trait]
@@ -64,6 +66,12 @@ pub trait ProviderFixture: fmt::Debug + Send + Sync {
 
     /// Makes a message arrive in the inbox of the mailbox under test, from outside.
     async fn deliver(&self, raw: &[u8]);
+
+    /// Where the service may tell what happens in the mailbox under test, if it can be watched. Whatever listens there
+    /// is up until the fixture is gone.
+    async fn watch_target(&self) -> Option<WatchTarget> {
+        None
+    }
 }
 
 /// Expands to one test for each promise of a mail provider. The argument is an expression that gives a
@@ -129,6 +137,7 @@ macro_rules! mail_provider_tests {
             replies_are_given_while_away
             sync_is_refused_unless_claimed
             confirm_is_refused_unless_claimed
+            watches_are_kept_where_that_is_claimed
         );
     };
     (@case $fixture:expr, $($case:ident)*) => {

@@ -4,6 +4,8 @@
 
 pub(crate) mod elsewhere;
 pub(crate) mod random;
+#[path = "../receiver/mod.rs"]
+pub(crate) mod receiver;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use postroom::credentials::StaticToken;
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use postroom::http::{Connection, Regime, ReqwestTransport, Transport, TransportError};
 use postroom::testing::provider_suite::ProviderFixture;
-use postroom::{Access, ByteStream, Content, Gmail, Mailbox, Outlook};
+use postroom::{Access, ByteStream, Content, Gmail, Mailbox, Outlook, WatchTarget};
 use url::Url;
 
 /// An emulator with empty mailboxes whose traffic is recorded where the environment says so, for what is sent right.
@@ -93,6 +95,7 @@ pub(crate) struct Fixture {
     emulator: Emulator,
     transport: Arc<dyn Transport>,
     domain: &'static str,
+    receivers: Mutex<Vec<receiver::Receiver>>,
 }
 
 impl Fixture {
@@ -120,6 +123,7 @@ impl Fixture {
             emulator,
             transport,
             domain,
+            receivers: Mutex::default(),
         }
     }
 
@@ -154,6 +158,16 @@ impl ProviderFixture for Fixture {
 
     async fn deliver(&self, raw: &[u8]) {
         self.emulator.deliver(&self.address(), raw);
+    }
+
+    async fn watch_target(&self) -> Option<WatchTarget> {
+        if self.domain == "gmail.example" {
+            return Some(WatchTarget::topic(self.emulator.create_topic("suite")));
+        }
+        let receiver = receiver::Receiver::start().await;
+        let target = WatchTarget::webhook(receiver.at("told"));
+        self.receivers.lock().unwrap().push(receiver);
+        Some(target)
     }
 }
 
