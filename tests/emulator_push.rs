@@ -2,6 +2,7 @@
 //! unreliably as it is asked to. With `POSTROOM_RECORD` set to a directory, what is asked rightly is written there.
 
 #![allow(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a failure in a test is a panic"
