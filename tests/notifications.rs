@@ -132,6 +132,13 @@ fn a_watch_that_never_fires_is_told_after_syncs_found_what_nobody_had_told() {
         WatchState::Silent { since, rounds }
     );
 
+    // Another one in its place has yet to prove itself, one that only goes on has not.
+    let mut other = health.clone();
+    other.renewed(&Watch::new("watch", None).with_beginning(started()));
+    assert!(!other.state(clock.now()).is_sound());
+    other.renewed(&Watch::new("other", None).with_beginning(clock.now()));
+    assert_eq!(other.state(clock.now()), WatchState::Unproven);
+
     // It is kept between processes, and one notification proves that it works after all.
     let kept = serde_json::to_string(&health).unwrap();
     let mut health: WatchHealth = serde_json::from_str(&kept).unwrap();
@@ -440,8 +447,11 @@ fn pulled_messages_are_each_acknowledged_whatever_they_say() {
 }
 
 fn graph_watch() -> Watch {
-    let url = "https://desk.example/push/graph".parse().unwrap();
-    let target = WatchTarget::webhook(url).with_client_state("planted-state");
+    let url = "https://desk.example/push/graph?key=planted-key";
+    let url: url::Url = url.parse().unwrap();
+    let target = WatchTarget::webhook(url.clone())
+        .with_lifecycle_url(url)
+        .with_client_state("planted-state");
     Watch::new("subscription", None).with_target(target)
 }
 

@@ -15,7 +15,8 @@ impl Mailbox {
     /// never: go on syncing now and then, and have [`WatchHealth`](crate::push::WatchHealth) tell when a watch is dead.
     ///
     /// At Gmail an application has one watch for each mailbox: this replaces it, another host's with the same
-    /// registration included. At Outlook there can be as many as there are folders, and one for all of them.
+    /// registration included. At Outlook there can be one for each folder and one for all of them; where Graph takes no second
+    /// one for the same, what this registration had set up before is replaced.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where [`Capabilities::watch`](crate::Capabilities::watch) is

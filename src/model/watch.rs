@@ -1,6 +1,8 @@
 //! The data of being told that something happened: where a service is to tell it, and a watch that it keeps for a mailbox.
 //! Setting one up is each provider's, understanding what is told is `push`'s.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -32,7 +34,7 @@ pub struct WatchTarget {
 }
 
 /// Where a service tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WatchPlace {
@@ -52,6 +54,29 @@ pub enum WatchPlace {
     /// A place that a later version of this crate knows.
     #[serde(untagged)]
     Unknown(UnknownFields),
+}
+
+/// Hosts put what only they and the service should know into the query.
+impl fmt::Debug for WatchPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |url: &Url| {
+            let mut url = url.clone();
+            url.set_query(None);
+            url
+        };
+        match self {
+            Self::Topic { name } => formatter.debug_struct("Topic").field("name", name).finish(),
+            Self::Webhook { url, lifecycle_url } => formatter
+                .debug_struct("Webhook")
+                .field("url", &shown(url).as_str())
+                .field(
+                    "lifecycle_url",
+                    &lifecycle_url.as_ref().map(|url| shown(url).to_string()),
+                )
+                .finish(),
+            Self::Unknown(fields) => fields.fmt(formatter),
+        }
+    }
 }
 
 /// How a provider's service tells that something happened; see

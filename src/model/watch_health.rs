@@ -91,10 +91,13 @@ impl WatchHealth {
         }
     }
 
-    /// The watch goes on, or another one took its place.
+    /// The watch goes on, or another one took its place, of which nothing is known yet.
     pub fn renewed(&mut self, watch: &Watch) {
         self.expires_at = watch.expires_at;
         self.removed_at = None;
+        if let Some(began_at) = watch.began_at.filter(|began_at| *began_at > self.since) {
+            *self = Self::new(watch, began_at);
+        }
     }
 
     /// Something was told about the mailbox.
