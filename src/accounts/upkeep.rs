@@ -22,7 +22,7 @@ use super::{Account, AccountStatus, Accounts};
 use crate::credentials::AccountRecord;
 use crate::error::Result;
 use crate::mailbox::Mailbox;
-use crate::model::{AccountId, SubscriptionId, WatchTarget};
+use crate::model::{AccountId, Watch, WatchTarget};
 
 /// How many records are read at the same time.
 const READ_AT_ONCE: usize = 8;
@@ -181,8 +181,8 @@ impl Accounts {
 /// A look at one account.
 struct Looked {
     account: AccountId,
-    /// By what names notifications tell of it.
-    watches: Vec<SubscriptionId>,
+    /// By what its notifications are known.
+    watches: Vec<Watch>,
     /// What is due for it, in the order of time.
     due: Vec<Due>,
 }
@@ -228,7 +228,7 @@ impl Upkeep {
         while let Some((account, loaded)) = reading.next().await {
             let (watches, due) = match loaded {
                 Ok(Some(loaded)) => (
-                    watching::names(&loaded.record),
+                    watching::marks(&loaded.record),
                     self.due_for(&loaded.record, now),
                 ),
                 Ok(None) => continue,

@@ -18,7 +18,7 @@ use postroom::credentials::{
 use postroom::testing::VirtualClock;
 use postroom::{
     Access, Account, AccountId, Accounts, AccountsBuilder, Error, Mailbox, ProviderConfiguration,
-    Secret, SyncReason, Synced, UpkeepHost,
+    Secret, SyncReason, Synced, UpkeepHost, WatchKind, WatchTarget,
 };
 use tokio::sync::Semaphore;
 
@@ -128,6 +128,8 @@ pub(crate) struct Host {
     pub(crate) fails: Mutex<Option<Error>>,
     pub(crate) panics: AtomicBool,
     pub(crate) synced: Mutex<Synced>,
+    /// Where each service is to tell.
+    pub(crate) targets: Mutex<Vec<WatchTarget>>,
 }
 
 impl Host {
@@ -161,6 +163,7 @@ impl Host {
             fails: Mutex::default(),
             panics: AtomicBool::new(false),
             synced: Mutex::new(Synced::Unchanged),
+            targets: Mutex::default(),
         }
     }
 
@@ -216,6 +219,16 @@ impl UpkeepHost for Host {
             Some(error) => Err(error),
             None => Ok(*self.synced.lock().unwrap()),
         }
+    }
+
+    fn watch_target(&self, account: &Account) -> Option<WatchTarget> {
+        let kind = match account.service.as_ref()? {
+            Service::Google => WatchKind::Topic,
+            _ => WatchKind::Webhook,
+        };
+        let targets = self.targets.lock().unwrap();
+        let mut targets = targets.iter();
+        targets.find(|target| target.kind() == Some(kind)).cloned()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::accounts::holding::{Holding, Refused, UPKEEP, UPKEEP_LEASE};
 use crate::accounts::{AccountStatus, Accounts};
 use crate::credentials::{AccountRecord, Failures, Revision, TokenSource, UpkeepRecord};
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::model::{Access, AccountId, SubscriptionId, WatchState};
+use crate::model::{Access, AccountId, Watch, WatchState};
 
 /// What became of an account that was seen to.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,8 @@ pub struct Attended {
     pub next: Option<DateTime<Utc>>,
     /// Set if nothing was done because another worker is at it, or the host itself: when to look again.
     pub elsewhere: Option<DateTime<Utc>>,
-    /// By what names notifications tell of it, if that may have changed.
-    pub(super) watches: Vec<SubscriptionId>,
+    /// By what its notifications are known, if that may have changed.
+    pub(super) watches: Vec<Watch>,
 }
 
 /// What was done for an account, to be noted in its record.
@@ -233,7 +233,7 @@ impl Upkeep {
             Err(error) => return Err(error),
         };
         attended.next = self.due_for(&record, now).first().map(|due| due.at);
-        attended.watches = super::watching::names(&record);
+        attended.watches = super::watching::marks(&record);
         self.tell(before, &record, &notes, now);
         attended.failed = notes.failed.or(notes.watch_failed);
         Ok(())

@@ -1,14 +1,17 @@
 //! What is told about accounts while an upkeep runs: [`UpkeepHints`]. What it leads to is `running`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::SyncReason;
-use crate::model::{AccountId, SubscriptionId};
-use crate::push::{News, Notification};
+use crate::model::{AccountId, SubscriptionId, Watch};
+use crate::push::{News, Notification, Rejected, Unverified};
+
+/// How much is kept that nobody could verify yet: anybody may post it.
+pub(super) const MOST_UNVERIFIED: usize = 1_000;
 
 /// Tells a running [`Upkeep`](super::Upkeep) that something happened to an account. Clones tell the same one.
 ///
@@ -21,6 +24,14 @@ pub struct UpkeepHints(Arc<Inner>);
 struct Inner {
     told: Mutex<Told>,
     news: Notify,
+    /// What the upkeep knows of watches, as far as notifications need it.
+    watched: Mutex<HashMap<SubscriptionId, Watched>>,
+}
+
+/// Whom notifications by one name are about, and by what they are known.
+struct Watched {
+    watch: Watch,
+    accounts: BTreeSet<AccountId>,
 }
 
 /// What was told, each at most once.
@@ -29,6 +40,8 @@ pub(super) struct Told {
     pub(super) accounts: BTreeMap<AccountId, Hint>,
     /// By the name of a watch, which some account has.
     pub(super) watches: BTreeMap<SubscriptionId, Hint>,
+    /// About watches that nobody is known to have.
+    pub(super) unverified: Vec<Unverified>,
 }
 
 /// What is to be done because of what was told.
@@ -83,8 +96,59 @@ impl UpkeepHints {
             notification.subscription.clone(),
             Hint::of(notification.news),
         );
-        self.told().watches.entry(watch).or_default().add(hint);
+        self.heard().watches.entry(watch).or_default().add(hint);
         self.0.news.notify_one();
+    }
+
+    /// Does the same for what Graph posted, once it is verified. If it is about a watch that is not known here, that is done
+    /// after the next look at the store: another worker may have just set it up.
+    ///
+    /// # Errors
+    /// [`Rejected`] if it is not believed. Answer 202 all the same.
+    pub fn told(&self, told: &Unverified) -> Result<(), Rejected> {
+        if let Some(verified) = self.verify(told) {
+            self.notified(&verified?);
+            return Ok(());
+        }
+        let mut waiting = self.heard();
+        if waiting.unverified.len() < MOST_UNVERIFIED {
+            waiting.unverified.push(told.clone());
+        }
+        drop(waiting);
+        self.0.news.notify_one();
+        Ok(())
+    }
+
+    /// Holds something against the watch that it says it is about; `None` if that is not known.
+    pub(super) fn verify(&self, told: &Unverified) -> Option<Result<Notification, Rejected>> {
+        let watched = self.watched();
+        let known = watched.get(told.subscription())?;
+        Some(told.verify(&known.watch))
+    }
+
+    /// Whom a watch is about.
+    pub(super) fn accounts_of(&self, watch: &SubscriptionId) -> Option<BTreeSet<AccountId>> {
+        let watched = self.watched();
+        watched.get(watch).map(|known| known.accounts.clone())
+    }
+
+    /// An account has these watches.
+    pub(super) fn has_watches(&self, account: &AccountId, watches: Vec<Watch>) {
+        let mut watched = self.watched();
+        for watch in watches {
+            let id = watch.id.clone();
+            let known = watched.entry(id).or_insert_with(|| Watched {
+                watch: watch.clone(),
+                accounts: BTreeSet::new(),
+            });
+            known.watch = watch;
+            known.accounts.insert(account.clone());
+        }
+    }
+
+    /// Forgets what was known of watches.
+    pub(super) fn forget_watches(&self) {
+        self.watched().clear();
     }
 
     /// Something happened in the account's mailbox.
@@ -98,7 +162,7 @@ impl UpkeepHints {
     }
 
     fn tell(&self, account: &AccountId, reason: SyncReason) {
-        let mut told = self.told();
+        let mut told = self.heard();
         let hint = told.accounts.entry(account.clone()).or_default();
         hint.add(Hint::sync(reason));
         drop(told);
@@ -107,7 +171,7 @@ impl UpkeepHints {
 
     /// What was told since this was last asked.
     pub(super) fn take(&self) -> Told {
-        std::mem::take(&mut self.told())
+        std::mem::take(&mut self.heard())
     }
 
     /// Returns when something was told since it last returned.
@@ -115,7 +179,15 @@ impl UpkeepHints {
         self.0.news.notified().await;
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Watched>> {
+        // Only whole entries are put in or taken out.
+        self.0
+            .watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Told> {
         // Only whole entries are put in or taken out.
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }

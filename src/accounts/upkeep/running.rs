@@ -1,7 +1,7 @@
 //! The one future of an upkeep: it waits for whatever comes first (time, a hint, an event, a look at the store, work that is
 //! done) and starts what is due. It has one timer, however many accounts there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -13,12 +13,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
 use super::agenda::Agenda;
-use super::hints::Hint;
+use super::hints::{Hint, MOST_UNVERIFIED};
 use super::plan::after;
 use super::{Attended, Looked, Upkeep};
 use crate::accounts::{AccountEvent, AccountEvents};
 use crate::error::Result;
 use crate::model::{AccountId, SubscriptionId};
+use crate::push::Unverified;
 
 /// How soon a look at the store is repeated that failed, and work that the store kept from being done.
 const STORE_PAUSE: Duration = Duration::from_secs(30);
@@ -74,12 +75,11 @@ struct Round<'a> {
     /// When the time of those comes about which something was told. They do not wait behind a long row of polls.
     hinted: Agenda,
     told: BTreeMap<AccountId, Hint>,
-    /// Whom notifications tell of, by the names of watches.
-    watched: HashMap<SubscriptionId, BTreeSet<AccountId>>,
     /// What was told about watches that nobody is known to have: perhaps another worker has just set them up.
     unknown: BTreeMap<SubscriptionId, Hint>,
+    unverified: Vec<Unverified>,
     /// The same, for the look that runs.
-    sought: BTreeMap<SubscriptionId, Hint>,
+    sought: (BTreeMap<SubscriptionId, Hint>, Vec<Unverified>),
     /// Whose turn it is if both have one.
     hinted_first: bool,
     looking: Fuse<BoxFuture<'a, Result<Vec<Looked>>>>,
@@ -101,9 +101,9 @@ impl<'a> Round<'a> {
             timed: Agenda::default(),
             hinted: Agenda::default(),
             told: BTreeMap::new(),
-            watched: HashMap::new(),
             unknown: BTreeMap::new(),
-            sought: BTreeMap::new(),
+            unverified: Vec::new(),
+            sought: (BTreeMap::new(), Vec::new()),
             hinted_first: true,
             looking: Fuse::terminated(),
             look_at: upkeep.accounts.0.clock.now(),
@@ -123,7 +123,10 @@ impl<'a> Round<'a> {
             let upkeep = self.upkeep;
             self.looked_at = now;
             self.seen_to.clear();
-            self.sought = std::mem::take(&mut self.unknown);
+            self.sought = (
+                std::mem::take(&mut self.unknown),
+                std::mem::take(&mut self.unverified),
+            );
             self.looking = upkeep.look(now).boxed().fuse();
         }
         while self.running.len() < self.upkeep.plan.at_once {
@@ -221,8 +224,14 @@ impl<'a> Round<'a> {
                 for (watch, hint) in told.watches {
                     if !self.hint_watched(&watch, hint) {
                         self.unknown.entry(watch).or_default().add(hint);
-                        self.look_at = self.look_at.min(after(self.looked_at, STORE_PAUSE));
                     }
+                }
+                let room = MOST_UNVERIFIED.saturating_sub(self.unverified.len());
+                self.unverified
+                    .extend(told.unverified.into_iter().take(room));
+                if !self.unknown.is_empty() || !self.unverified.is_empty() {
+                    // Whoever tells nonsense does not have all accounts read each time.
+                    self.look_at = self.look_at.min(after(self.looked_at, STORE_PAUSE));
                 }
             }
         }
@@ -239,7 +248,7 @@ impl<'a> Round<'a> {
 
     /// The same for all who have this watch; `false` if nobody is known to.
     fn hint_watched(&mut self, watch: &SubscriptionId, hint: Hint) -> bool {
-        let accounts = self.watched.get(watch).cloned();
+        let accounts = self.upkeep.hints.accounts_of(watch);
         let is_known = accounts.is_some();
         for account in accounts.into_iter().flatten() {
             self.hint(account, hint);
@@ -254,10 +263,7 @@ impl<'a> Round<'a> {
         let told_again = self.told.contains_key(account);
         match outcome {
             Ok(Some(attended)) => {
-                for watch in attended.watches {
-                    let accounts = self.watched.entry(watch).or_default();
-                    accounts.insert(account.clone());
-                }
+                self.upkeep.hints.has_watches(account, attended.watches);
                 if let Some(until) = attended.elsewhere {
                     self.timed.put(account, until);
                     // Whoever is at it may have begun before what was told happened.
@@ -287,17 +293,14 @@ impl<'a> Round<'a> {
 
     fn looked(&mut self, looked: Vec<Looked>) {
         let mut there = HashSet::with_capacity(looked.len());
-        self.watched.clear();
+        self.upkeep.hints.forget_watches();
         for Looked {
             account,
             watches,
             due,
         } in looked
         {
-            for watch in watches {
-                let accounts = self.watched.entry(watch).or_default();
-                accounts.insert(account.clone());
-            }
+            self.upkeep.hints.has_watches(&account, watches);
             if !self.busy.contains(&account) && !self.seen_to.contains(&account) {
                 match due.first() {
                     Some(due) => self.timed.put(&account, due.at),
@@ -309,9 +312,16 @@ impl<'a> Round<'a> {
         let seen_to = &self.seen_to;
         self.timed
             .retain(|account| there.contains(account) || seen_to.contains(account));
-        for (watch, hint) in std::mem::take(&mut self.sought) {
+        let (unknown, unverified) = std::mem::take(&mut self.sought);
+        for (watch, hint) in unknown {
             if !self.hint_watched(&watch, hint) {
                 tracing::debug!("something was told about a watch that no account has");
+            }
+        }
+        for told in unverified {
+            match self.upkeep.hints.verify(&told) {
+                Some(Ok(notification)) => self.upkeep.hints.notified(&notification),
+                _ => tracing::debug!("something was told that cannot be believed"),
             }
         }
     }

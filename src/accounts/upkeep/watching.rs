@@ -5,12 +5,20 @@ use super::{Account, Upkeep};
 use crate::credentials::{AccountRecord, Service};
 use crate::error::Result;
 use crate::mailbox::Mailbox;
-use crate::model::{AccountId, SubscriptionId, Watch, WatchHealth, WatchKind, WatchTarget};
+use crate::model::{AccountId, Watch, WatchHealth, WatchKind, WatchTarget};
 
-/// The names by which notifications tell of an account.
-pub(super) fn names(record: &AccountRecord) -> Vec<SubscriptionId> {
-    let watches = record.subscriptions.iter();
-    watches.map(|watch| watch.id.clone()).collect()
+/// What an account's notifications are known by: no more of its watches, as there may be many accounts.
+pub(super) fn marks(record: &AccountRecord) -> Vec<Watch> {
+    let marks = record.subscriptions.iter().map(|watch| {
+        let mark = Watch::new(watch.id.clone(), None);
+        let target = watch.target.as_ref();
+        match target.and_then(|target| target.client_state.clone()) {
+            // Where it tells is of no importance here.
+            Some(state) => mark.with_target(WatchTarget::topic("").with_client_state(state)),
+            None => mark,
+        }
+    });
+    marks.collect()
 }
 
 /// Whether an account has the watch that is wanted.
