@@ -19,16 +19,16 @@ use futures_util::{StreamExt, TryStreamExt};
 use mail_parser::MessageParser;
 use postroom::testing::provider_suite::ProviderFixture;
 use postroom::{
-    Access, AttachmentId, ByteStream, Capabilities, Change, Confirmation, Content, Detail, Drafts,
-    Error, ErrorKind, Folder, FolderCounts, FolderEdit, FolderId, FolderRole, FoldersPerMessage,
-    Identities, ImportOptions, Imported, Keyword, Known, KnownMessage, MailProvider, Mailbox,
-    Message, MessageId, Outgoing, Page, PageRequest, PageToken, Profile, Query, QueryPlan, Result,
-    Scope, SendKey, SendTicket, Sent, SyncChange, SyncCursor, SyncPage, SyncPhase, Thread,
-    ThreadId,
+    Access, AttachmentId, Audit, AuditWindow, ByteStream, Capabilities, Change, Confirmation,
+    Content, Detail, Drafts, Error, ErrorKind, Folder, FolderCounts, FolderEdit, FolderId,
+    FolderRole, FoldersPerMessage, Identities, ImportOptions, Imported, Keyword, Known,
+    KnownMessage, MailProvider, Mailbox, Message, MessageId, Outgoing, Page, PageRequest,
+    PageToken, Profile, Query, QueryPlan, Result, Scope, SendKey, SendTicket, Sent, SyncChange,
+    SyncCursor, SyncPage, SyncPhase, Thread, ThreadId,
 };
 use serde::{Deserialize, Serialize};
 
-use office::{Writing, message, recipients};
+use office::{Journal, Writing, message, recipients};
 
 const READER: &str = "reader@office.example";
 const TEAM: &str = "team@office.example";
@@ -76,6 +76,8 @@ struct Office {
     sent: Mutex<BTreeMap<String, String>>,
     /// What users are writing.
     drafts: Mutex<BTreeMap<String, Vec<Writing>>>,
+    /// What changed in each mailbox.
+    journals: Mutex<BTreeMap<String, Journal>>,
     /// What each sync was handed.
     syncs: Mutex<Vec<(Option<SyncCursor>, Scope)>>,
 }
@@ -124,6 +126,7 @@ impl Shelf {
         capabilities.identities = true;
         capabilities.import = true;
         capabilities.sync = true;
+        capabilities.audit = true;
         capabilities.copy = true;
         capabilities.edit_folders = true;
         capabilities.counts = true;
@@ -381,66 +384,25 @@ impl MailProvider for Shelf {
         })
     }
 
-    /// Two messages a page. A cursor says how many were told, and whether the first listing is over.
     async fn sync(
         &self,
         cursor: Option<&SyncCursor>,
         scope: &Scope,
         known: &dyn Known,
     ) -> Result<SyncPage> {
-        let mut syncs = self.office.syncs.lock().unwrap().clone();
-        syncs.push((cursor.cloned(), scope.clone()));
-        *self.office.syncs.lock().unwrap() = syncs;
-
-        let (phase, told) = match cursor.map(|cursor| cursor.as_str().split_once(' ')) {
-            None => ("listing", 0),
-            Some(Some((phase, told))) => (phase, told.parse().map_err(|_| not_found())?),
-            Some(None) if cursor.is_some_and(|cursor| cursor.as_str() == "stuck") => {
-                let stuck = SyncCursor::new("stuck");
-                let mut page = SyncPage::new(SyncPhase::Delta, cursor.cloned(), stuck);
-                page.more = true;
-                return Ok(page);
-            }
-            Some(None) => return Err(not_found()),
-        };
-        let kept = self.kept();
-        let within = |kept: &&Kept| {
-            scope.folders.is_empty() || scope.folders.contains(&FolderId::new(kept.folder.as_str()))
-        };
-        let mut changes: Vec<SyncChange> = kept
-            .iter()
-            .skip(told)
-            .take(2)
-            .filter(within)
-            .map(|kept| SyncChange::Message(Box::new(message(kept, scope.detail))))
-            .collect();
-        let told = kept.len().min(told + 2);
-        let more = told < kept.len();
-        if phase == "listing" && !more {
-            let mut last: Option<MessageId> = None;
-            loop {
-                let page = known.page(last.as_ref(), 2).await?;
-                for known in &page {
-                    if self.find(&known.id).is_err() {
-                        changes.push(SyncChange::Deleted(known.id.clone()));
-                    }
-                }
-                last = page.last().map(|known| known.id.clone());
-                if page.len() < 2 {
-                    break;
-                }
-            }
+        let handed = (cursor.cloned(), scope.clone());
+        self.office.syncs.lock().unwrap().push(handed);
+        if cursor.is_some_and(|cursor| cursor.as_str() == "stuck") {
+            let stuck = SyncCursor::new("stuck");
+            let mut page = SyncPage::new(SyncPhase::Delta, cursor.cloned(), stuck);
+            page.more = true;
+            return Ok(page);
         }
-        let (now, next) = match (phase, more) {
-            ("listing", true) => (SyncPhase::Snapshot, "listing"),
-            ("listing", false) => (SyncPhase::Snapshot, "changes"),
-            _ => (SyncPhase::Delta, "changes"),
-        };
-        let next = SyncCursor::new(format!("{next} {told}"));
-        let mut page = SyncPage::new(now, cursor.cloned(), next);
-        page.changes = changes;
-        page.more = more;
-        Ok(page)
+        self.page_of_sync(cursor, scope, known).await
+    }
+
+    async fn audit(&self, scope: &Scope, window: AuditWindow, known: &dyn Known) -> Result<Audit> {
+        self.audit_of(scope, window, known).await
     }
 }
 
@@ -497,11 +459,13 @@ impl Known for Copy {
 
 fn ids_of(page: &SyncPage) -> Vec<String> {
     let named = |change: &SyncChange| match change {
-        SyncChange::Message(message) => message.id.as_str().to_owned(),
-        SyncChange::Deleted(id) => format!("-{}", id.as_str()),
+        SyncChange::Message(message) => Some(message.id.as_str().to_owned()),
+        SyncChange::Deleted(id) => Some(format!("-{}", id.as_str())),
+        SyncChange::Updated(update) => Some(format!("~{}", update.id.as_str())),
+        SyncChange::Folder(_) => None,
         other => panic!("{other:?}"),
     };
-    page.changes.iter().map(named).collect()
+    page.changes.iter().filter_map(named).collect()
 }
 
 #[tokio::test]
@@ -525,8 +489,8 @@ async fn a_sync_hands_the_provider_what_the_host_has_and_where_it_was() {
     let first = pages.try_next().await.unwrap().unwrap();
     assert_eq!(fixture.0.syncs.lock().unwrap().len(), 1);
     assert_eq!(first.phase, SyncPhase::Snapshot);
-    assert_eq!((first.after, first.more), (None, true));
-    assert!(known.asked.lock().unwrap().is_empty());
+    assert_eq!((first.after.as_ref(), first.more), (None, true));
+    assert_eq!(ids_of(&first), ["m-0004", "m-0003"]);
 
     // A host that stops here goes on here.
     drop(pages);
@@ -535,25 +499,30 @@ async fn a_sync_hands_the_provider_what_the_host_has_and_where_it_was() {
     assert_eq!(rest.len(), 2);
     assert_eq!(rest[0].after.as_ref(), Some(&first.cursor));
     assert_eq!(rest[1].after.as_ref(), Some(&rest[0].cursor));
-    assert_eq!(ids_of(&rest[0]), ["m-0002", "m-0003"]);
-    assert_eq!(ids_of(&rest[1]), ["m-0004", "-gone-1", "-gone-2"]);
+    assert_eq!(ids_of(&rest[0]), ["m-0002", "m-0001"]);
+    assert_eq!(ids_of(&rest[1]), ["m-0000"]);
+    let last = rest[1].cursor.clone();
+    let handed = fixture.0.syncs.lock().unwrap().clone();
+    assert!(handed.iter().all(|(_, given)| *given == scope));
+    assert_eq!(handed.last().unwrap().0, Some(rest[0].cursor.clone()));
+
+    // The host is asked what it has only when that must be compared.
+    assert!(known.asked.lock().unwrap().is_empty());
+    let pages = mailbox.sync(Some(last), Scope::default(), known.clone());
+    let compared: Vec<SyncPage> = pages.try_collect().await.unwrap();
+    assert_eq!(compared.len(), 1);
+    assert_eq!(compared[0].phase, SyncPhase::Delta);
+    let stale = ["~m-0001", "~m-0002"];
+    let expected = [
+        &["-gone-1", "-gone-2"],
+        &stale,
+        &["m-0000", "m-0003", "m-0004"][..],
+    ]
+    .concat();
+    assert_eq!(ids_of(&compared[0]), expected);
     let asked = known.asked.lock().unwrap().clone();
     let pages_of_known = [None, Some("gone-2".to_owned()), Some("m-0002".to_owned())];
     assert_eq!(asked, pages_of_known);
-
-    // From then on only changes come, and the host is not asked what it has.
-    fixture.deliver(b"Subject: new\r\n\r\nText\r\n").await;
-    let last = Some(rest[1].cursor.clone());
-    let pages = mailbox.sync(last.clone(), scope.clone(), known.clone());
-    let changes: Vec<SyncPage> = pages.try_collect().await.unwrap();
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].phase, SyncPhase::Delta);
-    assert_eq!(ids_of(&changes[0]), ["m-0005"]);
-    assert_eq!(known.asked.lock().unwrap().len(), 3);
-
-    let handed = fixture.0.syncs.lock().unwrap().clone();
-    assert!(handed.iter().all(|(_, given)| *given == scope));
-    assert_eq!(handed.last().unwrap().0, last);
 }
 
 #[tokio::test]
@@ -565,7 +534,7 @@ async fn a_failed_page_ends_a_sync_and_a_restricted_handle_begins_none() {
     });
     let mailbox = fixture.mailbox();
     for (cursor, kind) in [
-        ("broken", ErrorKind::NotFound),
+        ("broken", ErrorKind::InvalidRequest),
         ("stuck", ErrorKind::Protocol),
     ] {
         let cursor = Some(SyncCursor::new(cursor));

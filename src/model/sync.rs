@@ -18,7 +18,7 @@ pub use cursor::SyncCursor;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Scope {
-    /// Only messages received since then; all if unset.
+    /// Only messages received since then, in whole seconds; all if unset.
     pub since: Option<DateTime<Utc>>,
     /// Only messages in one of these folders, or in one of [`roles`](Self::roles); all if both are empty.
     pub folders: Vec<FolderId>,
@@ -210,7 +210,8 @@ pub struct SyncProgress {
     pub requests: u64,
 }
 
-/// Which messages an audit compares: those received within a time. Unset ends are open.
+/// Which messages an audit compares: those received within a time. Unset ends are open, and what is less than a second of an
+/// end does not count: that is as exactly as services tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditWindow {

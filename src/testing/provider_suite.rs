@@ -22,6 +22,7 @@ mod reading;
 mod replying;
 mod searching;
 mod sending;
+mod syncing;
 mod watching;
 
 use std::collections::HashSet;
@@ -47,6 +48,7 @@ pub use self::reading::*;
 pub use self::replying::*;
 pub use self::searching::*;
 pub use self::sending::*;
+pub use self::syncing::*;
 pub use self::watching::*;
 
 /// A mail service that a test may do anything with: two mailboxes on it, empty but for what arrives during the test.
@@ -136,6 +138,13 @@ macro_rules! mail_provider_tests {
             rules_are_made_listed_and_deleted
             replies_are_given_while_away
             sync_is_refused_unless_claimed
+            a_first_sync_tells_everything_newest_first
+            a_later_sync_tells_what_happened_and_nothing_else
+            a_sync_goes_on_where_its_host_stopped
+            another_scope_brings_what_it_brings
+            folders_are_told_with_what_becomes_of_them
+            an_audit_finds_how_a_copy_differs
+            imports_with_old_dates_are_told_and_audited_by_date
             confirm_is_refused_unless_claimed
             watches_are_kept_where_that_is_claimed
         );

@@ -1,7 +1,9 @@
 //! What the provider of `custom_provider.rs` does to keep mail in order: folders of the user's own, copies, counts, and
-//! conversations. What it does with messages that are being written is in `writing`, its other messages, searches, sends and syncs are there.
+//! conversations. What it does with messages that are being written is in `writing`, how it syncs in `syncing`; its other messages,
+//! searches and sends are there.
 
 mod reading;
+mod syncing;
 mod writing;
 
 use postroom::{
@@ -12,6 +14,7 @@ use postroom::{
 
 use self::reading::ids;
 pub(crate) use self::reading::message;
+pub(crate) use self::syncing::Journal;
 pub(crate) use self::writing::{Writing, recipients};
 use super::{Kept, ROLES, Shelf, is_blank, not_found};
 
