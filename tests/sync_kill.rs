@@ -41,7 +41,7 @@ use support::{GMAIL, OUTLOOK, emulator, unpaced};
 const KILLS: u64 = 20;
 
 /// What a worker is told by the environment.
-const TOLD: &str = "POSTROOM_WORKER";
+const TASK: &str = "POSTROOM_WORKER";
 
 /// Counts what is stored, page by page and message by message, in the transactions that store it.
 const COUNTERS: &str = "
@@ -55,7 +55,7 @@ const COUNTERS: &str = "
 #[ignore = "the others start it"]
 #[allow(clippy::print_stdout, reason = "it tells the test that started it")]
 async fn worker() {
-    let Ok(told) = std::env::var(TOLD) else {
+    let Ok(told) = std::env::var(TASK) else {
         return;
     };
     let told: Value = serde_json::from_str(&told).unwrap();
@@ -95,7 +95,8 @@ fn mailbox(address: &str, token: &str, base: &str) -> Mailbox {
 /// A worker that runs, and what it says.
 struct Worker {
     process: Child,
-    ready: Receiver<()>,
+    /// That it began, and each page that it stored.
+    told: Receiver<()>,
     said: JoinHandle<Said>,
 }
 
@@ -107,32 +108,31 @@ struct Said {
 }
 
 impl Worker {
-    fn start(told: &Value) -> Self {
+    fn start(task: &Value) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "worker"])
-            .env(TOLD, told.to_string())
+            .env(TASK, task.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (sender, ready) = mpsc::channel();
+        let (sender, told) = mpsc::channel();
         let said = std::thread::spawn(move || {
             let mut said = Said::default();
             for line in lines.map_while(Result::ok) {
-                if line == "ready" {
-                    let _ = sender.send(());
-                }
-                said.stored += i64::from(line == "stored");
-                if line.starts_with("failed") {
+                if line.contains("failed") {
                     said.failed = Some(line);
+                } else if line.ends_with("ready") || line.ends_with("stored") {
+                    said.stored += i64::from(line.ends_with("stored"));
+                    let _ = sender.send(());
                 }
             }
             said
         });
         Self {
             process,
-            ready,
+            told,
             said,
         }
     }
@@ -255,7 +255,7 @@ async fn copied(database: &Database) -> BTreeMap<MessageId, Copy> {
 async fn killed(address: &'static str) {
     let kills = std::env::var("POSTROOM_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     // The first copy takes many lives.
-    let messages = 150 + 4 * kills;
+    let messages = 200 + kills;
     let mut world = World::new(address, messages).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("copy.sqlite");
@@ -269,7 +269,7 @@ async fn killed(address: &'static str) {
         GMAIL => world.emulator.google(),
         _ => world.emulator.microsoft(),
     };
-    let told = json!({
+    let task = json!({
         "address": address,
         "token": world.emulator.access_token(address),
         "base": base.base_url.as_str(),
@@ -278,13 +278,15 @@ async fn killed(address: &'static str) {
 
     let (mut pages, mut reported, mut forgotten, mut lost_at) = (0, 0, 0, 0);
     let mut first_copy_took = None;
-    let mut worker = Worker::start(&told);
+    let mut worker = Worker::start(&task);
     for kill in 1..=kills {
         // Sometimes the next worker is there before the last one is gone, and both go on from the same place.
-        let early = (world.random.below(3) == 0).then(|| Worker::start(&told));
-        // Some die while they begin, most while they work.
-        if world.random.below(10) > 0 {
-            worker.ready.recv().unwrap();
+        let early = (world.random.below(3) == 0).then(|| Worker::start(&task));
+        // Some die while they begin, most while they work, and some only after a few pages.
+        let lines =
+            [0, 1, 1, 1, 1, 1, 2, 2, 3, 5][usize::try_from(world.random.below(10)).unwrap()];
+        for _ in 0..lines {
+            worker.told.recv().unwrap();
         }
         for _ in 0..world.random.below(6) {
             world.happen().await;
@@ -293,7 +295,7 @@ async fn killed(address: &'static str) {
             world.random.pass_a_moment();
         }
         reported += worker.kill();
-        worker = early.unwrap_or_else(|| Worker::start(&told));
+        worker = early.unwrap_or_else(|| Worker::start(&task));
 
         let (now, inserted) = stored(&file, address).await;
         assert!(now >= reported, "{now} pages of {reported} are there");
@@ -303,7 +305,7 @@ async fn killed(address: &'static str) {
             first_copy_took = Some(kill);
         }
         // A service that forgets again before its last lapse was made up for is told as an error.
-        if first_copy_took.is_some() && pages >= lost_at + 6 && world.random.below(12) == 0 {
+        if first_copy_took.is_some() && pages >= lost_at + 6 && world.random.below(8) == 0 {
             (forgotten, lost_at) = (forgotten + 1, pages);
             if address == GMAIL {
                 world.emulator.expire_history(GMAIL);
