@@ -216,9 +216,18 @@ impl EmulatorBuilder {
         self
     }
 
-    /// How many entries a page of Outlook's changes has at most, whatever is asked for. The default is 1,000.
-    pub fn longest_delta_page(mut self, entries: usize) -> Self {
-        self.settings.longest_delta_page = entries;
+    /// How many entries a page has at most, whatever is asked for: of a list, of Gmail's history, of Outlook's changes. The
+    /// default is 1,000.
+    pub fn longest_page(mut self, entries: usize) -> Self {
+        self.settings.longest_page = entries;
+        self
+    }
+
+    /// Whether a further page of what changed tells all that the page before it told, too. By default only Outlook's do
+    /// so, and only of its last entry.
+    /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/3611>
+    pub fn repeated_pages(mut self, repeated: bool) -> Self {
+        self.settings.repeated_pages = repeated;
         self
     }
 
@@ -285,6 +294,8 @@ impl EmulatorBuilder {
         let google_router = google::router(&state).merge(sign_in::google(&state));
         let microsoft_router = microsoft::router(&state).merge(sign_in::microsoft(&state));
         let tls = identity.as_ref().map(server::Identity::acceptor);
+        let routers = [google_router, microsoft_router];
+        let [google_router, microsoft_router] = routers.clone();
         let listeners = [
             google_socket.serve(Vendor::Google, &state, google_router, tls.clone())?,
             microsoft_socket.serve(Vendor::Microsoft, &state, microsoft_router, tls)?,
@@ -293,6 +304,7 @@ impl EmulatorBuilder {
             _courier: push::Courier::start(&state),
             state,
             authority_pem: identity.map(server::Identity::authority_pem),
+            routers,
             _listeners: listeners,
         })
     }

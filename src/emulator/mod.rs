@@ -56,6 +56,8 @@ use crate::clock::{Clock, SystemClock};
 pub struct Emulator {
     state: Arc<State>,
     authority_pem: Option<String>,
+    /// What the two servers answer with.
+    routers: [axum::Router; 2],
     /// Accepts connections; ends with this value.
     _listeners: [server::Listener; 2],
     _courier: push::Courier,
@@ -176,8 +178,9 @@ pub(crate) struct Settings {
     pub(crate) history_kept: Duration,
     pub(crate) ids_change_on_send: bool,
     pub(crate) largest_message: usize,
-    pub(crate) longest_delta_page: usize,
     pub(crate) longest_subscription: Duration,
+    pub(crate) longest_page: usize,
+    pub(crate) repeated_pages: bool,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -293,8 +296,9 @@ impl Emulator {
                 history_kept: Duration::from_secs(7 * 24 * 60 * 60),
                 ids_change_on_send: false,
                 largest_message: builder::LARGEST_MESSAGE,
-                longest_delta_page: 1_000,
                 longest_subscription: builder::LONGEST_SUBSCRIPTION,
+                longest_page: 1_000,
+                repeated_pages: false,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,

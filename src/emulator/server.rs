@@ -3,13 +3,13 @@
 //! the answer is, the faces decide.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -27,7 +27,7 @@ use url::Url;
 use super::fault::{self, FaultKind};
 use super::quota::UnderWay;
 use super::record::Exchange;
-use super::{State, Vendor};
+use super::{Emulator, State, Vendor};
 
 /// More than any request may be long: the largest message that Gmail takes, with something around it.
 const MAXIMUM_BODY: usize = 256 * 1024 * 1024;
@@ -176,9 +176,16 @@ async fn talk(
     state: Arc<State>,
     router: axum::Router,
 ) {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (state, router) = (Arc::clone(&state), router.clone());
-        async move { exchange(request, vendor, &state, router).await }
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(Body::new(body), MAXIMUM_BODY)
+                .await
+                .map_err(|_| Dropped)?;
+            let exchange = Exchange { parts, body };
+            answer(exchange, vendor, &state, router).await
+        }
     });
     let served = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -188,18 +195,39 @@ async fn talk(
     }
 }
 
+impl Emulator {
+    /// What the vendor's server answers to a request, without a connection to it: the same in every other way, logs, faults
+    /// and quotas included. It is for tests that ask a great deal.
+    ///
+    /// The body fails where a connection would break within it.
+    ///
+    /// # Errors
+    /// [`ConnectionAborted`](ErrorKind::ConnectionAborted) where the connection would be closed without an answer.
+    pub async fn answer(
+        &self,
+        vendor: Vendor,
+        request: Request<Bytes>,
+    ) -> io::Result<Response<impl Stream<Item = io::Result<Bytes>> + Send + Unpin + use<>>> {
+        let (parts, body) = request.into_parts();
+        let router = match vendor {
+            Vendor::Google => &self.routers[0],
+            Vendor::Microsoft => &self.routers[1],
+        };
+        let exchange = Exchange { parts, body };
+        let answered = answer(exchange, vendor, &self.state, router.clone()).await;
+        let aborted = |error| io::Error::new(ErrorKind::ConnectionAborted, error);
+        let response = answered.map_err(aborted)?;
+        Ok(response.map(|body| body.into_data_stream().map_err(io::Error::other)))
+    }
+}
+
 /// One request and its answer.
-async fn exchange(
-    request: Request<Incoming>,
+async fn answer(
+    exchange: Exchange,
     vendor: Vendor,
     state: &Arc<State>,
     router: axum::Router,
 ) -> Result<Response<Body>, Dropped> {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(Body::new(body), MAXIMUM_BODY)
-        .await
-        .map_err(|_| Dropped)?;
-    let exchange = Exchange { parts, body };
     for late in state.faults.due(state.clock.now(), vendor) {
         // Nobody is there any more to be answered.
         carried_out(&late, router.clone(), 1).await;

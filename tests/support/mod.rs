@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod direct;
 pub(crate) mod elsewhere;
 pub(crate) mod random;
 #[path = "../receiver/mod.rs"]

@@ -47,6 +47,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
             None => Place {
                 start,
                 after: start,
+                again: start,
                 number: 0,
             },
         };
@@ -59,6 +60,8 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
 struct Place {
     start: u64,
     after: u64,
+    /// After which record is told once more what was told already.
+    again: u64,
     number: u64,
 }
 
@@ -69,12 +72,16 @@ impl Place {
         Some(Self {
             start: next()?,
             after: next()?,
+            again: next()?,
             number: next()?,
         })
     }
 
     fn write(self) -> String {
-        format!("h{}-{}-{}", self.start, self.after, self.number)
+        format!(
+            "h{}-{}-{}-{}",
+            self.start, self.after, self.again, self.number
+        )
     }
 }
 
@@ -93,12 +100,17 @@ fn page(
         .and_then(|text| text.parse::<usize>().ok())
         .filter(|number| *number > 0)
         .unwrap_or(DEFAULT_PAGE)
-        .min(MAXIMUM_PAGE);
+        .min(MAXIMUM_PAGE)
+        .min(call.state.settings.longest_page.max(1));
     let types = call.parameters("historyTypes");
     let wanted = |entry: &HistoryEntry| {
         (types.is_empty() || types.contains(&entry.event.name()))
             && label.is_none_or(|label| entry.labels.contains(label))
     };
+    let is_told = |record: &&HistoryRecord| {
+        record.id > place.again && record.id <= place.after && record.entries.iter().any(wanted)
+    };
+    let told = mailbox.history.iter().filter(is_told);
     let rest: Vec<&HistoryRecord> = mailbox
         .history
         .iter()
@@ -112,12 +124,18 @@ fn page(
     let (shown, left) = rest.split_at(length);
     let mut answer = Map::new();
     if !shown.is_empty() {
-        let records = shown.iter().map(|record| show(record, &wanted)).collect();
+        let records = told.chain(shown.iter().copied());
+        let records = records.map(|record| show(record, &wanted)).collect();
         answer.insert("history".to_owned(), Value::Array(records));
     }
     if !left.is_empty() {
         let next = Place {
             after: shown.last().map_or(place.after, |record| record.id),
+            again: match shown.last() {
+                None => place.again,
+                Some(_) if call.state.settings.repeated_pages => place.after,
+                Some(last) => last.id,
+            },
             number: place.number + 1,
             ..place
         };

@@ -74,7 +74,8 @@ pub(crate) fn page(
         .and_then(|text| text.parse::<usize>().ok())
         .filter(|number| *number > 0)
         .unwrap_or(DEFAULT_PAGE)
-        .min(MAXIMUM_PAGE);
+        .min(MAXIMUM_PAGE)
+        .min(call.state.settings.longest_page.max(1));
     let fingerprint = fingerprint(call);
     let mut rest = entries;
     if let Some(token) = call.parameter("pageToken") {

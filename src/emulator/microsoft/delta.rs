@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::super::Emulator;
 use super::call::{Answer, Call, Reply, unsupported_option};
 use super::error::GraphError;
 use super::journal::{Event, Journal, Kind, Token};
@@ -43,6 +44,17 @@ pub(crate) enum Told {
     Part(u64, Option<BTreeSet<&'static str>>),
     /// What had this id left the folder.
     Removed(String),
+}
+
+impl Emulator {
+    /// The next walk through one of the mailbox's folders, of those that begin to tell of its changes, ends after its first page
+    /// as if that were all.
+    pub fn end_next_walk_early(&self, address: &str) {
+        let mut world = self.state.world();
+        if let Some((mailbox, _)) = world.outlook(address) {
+            mailbox.journal.ends_walk_early = true;
+        }
+    }
 }
 
 /// `GET …/mailFolders/{id}/messages/delta`. Only folders tell what changed in them:
@@ -254,7 +266,7 @@ fn begin(mailbox: &OutlookMailbox, folder: &str, options: Options) -> Token {
     Token {
         folder: folder.to_owned(),
         reached: mailbox.journal.visible(),
-        waiting: told
+        told: told
             .into_iter()
             .take(most)
             .map(|(_, key)| Told::Whole(key))
@@ -344,12 +356,14 @@ fn gather(call: &Call<'_>, mailbox: &OutlookMailbox, token: &mut Token) {
             (_, false) => {}
         }
     }
-    token.waiting = told;
+    token.told = told.into();
+    token.done = 0;
     token.reached = until;
 }
 
 /// One page. Of several, every third is empty, and each begins with what the one before ended with
-/// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/3611>).
+/// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/3611>). On request the first is also the last, though there is
+/// more.
 fn page(
     call: &Call<'_>,
     mailbox: &mut OutlookMailbox,
@@ -360,7 +374,7 @@ fn page(
         gather(call, mailbox, &mut token);
         token.number = 0;
     }
-    token.begun = false;
+    let begins = std::mem::take(&mut token.begun);
     let size = match token.options.top {
         Some(_) => DEFAULT_PAGE,
         None => call
@@ -369,25 +383,36 @@ fn page(
             .unwrap_or(DEFAULT_PAGE)
             .clamp(1, 1_000),
     }
-    .min(call.state.settings.longest_delta_page.max(1));
-    let many = token.waiting.len() > size;
-    let count = if many && token.number % 3 == 1 {
+    .min(call.state.settings.longest_page.max(1));
+    let left = token.waiting().len();
+    let count = if left > size && token.number % 3 == 1 {
         0
     } else {
-        token.waiting.len().min(size)
+        left.min(size)
     };
-    let rest = token.waiting.split_off(count);
-    let shown = std::mem::replace(&mut token.waiting, rest);
-    let again = token.again.take().filter(|_| count > 0);
+    let shown: Vec<Told> = token.waiting().iter().take(count).cloned().collect();
+    token.done += count;
+    let mut again = std::mem::take(&mut token.again);
+    again.truncate(if count > 0 { again.len() } else { 0 });
     let mut items: Vec<Value> = Vec::new();
     for told in again.iter().chain(&shown) {
         items.extend(show(call, mailbox, &token.options, told));
     }
-    token.again = shown.last().cloned();
+    let repeated = if call.state.settings.repeated_pages {
+        shown.len()
+    } else {
+        1
+    };
+    let told_again = shown.len().saturating_sub(repeated)..;
+    token.again = shown.get(told_again).unwrap_or_default().to_vec();
     token.number += 1;
-    let is_last = token.waiting.is_empty();
+    if begins && left > count && mailbox.journal.ends_walk_early {
+        mailbox.journal.ends_walk_early = false;
+        token.done = token.told.len();
+    }
+    let is_last = token.waiting().is_empty();
     if is_last {
-        token.again = None;
+        token.again.clear();
     }
     let context = call.context(&format!("mailFolders('{}')/messages", token.folder));
     let link = link(call, &mut mailbox.journal, random, token, is_last);

@@ -1,6 +1,7 @@
 //! What happened in a mailbox's folders, and which tokens were given out for it. What is told of it is `delta`'s business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::delta::{Options, Told};
 
@@ -18,6 +19,8 @@ pub(crate) struct Journal {
     held: Option<usize>,
     tokens: BTreeMap<String, (bool, Token)>,
     given: std::collections::VecDeque<String>,
+    /// Whether the next first walk through a folder tells no more than its first page.
+    pub(crate) ends_walk_early: bool,
 }
 
 /// Something that happened to a message in a folder.
@@ -51,18 +54,25 @@ pub(crate) struct Token {
     pub(crate) reached: usize,
     /// Whether nothing was told yet.
     pub(crate) begun: bool,
-    pub(crate) waiting: Vec<Told>,
-    /// What the last page ended with.
-    pub(crate) again: Option<Told>,
+    /// All that the round tells, and how much of it was told: one list for all of the round's tokens.
+    pub(crate) told: Arc<[Told]>,
+    pub(crate) done: usize,
+    /// What the last page ended with, which the next one begins with.
+    pub(crate) again: Vec<Told>,
     pub(crate) number: usize,
     /// What is there and forgotten.
     pub(crate) forgotten: BTreeSet<u64>,
 }
 
 impl Token {
+    /// What is still to be told in this round.
+    pub(crate) fn waiting(&self) -> &[Told] {
+        self.told.get(self.done..).unwrap_or_default()
+    }
+
     /// Whether its round is over and it begins the next.
     pub(crate) fn is_over(&self) -> bool {
-        !self.begun && self.waiting.is_empty()
+        !self.begun && self.waiting().is_empty()
     }
 }
 

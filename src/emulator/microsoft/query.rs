@@ -313,10 +313,11 @@ impl Listing {
     /// <https://learn.microsoft.com/en-us/graph/paging>
     pub(crate) fn page<T>(&self, call: &Call<'_>, items: Vec<T>) -> Page<T> {
         let total = items.len();
+        let longest = self.size.min(call.state.settings.longest_page.max(1));
         let size = match self.number {
-            1 if self.size > 1 => self.size - 1,
+            1 if longest > 1 => longest - 1,
             2 => 0,
-            _ => self.size,
+            _ => longest,
         };
         let end = self.offset.saturating_add(size);
         let next = (end < total).then(|| {
