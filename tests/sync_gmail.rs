@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use http::Method;
 use mirror::{Mirror, changes, gmail_truth, messages};
-use postroom::emulator::{Emulator, Fault, FaultKind};
+use postroom::emulator::{Emulator, EmulatorBuilder, Fault, FaultKind};
 use postroom::{
     AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, Keyword, Mailbox, MessageId,
     Scope, SyncChange, SyncCursor, SyncPage, SyncPhase,
@@ -22,7 +22,11 @@ use postroom::{
 use support::{GMAIL, emulator, unpaced};
 
 async fn start(messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
-    let emulator = emulator().quota(false).start().await.unwrap();
+    begin(emulator(), messages).await
+}
+
+async fn begin(builder: EmulatorBuilder, messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
+    let emulator = builder.quota(false).start().await.unwrap();
     for number in 0..messages {
         deliver(&emulator, &format!("Number {number}"));
     }
@@ -196,6 +200,17 @@ async fn a_lost_history_is_made_up_for_at_the_cost_of_what_was_missed() {
     assert!(mirror.asked() > 0);
     assert!(units(&pages) < first / 40, "{} of {first}", units(&pages));
 
+    // So it is where it was lost within a round of several pages.
+    let (emulator, mailbox, mirror) = begin(emulator().longest_page(3), 0).await;
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    (0..8).for_each(|number| deliver(&emulator, &format!("Number {number}")));
+    let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
+    mirror.store(&pages.next().await.unwrap().unwrap());
+    drop(pages);
+    emulator.expire_history(GMAIL);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+
     // What was still to be read when it was lost is found, too.
     let (emulator, mailbox, mirror) = start(250).await;
     let mut pages = mailbox.sync(None, scope.clone(), mirror.clone());
@@ -255,6 +270,45 @@ async fn another_scope_brings_what_it_brings_and_nothing_else() {
     full.detail = Detail::Full;
     let pages = mirror.follow(&mailbox, &full).await.unwrap();
     assert_eq!(messages(&pages).len(), 60);
+}
+
+#[tokio::test]
+async fn conversations_are_read_as_wholes_and_what_has_several_labels_is_read_once() {
+    let (emulator, mailbox, mirror) = start(0).await;
+    for number in 0..60 {
+        let (thread, place) = (number % 6, number / 6);
+        let answers = match place {
+            0 => String::new(),
+            _ => format!("In-Reply-To: <{thread}-0@shop.example>\r\n"),
+        };
+        let mail = format!(
+            "From: billing@shop.example\r\nMessage-ID: <{thread}-{place}@shop.example>\r\n{answers}\
+             Subject: Thread {thread}\r\n\r\nText\r\n"
+        );
+        emulator.deliver(GMAIL, mail.as_bytes());
+    }
+    let everything = Scope::everything();
+    let pages = mirror.follow(&mailbox, &everything).await.unwrap();
+    assert_eq!(messages(&pages).len(), 60);
+    // Six conversations at 40 units each, not 60 messages at 20, and the listings.
+    assert!(units(&pages) < 6 * 40 + 30, "{}", units(&pages));
+
+    let create = FolderEdit::Create {
+        name: "Trips".to_owned(),
+        parent: None,
+        color: None,
+    };
+    let trips = mailbox.edit_folder(&create).await.unwrap().unwrap().id;
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    let add = Change::AddTo(trips.clone());
+    mailbox.apply(&ids[20..], &add).await.unwrap();
+    mailbox.apply(&ids[50..], &Change::Archive).await.unwrap();
+    let mut scope = Scope::default();
+    scope.folders = vec![FolderId::from("INBOX"), trips];
+    let mirror = Mirror::new();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages).len(), 60);
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
 }
 
 #[tokio::test]

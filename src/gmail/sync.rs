@@ -13,20 +13,20 @@ mod place;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::census::Listed;
 use self::history::Effect;
 use self::place::{Listing, Lost, Place, Round};
 use super::api::{Api, Format};
 use super::query::Search;
-use super::{batch, convert, reading, wire};
+use super::reading::{self, Listed};
+use super::{batch, convert, wire};
 use crate::error::{Action, Error, ErrorKind, Result};
-use crate::http::{Answer, Lane, Spent, parse, protocol};
+use crate::http::{Answer, parse, protocol};
 use crate::model::{
-    Audit, AuditWindow, Detail, Folder, FolderId, Message, MessageId, Scope, SyncCursor, SyncPhase,
-    SyncProgress, Uncertainty,
+    Audit, AuditWindow, Detail, Folder, FolderId, Message, MessageId, Scope, Spent, SyncCursor,
+    SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{Found, Guards, Mode, SyncRule, compare};
+use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, compare};
 
 /// How many messages a page reads at most: at 20 units each, a third of a minute's units.
 const SLICE: usize = 100;
@@ -36,7 +36,8 @@ const FULL_SLICE: usize = 50;
 /// How many messages wait to be read before the history is left alone for a page.
 const MUCH: usize = 500;
 
-/// How many messages a comparison leaves to be read before it is made once more: they stand in the cursor.
+/// How many messages of each kind a comparison tells or leaves to be read before it is made once more: they stand on one page
+/// or in the cursor.
 const MOST_WAITING: usize = 5_000;
 
 /// How often a lost history may be made up for by comparing all ids, if nothing comes of it: some mailboxes are given
@@ -52,9 +53,7 @@ pub(super) async fn page(
     mode: Mode,
 ) -> Result<SyncPage> {
     let mut api = api.clone();
-    if api.client.lane == Lane::Interactive {
-        api.client.lane = Lane::Sync;
-    }
+    api.client = api.client.syncing();
     let before = api.client.limiter.spent();
     let step = match cursor {
         None => Step::begin(&api, scope).await?,
@@ -70,8 +69,8 @@ pub(super) async fn page(
             step
         }
     };
-    let spent = api.client.limiter.spent();
-    Ok(step.finish(cursor, before, spent))
+    let cost = api.client.limiter.spent().since(before);
+    Ok(step.finish(cursor, cost))
 }
 
 /// What an audit finds: the ids of all labels, against what the host has.
@@ -83,24 +82,11 @@ pub(super) async fn audit(
 ) -> Result<Audit> {
     let before = api.client.limiter.spent();
     let labels = convert::labels(api.labels().await?);
-    let census = census::take(api, scope, window, &labels).await?;
-    let mut differences = compare(known, &census, |_| true).await?;
-    if scope.detail == Detail::Ids {
-        differences.stale.clear();
-    }
-    let spent = api.client.limiter.spent();
-    Ok(Audit {
-        checked: census.listed().count().try_into().unwrap_or(u64::MAX),
-        missing: differences
-            .missing
-            .into_iter()
-            .map(|index| census.at(index).id)
-            .collect(),
-        extra: differences.extra,
-        stale: differences.stale,
-        units: spent.units.saturating_sub(before.units),
-        requests: spent.requests.saturating_sub(before.requests),
-    })
+    let mut census = census::take(api, scope, window, &labels).await?;
+    let terms = sync::all_differences(scope.detail);
+    let differences = compare(known, &mut census, |_| true, terms).await?;
+    let cost = api.client.limiter.spent().since(before);
+    Ok(sync::audited(differences, cost))
 }
 
 /// A page in the making.
@@ -185,8 +171,10 @@ impl<'a> Step<'a> {
                 self.follow(list, asked)?;
             }
             Err(error) if is_refusal(&error) && self.place.round.is_some() => {
-                // The page token is what is refused. Nothing of this round was adopted, so it begins again.
+                // The page token is what is refused, or the history is lost. Nothing of this round was adopted, so it begins
+                // again, and is not over.
                 self.place.round = None;
+                self.place.again = true;
                 return Ok(());
             }
             // <https://developers.google.com/workspace/gmail/api/guides/sync#full_synchronization>
@@ -308,6 +296,10 @@ impl<'a> Step<'a> {
                 self.place.lost.get_or_insert_default();
                 return Ok(());
             }
+            // The label was deleted.
+            Err(error) if is_refusal(&error) && self.place.scope.names_folders() => {
+                wire::MessageList::default()
+            }
             page => page?,
         };
         let next = page.next_page_token.filter(|token| !token.is_empty());
@@ -315,15 +307,21 @@ impl<'a> Step<'a> {
             return Err(protocol("a page of a listing leads to itself"));
         }
         let listed = page.messages.into_iter().flatten().flatten();
-        let listed: Vec<Listed> = listed.filter_map(Listed::read).collect();
-        listing.search += usize::from(next.is_none());
+        let listed: Vec<Listed> = listed.filter_map(self::listed).collect();
+        let is_over = next.is_none();
+        let again = listing.again;
+        listing.search += usize::from(is_over);
         listing.token = next;
-        if listing.search == searches.len() {
+        if is_over && (!again || listing.search == searches.len()) {
             self.place.listing = None;
+        }
+        if is_over && !again && searches.len() > 1 {
+            // What others of the scope's labels have beside this one is found by comparing, and nothing is read twice.
+            self.place.lost.get_or_insert_default();
         }
         if self.place.scope.detail == Detail::Ids {
             self.note_done(listed.len());
-            let told = listed.into_iter().map(Listed::message);
+            let told = listed.into_iter().map(message);
             self.found
                 .extend(told.map(|message| SyncChange::Message(Box::new(message))));
         } else {
@@ -345,8 +343,7 @@ impl<'a> Step<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let ids: Vec<MessageId> = wanted.iter().map(|listed| listed.id.clone()).collect();
-        let read = reading::get(self.api, &ids, detail).await;
+        let read = reading::hydrate(self.api, &wanted, detail).await;
         for (listed, outcome) in wanted.into_iter().zip(read) {
             let id = listed.id;
             self.found.push(match outcome {
@@ -413,36 +410,37 @@ impl<'a> Step<'a> {
         }
         let labels = convert::labels(self.api.labels().await?);
         let scope = self.place.scope.clone();
-        let census = census::take(self.api, &scope, AuditWindow::all(), &labels).await?;
-        let differences = compare(known, &census, |_| true).await?;
-        if lost
-            .missing
-            .is_some_and(|before| differences.missing.len() >= before)
-        {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "what was told of a mailbox is still missing from what the host says it has",
-            ));
+        let mut census = census::take(self.api, &scope, AuditWindow::all(), &labels).await?;
+        let terms = Terms {
+            most: MOST_WAITING,
+            states: scope.detail != Detail::Ids,
+        };
+        let differences = compare(known, &mut census, |_| true, terms).await?;
+        let count = differences.count();
+        if lost.differed.is_some_and(|before| count >= before) {
+            return Err(sync::no_progress());
         }
-        if scope.detail != Detail::Ids {
-            let stale = differences.stale.into_iter();
-            self.found.extend(stale.map(SyncChange::Updated));
-        }
-        self.probe(differences.extra).await?;
-        let mut missing: Vec<Listed> = differences
-            .missing
-            .iter()
-            .map(|index| census.at(*index))
-            .collect();
-        missing.sort_by_key(|listed| census.rank(&listed.id));
-        if missing.len() > MOST_WAITING {
+        if differences.more > 0 {
             self.place.lost = Some(Lost {
                 since: lost.since,
-                missing: Some(missing.len()),
+                differed: Some(count),
             });
-            missing.truncate(MOST_WAITING);
         }
-        self.place.backlog.extend(missing);
+        let stale = differences.stale.into_iter();
+        self.found.extend(stale.map(SyncChange::Updated));
+        let extra = differences.extra.into_iter();
+        self.probe(extra.map(|extra| extra.id).collect()).await?;
+        let missing = differences.missing.into_iter().map(|missing| Listed {
+            id: missing.id,
+            thread: missing.thread,
+        });
+        if scope.detail == Detail::Ids {
+            let told = missing.map(message);
+            self.found
+                .extend(told.map(|message| SyncChange::Message(Box::new(message))));
+        } else {
+            self.place.backlog.extend(missing);
+        }
         Ok(())
     }
 
@@ -470,7 +468,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn finish(mut self, cursor: Option<&SyncCursor>, before: Spent, spent: Spent) -> SyncPage {
+    fn finish(mut self, cursor: Option<&SyncCursor>, cost: Spent) -> SyncPage {
         if !self.guards.hold(SyncRule::CursorLast) {
             self.place.backlog.clear();
         }
@@ -479,12 +477,7 @@ impl<'a> Step<'a> {
         page.changes = self.found.into_changes();
         page.more = self.place.is_under_way();
         page.uncertain = self.uncertain;
-        page.progress = SyncProgress {
-            done: self.place.done,
-            expected: self.place.expected(),
-            units: spent.units.saturating_sub(before.units),
-            requests: spent.requests.saturating_sub(before.requests),
-        };
+        page.progress = sync::progress(self.place.done, self.place.expected(), cost);
         page
     }
 }
@@ -532,20 +525,17 @@ fn unanswered() -> Error {
     )
 }
 
-impl Listed {
-    fn read(message: wire::Message) -> Option<Self> {
-        let listed: Message = convert::listed(message).ok()?;
-        Some(Self {
-            thread: listed.thread,
-            id: listed.id,
-        })
-    }
+fn listed(message: wire::Message) -> Option<Listed> {
+    convert::listed(message)
+        .ok()
+        .map(|message| Listed::new(&message))
+}
 
-    fn message(self) -> Message {
-        let mut message = Message::new(self.id);
-        message.thread = self.thread;
-        message
-    }
+/// A message of which only ids are wanted.
+fn message(listed: Listed) -> Message {
+    let mut message = Message::new(listed.id);
+    message.thread = listed.thread;
+    message
 }
 
 impl Place {

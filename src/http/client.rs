@@ -118,6 +118,17 @@ pub(crate) struct ApiClient {
     pub(crate) stopwatch: Option<Stopwatch>,
 }
 
+impl ApiClient {
+    /// The same for a sync, which gives way to people who wait, unless its lane was chosen.
+    pub(crate) fn syncing(&self) -> Self {
+        let mut client = self.clone();
+        if client.lane == Lane::Interactive {
+            client.lane = Lane::Sync;
+        }
+        client
+    }
+}
+
 impl fmt::Debug for ApiClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -49,6 +49,15 @@ impl Spent {
         Self { units, requests }
     }
 
+    /// What was asked since an earlier look.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            units: self.units.saturating_sub(earlier.units),
+            requests: self.requests.saturating_sub(earlier.requests),
+        }
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             units: self.units.saturating_add(other.units),

@@ -19,7 +19,7 @@ use crate::http::{
 pub(super) use crate::http::{send_and_read_batches as send_and_read, send_batches as send};
 
 /// Calls in one batch: more are refused.
-const LARGEST: usize = 20;
+pub(super) const LARGEST: usize = 20;
 
 /// Parts are numbered: ids of messages differ in case only, and those of parts are compared without it
 /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/4449>).

@@ -22,13 +22,12 @@ use super::api::Api;
 use super::reading::{self, OwnFolders, no_list};
 use super::{batch, wire};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Lane;
 use crate::model::{
     Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
-    SyncPhase, SyncProgress, Uncertainty,
+    SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{Census as _, Found, Guards, Mode, SyncRule, compare};
+use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, compare};
 
 const LIST: &str = "outlook.messages.list";
 
@@ -38,7 +37,8 @@ const SLICE: usize = 100;
 /// How many messages wait to be read before the folders are left alone for a page.
 const MUCH: usize = 500;
 
-/// How many messages a comparison leaves to be read before it is made once more: they stand in the cursor.
+/// How many messages of each kind a comparison tells or leaves to be read before it is made once more: they stand on one page
+/// or in the cursor.
 const MOST_WAITING: usize = 2_000;
 
 /// How many messages of one second are remembered while a listing goes on from there.
@@ -57,9 +57,7 @@ pub(super) async fn page(
     mode: Mode,
 ) -> Result<SyncPage> {
     let mut api = api.clone();
-    if api.client.lane == Lane::Interactive {
-        api.client.lane = Lane::Sync;
-    }
+    api.client = api.client.syncing();
     let before = api.client.limiter.spent();
     let mut step = match cursor {
         None => Step::begin(&api, own, scope).await?,
@@ -69,7 +67,7 @@ pub(super) async fn page(
     step.place.audited |= mode.audited;
     step.rescope(scope);
     step.go_on(known).await?;
-    let spent = api.client.limiter.spent();
+    let cost = api.client.limiter.spent().since(before);
     if !mode.guards.hold(SyncRule::CursorLast) {
         step.place.backlog.clear();
     }
@@ -78,12 +76,7 @@ pub(super) async fn page(
     page.changes = step.found.into_changes();
     page.more = step.place.is_under_way();
     page.uncertain = step.uncertain;
-    page.progress = SyncProgress {
-        done: step.place.done,
-        expected: step.place.expected,
-        units: spent.units.saturating_sub(before.units),
-        requests: spent.requests.saturating_sub(before.requests),
-    };
+    page.progress = sync::progress(step.place.done, step.place.expected, cost);
     Ok(page)
 }
 
@@ -99,38 +92,25 @@ pub(super) async fn audit(
     let folders = reading::folders(api, own).await?;
     let area = Area::new(scope, &folders);
     let covered: Vec<_> = area.covered().cloned().collect();
-    let census = census::take(api, scope, window, &covered).await?;
-    let mut differences = compare(known, &census, |_| true).await?;
-    let missing = differences
-        .missing
-        .into_iter()
-        .filter_map(|place| Some(census.at(place)?.id.clone()));
-    let missing = missing.collect();
-    let extra = gone(api, &area, differences.extra).await?;
-    if scope.detail == Detail::Ids {
-        differences.stale.clear();
-    }
-    let spent = api.client.limiter.spent();
-    Ok(Audit {
-        checked: census.ids().count().try_into().unwrap_or(u64::MAX),
-        missing,
-        extra,
-        stale: differences.stale,
-        units: spent.units.saturating_sub(before.units),
-        requests: spent.requests.saturating_sub(before.requests),
-    })
+    let mut census = census::take(api, scope, window, &covered).await?;
+    let terms = sync::all_differences(scope.detail);
+    let mut differences = compare(known, &mut census, |_| true, terms).await?;
+    differences.extra = gone(api, &area, differences.extra).await?;
+    let cost = api.client.limiter.spent().since(before);
+    Ok(sync::audited(differences, cost))
 }
 
 /// Those of the messages that are really not within the scope: one that was moved while folders were listed one after the
 /// other may be in none of the lists.
-async fn gone(api: &Api, area: &Area, ids: Vec<MessageId>) -> Result<Vec<MessageId>> {
+async fn gone(api: &Api, area: &Area, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
+    let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
     let found = reading::get(api, &ids, Detail::Ids).await?;
     let mut gone = Vec::new();
-    for (id, found) in ids.into_iter().zip(found) {
+    for (extra, found) in extra.into_iter().zip(found) {
         match found {
             Ok(message) if area.covers(&message) => {}
-            Ok(_) => gone.push(id),
-            Err(error) if is_refusal(error.kind()) => gone.push(id),
+            Ok(_) => gone.push(extra),
+            Err(error) if is_refusal(error.kind()) => gone.push(extra),
             Err(error) => return Err(error),
         }
     }
@@ -315,6 +295,7 @@ impl<'a> Step<'a> {
         let filter = listing_filter(self.place.scope.since, listing.until);
         let place = folder.as_ref().map(FolderId::as_str);
         let mut call = self.api.newest(place, filter.as_deref(), detail, size)?;
+        let mut ids: Vec<Option<MessageId>> = Vec::new();
         let mut messages: Vec<Result<Message>> = Vec::new();
         let is_last = loop {
             let page: wire::Collection = match self.api.client.json(call).await {
@@ -322,7 +303,10 @@ impl<'a> Step<'a> {
                 page => page?,
             };
             for item in page.value.ok_or_else(|| no_list(LIST))? {
-                messages.push(reading::message(item.get().as_bytes(), detail));
+                let item = item.get().as_bytes();
+                let named: Option<wire::Removal> = wire::salvage(item);
+                ids.push(named.and_then(|named| named.id).map(MessageId::from));
+                messages.push(reading::message(item, detail));
             }
             let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
                 break true;
@@ -340,6 +324,7 @@ impl<'a> Step<'a> {
         };
         super::attachments::name_items(self.api, &mut messages).await;
         let following = open.next().cloned().filter(|_| named);
+        let messages = ids.into_iter().zip(messages).collect();
         let (until, edge) = self.take_listed(messages, &listing, &area);
         self.place.listing = match (is_last, following) {
             (true, None) => None,
@@ -360,23 +345,28 @@ impl<'a> Step<'a> {
     /// told of that second.
     fn take_listed(
         &mut self,
-        messages: Vec<Result<Message>>,
+        messages: Vec<(Option<MessageId>, Result<Message>)>,
         listing: &Listing,
         area: &Area,
     ) -> (Option<DateTime<Utc>>, Vec<MessageId>) {
-        let received = messages
-            .iter()
-            .flatten()
-            .filter_map(|message| message.received_at);
+        let read = messages.iter().flat_map(|(_, message)| message);
+        let received = read.filter_map(|message| message.received_at);
         let until = received.min().or(listing.until);
         let mut edge = if until == listing.until {
             listing.edge.clone()
         } else {
             Vec::new()
         };
-        for message in messages {
-            // What could not be read has no id here, and is found by the next audit.
-            let Ok(message) = message else { continue };
+        for (id, message) in messages {
+            let message = match (message, id) {
+                (Ok(message), _) => message,
+                (Err(error), Some(id)) => {
+                    self.found.push(SyncChange::Unreadable(id, error));
+                    continue;
+                }
+                // What has not even an id cannot be told of.
+                (Err(_), None) => continue,
+            };
             if listing.edge.contains(&message.id) || !area.covers(&message) {
                 continue;
             }
@@ -398,38 +388,28 @@ impl<'a> Step<'a> {
         let is_compared = |id: &&FolderId| comparison.all || comparison.folders.contains(*id);
         let folders: Vec<FolderId> = area.covered().filter(is_compared).cloned().collect();
         let scope = self.place.scope.clone();
-        let census = census::take(self.api, &scope, AuditWindow::all(), &folders).await?;
+        let mut census = census::take(self.api, &scope, AuditWindow::all(), &folders).await?;
         let is_about = |message: &KnownMessage| {
             let mut folders = message.folders.iter();
             comparison.all || folders.any(|folder| comparison.folders.contains(folder))
         };
-        let differences = compare(known, &census, is_about).await?;
-        let before = comparison.missing;
-        if before.is_some_and(|before| differences.missing.len() >= before) {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "what was told of a mailbox is still missing from what the host says it has",
-            ));
+        let terms = terms(scope.detail);
+        let differences = compare(known, &mut census, is_about, terms).await?;
+        let count = differences.count();
+        if comparison.differed.is_some_and(|before| count >= before) {
+            return Err(sync::no_progress());
         }
-        if scope.detail != Detail::Ids {
-            let stale = differences.stale.into_iter();
-            self.found.extend(stale.map(SyncChange::Updated));
-        }
-        let mut missing: Vec<&Message> = differences
-            .missing
-            .iter()
-            .filter_map(|place| census.at(*place))
-            .collect();
-        missing.sort_by_key(|message| std::cmp::Reverse(message.received_at));
-        if missing.len() > MOST_WAITING {
+        if differences.more > 0 {
             self.place.comparison = Some(Comparison {
-                missing: Some(missing.len()),
+                differed: Some(count),
                 ..comparison
             });
-            missing.truncate(MOST_WAITING);
         }
-        let missing = missing.into_iter().map(|message| message.id.clone());
-        let waiting = missing.chain(differences.extra);
+        let stale = differences.stale.into_iter();
+        self.found.extend(stale.map(SyncChange::Updated));
+        let missing = differences.missing.into_iter().map(|missing| missing.id);
+        let extra = differences.extra.into_iter().map(|extra| extra.id);
+        let waiting = missing.chain(extra);
         let waiting = waiting.map(|id| Waiting {
             id,
             left: Vec::new(),
@@ -448,9 +428,7 @@ impl<'a> Step<'a> {
         let area = self.place.area();
         let is_torn = |id: &&FolderId| self.place.folders.get(*id).is_some_and(|kept| kept.torn);
         let torn: Vec<FolderId> = area.covered().filter(is_torn).cloned().collect();
-        for id in &torn {
-            self.make_up(id, known).await?;
-        }
+        self.make_up(&torn, known).await?;
         self.release();
         let mut comparison = Comparison::default();
         if self.place.scope.since.is_some() {
@@ -458,20 +436,11 @@ impl<'a> Step<'a> {
             comparison.all = true;
         } else {
             let had = count_known(known).await?;
-            let folders: Vec<&FolderId> = area.covered().collect();
-            let calls = folders
-                .iter()
-                .map(|id| self.api.folder(id.as_str()))
-                .collect();
-            for (id, answer) in folders.iter().zip(batch::send(self.api, calls).await) {
-                let folder: wire::MailFolder = match answer {
-                    Ok(answer) => reading::read("outlook.mailFolders.get", &answer)?,
-                    Err(error) if is_refusal(error.kind()) => continue,
-                    Err(error) => return Err(error),
-                };
-                let had = had.get(*id).copied().unwrap_or_default();
-                if round::total(&folder) != had && !torn.contains(id) {
-                    comparison.folders.insert((*id).clone());
+            let folders: Vec<FolderId> = area.covered().cloned().collect();
+            for (id, number) in self.numbers_in(&folders).await? {
+                let had = had.get(&id).copied().unwrap_or_default();
+                if number != had && !torn.contains(&id) {
+                    comparison.folders.insert(id);
                 }
             }
             // What the host has of folders that are none.
@@ -491,6 +460,14 @@ impl<'a> Step<'a> {
             ..Uncertainty::default()
         });
         uncertain.folders.push(folder.clone());
+    }
+}
+
+/// What of the differences is told at once.
+fn terms(detail: Detail) -> Terms {
+    Terms {
+        most: MOST_WAITING,
+        states: detail != Detail::Ids,
     }
 }
 

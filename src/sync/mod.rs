@@ -1,19 +1,22 @@
-//! What every provider's sync does alike: it gathers what it found, each message once, and compares what the host has with
-//! what is there, in one walk over both. How a service tells what is there is each provider's.
+//! What every provider's sync does alike: it gathers what it found, each message once, and says how far it has got. How what
+//! the host has is compared with what is there is `comparison.rs`'s; how a service tells what is there is each provider's.
 
 #![cfg_attr(
     not(all(feature = "gmail", feature = "outlook")),
     allow(dead_code, reason = "each provider uses its own part")
 )]
 
-use std::collections::{BTreeSet, HashMap};
+mod comparison;
+mod spool;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FolderId, Keyword, KnownMessage, MessageId, MessageUpdate};
-use crate::provider::{Known, SyncChange};
+use std::collections::HashMap;
 
-/// How many of the host's messages are read at once.
-const KNOWN_PAGE: usize = 1_000;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Audit, Detail, MessageId, Spent, SyncProgress};
+use crate::provider::SyncChange;
+
+pub(crate) use comparison::{Census, Differences, Terms, There, compare};
+pub(crate) use spool::{Sighting, Sorted, Spool};
 
 /// A rule that keeps mail from being lost, or from being deleted by mistake. Tests switch single ones off, to see that they
 /// would be missed.
@@ -100,82 +103,42 @@ impl Found {
     }
 }
 
-/// What a service has, as far as a complete listing tells.
-pub(crate) trait Census {
-    /// All ids, sorted, each once.
-    fn ids(&self) -> impl Iterator<Item = &MessageId> + Send;
-
-    /// In which folders the message at this place is, and which keywords it has.
-    fn state(&self, place: usize) -> (BTreeSet<FolderId>, BTreeSet<Keyword>);
-}
-
-/// How what the host has differs from a census.
-#[derive(Debug, Default)]
-pub(crate) struct Differences {
-    /// The places in the census of those that the host does not have.
-    pub(crate) missing: Vec<usize>,
-    /// What only the host has.
-    pub(crate) extra: Vec<MessageId>,
-    /// What is different of those that both have.
-    pub(crate) stale: Vec<MessageUpdate>,
-}
-
-/// Walks over both, which takes no more memory than the census and what is different. Of what the host has, only what the
-/// census is about is compared with it.
-pub(crate) async fn compare<C: Census + Sync>(
-    known: &dyn Known,
-    census: &C,
-    is_about: impl Fn(&KnownMessage) -> bool + Send,
-) -> Result<Differences> {
-    let mut differences = Differences::default();
-    let mut there = census.ids().enumerate().peekable();
-    let mut last: Option<MessageId> = None;
-    loop {
-        let page = known.page(last.as_ref(), KNOWN_PAGE).await?;
-        let is_last = page.len() < KNOWN_PAGE;
-        for message in page {
-            if last.as_ref().is_some_and(|last| *last >= message.id) {
-                return Err(Error::new(
-                    ErrorKind::InvalidRequest,
-                    "what the host says it has is not sorted by id",
-                ));
-            }
-            last = Some(message.id.clone());
-            if !is_about(&message) {
-                continue;
-            }
-            while let Some((place, _)) = there.next_if(|(_, id)| **id < message.id) {
-                differences.missing.push(place);
-            }
-            match there.next_if(|(_, id)| **id == message.id) {
-                Some((place, _)) => {
-                    let update = update(&message, census.state(place));
-                    differences.stale.extend(update);
-                }
-                None => differences.extra.push(message.id),
-            }
-        }
-        if is_last {
-            differences.missing.extend(there.map(|(place, _)| place));
-            return Ok(differences);
-        }
+/// How far a sync has got, and what the page cost.
+pub(crate) fn progress(done: u64, expected: Option<u64>, cost: Spent) -> SyncProgress {
+    SyncProgress {
+        done,
+        expected,
+        units: cost.units,
+        requests: cost.requests,
     }
 }
 
-/// What makes the host's state of a message the service's.
-fn update(
-    known: &KnownMessage,
-    (folders, keywords): (BTreeSet<FolderId>, BTreeSet<Keyword>),
-) -> Option<MessageUpdate> {
-    let known_folders: BTreeSet<FolderId> = known.folders.iter().cloned().collect();
-    let known_keywords: BTreeSet<Keyword> = known.keywords.iter().cloned().collect();
-    if known_folders == folders && known_keywords == keywords {
-        return None;
+/// What an audit compares.
+pub(crate) fn all_differences(detail: Detail) -> Terms {
+    Terms {
+        most: usize::MAX,
+        states: detail != Detail::Ids,
     }
-    let mut update = MessageUpdate::new(known.id.clone());
-    update.into = folders.difference(&known_folders).cloned().collect();
-    update.out_of = known_folders.difference(&folders).cloned().collect();
-    update.set = keywords.difference(&known_keywords).cloned().collect();
-    update.cleared = known_keywords.difference(&keywords).cloned().collect();
-    Some(update)
+}
+
+/// What an audit says of these differences.
+pub(crate) fn audited(differences: Differences, cost: Spent) -> Audit {
+    let missing = differences.missing.into_iter();
+    let extra = differences.extra.into_iter();
+    Audit {
+        checked: differences.checked,
+        missing: missing.map(|missing| missing.id).collect(),
+        extra: extra.map(|extra| extra.id).collect(),
+        stale: differences.stale,
+        units: cost.units,
+        requests: cost.requests,
+    }
+}
+
+/// Differences that were told and are no fewer than before are still there: nobody stores what is told.
+pub(crate) fn no_progress() -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        "what was told of a mailbox still differs from what the host says it has",
+    )
 }

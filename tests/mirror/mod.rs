@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use postroom::emulator::Emulator;
+use postroom::emulator::{EmulatedMessage, Emulator};
 use postroom::{
     Error, Folder, FolderId, FolderRole, Keyword, Known, KnownMessage, Mailbox, MessageId, Scope,
     SyncChange, SyncCursor, SyncPage, SyncPages,
@@ -170,6 +170,12 @@ impl Known for Mirror {
     }
 }
 
+/// Whether a message is as recent as a scope wants, in whole seconds.
+fn is_recent(scope: &Scope, message: &EmulatedMessage) -> bool {
+    let since = scope.since.map(|since| since.timestamp());
+    since.is_none_or(|since| message.received.timestamp() >= since)
+}
+
 /// What Gmail really has within a scope.
 pub(crate) fn gmail_truth(
     emulator: &Emulator,
@@ -184,7 +190,7 @@ pub(crate) fn gmail_truth(
             && (scope.folders.is_empty() || labels.iter().any(named))
     };
     messages
-        .filter(|message| within(&message.folders))
+        .filter(|message| within(&message.folders) && is_recent(scope, message))
         .map(|message| {
             let mut keywords = BTreeSet::new();
             let mut folders: BTreeSet<String> = message.folders.into_iter().collect();
@@ -218,6 +224,7 @@ pub(crate) fn outlook_truth(
             let folder = &message.folder_ids[0];
             let is_named = scope.folders.iter().any(|named| named.as_str() == folder);
             (scope.junk_and_trash || !hidden.contains(folder))
+                && is_recent(scope, message)
                 && (scope.folders.is_empty() || is_named)
         })
         .map(|message| {

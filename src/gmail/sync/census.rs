@@ -1,34 +1,28 @@
 //! What is in a mailbox, from listings of ids alone: one of everything, and one for each label, at 5 units for 500 ids. It is
 //! what the host's copy is compared with after the history was lost, and by audits.
 
-use std::collections::{BTreeSet, HashMap};
-
 use crate::error::Result;
 use crate::gmail::api::Api;
 use crate::gmail::convert::{self, Label};
 use crate::gmail::query::{self, Search};
+use crate::gmail::reading::Listed;
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
-use crate::model::{AuditWindow, FolderId, Keyword, Message, MessageId, Query, Scope, ThreadId};
-use crate::sync::Census;
+use crate::model::{AuditWindow, Detail, Message, Query, Scope};
+use crate::sync::{Census, Sighting, Sorted, Spool, There};
 
 const LIST: &str = "gmail.messages.list";
 
-/// A message that is there, as far as a listing tells.
-#[derive(Clone)]
-pub(super) struct Listed {
-    pub(super) id: MessageId,
-    pub(super) thread: Option<ThreadId>,
-}
+/// How many listings go on side by side: as many as four batches hold.
+const SIDE_BY_SIDE: usize = 4 * batch::LARGEST;
+
+/// A label's listing says nothing of whether a message is within the scope, and comes after those that do.
+const LABEL: u64 = u64::MAX;
 
 /// All messages of a scope, by id, with the labels of each.
 pub(super) struct Listings {
-    messages: Vec<Listed>,
-    /// Where each stood in its listing: newest first.
-    ranks: HashMap<MessageId, usize>,
+    sightings: Sorted,
     labels: Vec<String>,
-    /// Message and label, by their places, sorted.
-    marks: Vec<(u32, u32)>,
 }
 
 /// The labels that a scope names; all messages are meant if it names none.
@@ -100,20 +94,20 @@ pub(super) async fn take(
     window: AuditWindow,
     known_labels: &[Label],
 ) -> Result<Listings> {
+    let mut spool = Spool::new();
+    let mut rank = 0;
     let scoped = searches(scope, window)?;
-    let mut found: HashMap<MessageId, (usize, Option<ThreadId>)> = HashMap::new();
-    walk(api, &scoped, |_, listed| {
-        let rank = found.len();
-        found.entry(listed.id).or_insert((rank, listed.thread));
+    walk(api, &scoped, &mut spool, |_, listed| {
+        rank += 1;
+        Sighting {
+            id: listed.id,
+            order: rank,
+            rank,
+            thread: listed.thread,
+            marks: Vec::new(),
+        }
     })
     .await?;
-    let mut messages: Vec<Listed> = Vec::with_capacity(found.len());
-    let mut ranks = HashMap::with_capacity(found.len());
-    for (id, (rank, thread)) in found {
-        ranks.insert(id.clone(), rank);
-        messages.push(Listed { id, thread });
-    }
-    messages.sort_by(|one, other| one.id.cmp(&other.id));
     let shown =
         |label: &&Label| scope.junk_and_trash || !matches!(label.id.as_str(), "SPAM" | "TRASH");
     let labels: Vec<String> = known_labels
@@ -122,39 +116,38 @@ pub(super) async fn take(
         .map(|label| label.id.clone())
         .chain([convert::UNREAD.to_owned()])
         .collect();
-    let mut listings = Listings {
-        messages,
-        ranks,
-        labels: Vec::new(),
-        marks: Vec::new(),
-    };
-    if let Some(all) = search(scope, window)? {
+    let all = search(scope, window)?.filter(|_| scope.detail != Detail::Ids);
+    if let Some(all) = all {
         let searches: Vec<Search> = labels
             .iter()
             .map(|label| labelled(&all, label.clone()))
             .collect();
-        let mut marks = Vec::new();
-        walk(api, &searches, |label, listed| {
-            let place = listings
-                .messages
-                .binary_search_by(|known| known.id.cmp(&listed.id));
-            let mark = |place| Some((u32::try_from(place).ok()?, u32::try_from(label).ok()?));
-            marks.extend(place.ok().and_then(mark));
+        walk(api, &searches, &mut spool, |label, listed| Sighting {
+            id: listed.id,
+            order: LABEL,
+            rank: LABEL,
+            thread: None,
+            marks: u32::try_from(label).into_iter().collect(),
         })
         .await?;
-        marks.sort_unstable();
-        marks.dedup();
-        listings.marks = marks;
     }
-    listings.labels = labels;
-    Ok(listings)
+    Ok(Listings {
+        sightings: spool.sorted().await?,
+        labels,
+    })
 }
 
 /// Every page of these listings, side by side.
-async fn walk(api: &Api, searches: &[Search], mut take: impl FnMut(usize, Listed)) -> Result<()> {
+async fn walk(
+    api: &Api,
+    searches: &[Search],
+    spool: &mut Spool,
+    mut seen: impl FnMut(usize, Listed) -> Sighting + Send,
+) -> Result<()> {
     let mut open: Vec<(usize, Option<String>)> =
         (0..searches.len()).map(|index| (index, None)).collect();
     while !open.is_empty() {
+        let waiting = open.split_off(open.len().min(SIDE_BY_SIDE));
         let calls = open
             .iter()
             .filter_map(|(index, token)| Some(api.ids(searches.get(*index)?, token.as_deref())))
@@ -169,8 +162,8 @@ async fn walk(api: &Api, searches: &[Search], mut take: impl FnMut(usize, Listed
                 Err(error) => return Err(error),
             };
             let listed = page.messages.into_iter().flatten().flatten();
-            for listed in listed.filter_map(Listed::read) {
-                take(index, listed);
+            for listed in listed.filter_map(super::listed) {
+                spool.push(seen(index, listed)).await?;
             }
             let following = page.next_page_token.filter(|token| !token.is_empty());
             if following.is_some() && following == token {
@@ -180,44 +173,33 @@ async fn walk(api: &Api, searches: &[Search], mut take: impl FnMut(usize, Listed
                 next.push((index, following));
             }
         }
+        next.extend(waiting);
         open = next;
     }
     Ok(())
 }
 
-impl Listings {
-    /// The message at a place.
-    pub(super) fn at(&self, index: usize) -> Listed {
-        self.messages.get(index).cloned().unwrap_or_else(|| Listed {
-            id: MessageId::from(""),
-            thread: None,
-        })
-    }
-
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Listed> {
-        self.messages.iter()
-    }
-
-    /// Newer messages come first.
-    pub(super) fn rank(&self, id: &MessageId) -> usize {
-        self.ranks.get(id).copied().unwrap_or(usize::MAX)
-    }
-}
-
 impl Census for Listings {
-    fn ids(&self) -> impl Iterator<Item = &MessageId> + Send {
-        self.messages.iter().map(|listed| &listed.id)
-    }
-
-    fn state(&self, index: usize) -> (BTreeSet<FolderId>, BTreeSet<Keyword>) {
-        let place = u32::try_from(index).unwrap_or(u32::MAX);
-        let from = self.marks.partition_point(|(message, _)| *message < place);
-        let marks = self.marks.iter().skip(from);
-        let labels: Vec<String> = marks
-            .take_while(|(message, _)| *message == place)
-            .filter_map(|(_, label)| self.labels.get(usize::try_from(*label).ok()?).cloned())
-            .collect();
-        let keywords = convert::keywords(&labels);
-        (convert::folder_ids(labels).collect(), keywords)
+    async fn next(&mut self) -> Result<Option<There>> {
+        while let Some(sightings) = self.sightings.next().await? {
+            let mut sightings = sightings.into_iter();
+            let Some(first) = sightings.next().filter(|first| first.order != LABEL) else {
+                // It came into the mailbox since the scope was listed, and its history is told.
+                continue;
+            };
+            let marks = sightings.flat_map(|sighting| sighting.marks);
+            let mut labels: Vec<String> = marks
+                .filter_map(|label| self.labels.get(usize::try_from(label).ok()?).cloned())
+                .collect();
+            labels.dedup();
+            return Ok(Some(There {
+                id: first.id,
+                thread: first.thread,
+                rank: first.rank,
+                keywords: convert::keywords(&labels),
+                folders: convert::folder_ids(labels).collect(),
+            }));
+        }
+        Ok(None)
     }
 }

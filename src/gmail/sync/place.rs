@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::census::Listed;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gmail::reading::Listed;
 use crate::model::{Folder, FolderId, MessageId, Scope, SyncCursor, ThreadId};
 
 const PROVIDER: &str = "gmail";
@@ -84,8 +84,8 @@ impl Listing {
 pub(super) struct Lost {
     /// Since when the history is lost; unset if it is not.
     pub(super) since: Option<DateTime<Utc>>,
-    /// How many messages the host lacked the last time.
-    pub(super) missing: Option<usize>,
+    /// How many messages differed the last time.
+    pub(super) differed: Option<usize>,
 }
 
 impl Place {

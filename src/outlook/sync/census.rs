@@ -1,7 +1,7 @@
 //! What is in a mailbox's folders, from listings of states alone, a thousand to the page: what the host's copy is compared
 //! with after a folder's cursor was lost, and by audits. And which folders a scope covers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::SecondsFormat;
 
@@ -14,7 +14,7 @@ use crate::model::{
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, wire};
-use crate::sync::Census;
+use crate::sync::{Census, Sighting, Sorted, Spool, There};
 
 const LIST: &str = "outlook.messages.list";
 
@@ -76,9 +76,88 @@ impl Area {
     }
 }
 
+/// What stands for a keyword or a folder among the marks of a sighting.
+#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+enum Mark {
+    Folder(FolderId),
+    Keyword(Keyword),
+}
+
+/// States of messages as they are listed.
+pub(super) struct Counting {
+    spool: Spool,
+    marks: Vec<Mark>,
+    numbers: HashMap<Mark, u32>,
+    count: u64,
+}
+
+impl Counting {
+    pub(super) fn new() -> Self {
+        Self {
+            spool: Spool::new(),
+            marks: Vec::new(),
+            numbers: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// Notes a message. Of one that was moved meanwhile and comes twice, what comes later holds.
+    pub(super) async fn note(&mut self, message: Message) -> Result<()> {
+        let folders = message.folders.into_iter().flatten().map(Mark::Folder);
+        let keywords = message.keywords.into_iter().flatten().map(Mark::Keyword);
+        let marks = folders.chain(keywords).collect::<Vec<_>>();
+        let marks = marks.into_iter().map(|mark| self.number(mark)).collect();
+        let received = message.received_at.map_or(0, |at| at.timestamp_millis());
+        self.add(
+            message.id,
+            u64::try_from(received).unwrap_or_default(),
+            marks,
+        )
+        .await
+    }
+
+    /// Notes that a message is not there after all.
+    pub(super) async fn note_gone(&mut self, id: MessageId) -> Result<()> {
+        self.add(id, 0, Vec::new()).await
+    }
+
+    async fn add(&mut self, id: MessageId, received: u64, marks: Vec<u32>) -> Result<()> {
+        self.count += 1;
+        self.spool
+            .push(Sighting {
+                id,
+                order: u64::MAX - self.count,
+                rank: u64::MAX - received,
+                thread: None,
+                marks,
+            })
+            .await
+    }
+
+    fn number(&mut self, mark: Mark) -> u32 {
+        if let Some(number) = self.numbers.get(&mark) {
+            return *number;
+        }
+        // More folders and categories than that do not fit into a mailbox.
+        let number = u32::try_from(self.marks.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(mark.clone(), number);
+        self.marks.push(mark);
+        number
+    }
+
+    pub(super) async fn sorted(self) -> Result<States> {
+        Ok(States {
+            sightings: self.spool.sorted().await?,
+            marks: self.marks,
+        })
+    }
+}
+
 /// All messages of some folders, sorted by id, with their states.
-#[derive(Default)]
-pub(super) struct States(Vec<Message>);
+pub(super) struct States {
+    sightings: Sorted,
+    marks: Vec<Mark>,
+}
 
 /// Lists these folders. Nothing may be concluded from a listing that did not come to its end, so an error ends all of it.
 pub(super) async fn take(
@@ -91,8 +170,9 @@ pub(super) async fn take(
     let first = |folder: &FolderId| api.states(folder.as_str(), filter.as_deref());
     let mut open: Vec<(&FolderId, Option<String>)> =
         folders.iter().map(|folder| (folder, None)).collect();
-    let mut listed = Vec::new();
+    let mut counting = Counting::new();
     while !open.is_empty() {
+        let waiting = open.split_off(open.len().min(batch::LARGEST));
         let calls = open
             .iter()
             .map(|(folder, link)| match link {
@@ -110,7 +190,8 @@ pub(super) async fn take(
                 Err(error) => return Err(error),
             };
             for item in page.value.ok_or_else(|| no_list(LIST))? {
-                listed.push(reading::message(item.get().as_bytes(), Detail::Ids)?);
+                let message = reading::message(item.get().as_bytes(), Detail::Ids)?;
+                counting.note(message).await?;
             }
             let following = page.next_link.filter(|following| !following.is_empty());
             if following.is_some() && following == link {
@@ -120,9 +201,10 @@ pub(super) async fn take(
                 next.push((folder, following));
             }
         }
+        next.extend(waiting);
         open = next;
     }
-    Ok(States::new(listed))
+    counting.sorted().await
 }
 
 /// A listing may be filtered by when messages were received; only changes must not be.
@@ -141,33 +223,33 @@ fn filter(scope: &Scope, window: AuditWindow) -> Option<String> {
     (!terms.is_empty()).then(|| terms.join(" and "))
 }
 
-impl States {
-    /// Sorts what was listed. Of a message that was moved meanwhile and came twice, what came later holds.
-    pub(super) fn new(mut messages: Vec<Message>) -> Self {
-        messages.reverse();
-        messages.sort_by(|one, other| one.id.cmp(&other.id));
-        messages.dedup_by(|later, first| later.id == first.id);
-        Self(messages)
-    }
-
-    pub(super) fn at(&self, place: usize) -> Option<&Message> {
-        self.0.get(place)
-    }
-}
-
 impl Census for States {
-    fn ids(&self) -> impl Iterator<Item = &MessageId> + Send {
-        self.0.iter().map(|message| &message.id)
-    }
-
-    fn state(&self, place: usize) -> (BTreeSet<FolderId>, BTreeSet<Keyword>) {
-        let message = self.0.get(place);
-        message.map_or_else(Default::default, |message| {
-            let folders = message.folders.iter().flatten().cloned();
-            (
-                folders.collect(),
-                message.keywords.clone().unwrap_or_default(),
-            )
-        })
+    async fn next(&mut self) -> Result<Option<There>> {
+        while let Some(sightings) = self.sightings.next().await? {
+            let Some(latest) = sightings.into_iter().next() else {
+                continue;
+            };
+            // Every message lies in a folder.
+            if latest.marks.is_empty() {
+                continue;
+            }
+            let mut there = There {
+                id: latest.id,
+                thread: None,
+                rank: latest.rank,
+                folders: BTreeSet::new(),
+                keywords: BTreeSet::new(),
+            };
+            for number in latest.marks {
+                let place = usize::try_from(number).unwrap_or(usize::MAX);
+                match self.marks.get(place) {
+                    Some(Mark::Folder(folder)) => _ = there.folders.insert(folder.clone()),
+                    Some(Mark::Keyword(keyword)) => _ = there.keywords.insert(keyword.clone()),
+                    None => {}
+                }
+            }
+            return Ok(Some(there));
+        }
+        Ok(None)
     }
 }

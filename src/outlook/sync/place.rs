@@ -108,8 +108,8 @@ pub(super) struct Comparison {
     /// The folders that it is about; all if empty.
     pub(super) folders: BTreeSet<FolderId>,
     pub(super) all: bool,
-    /// How many messages the host lacked the last time.
-    pub(super) missing: Option<usize>,
+    /// How many messages differed the last time.
+    pub(super) differed: Option<usize>,
 }
 
 impl Place {

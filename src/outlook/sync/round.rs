@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 
 use super::place::{Comparison, Kept, Listing, fingerprint};
-use super::{Step, census, is_refusal};
+use super::{Step, census, is_refusal, terms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
-use crate::model::{Detail, FolderId, Keyword, MessageId};
+use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId};
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
@@ -22,6 +22,16 @@ const FOLDER: &str = "outlook.mailFolders.get";
 
 /// How often a first walk through a folder is begun again, because its addresses rot or it ends early.
 const MOST_WALKS: u32 = 3;
+
+/// What a walk through some folders found.
+struct Walked {
+    states: census::States,
+    /// How many messages were told of in each, some perhaps twice.
+    found: BTreeMap<FolderId, u64>,
+    /// How many of them are older than the scope goes back.
+    older: u64,
+    links: BTreeMap<FolderId, String>,
+}
 
 impl Step<'_> {
     /// Asks every folder whose round is not over, and the tree of folders where a round begins.
@@ -49,12 +59,18 @@ impl Step<'_> {
         self.place.round = true;
         // Where each message was seen on this page. What is seen somewhere has not gone, wherever it has left.
         let mut seen: BTreeMap<MessageId, FolderId> = BTreeMap::new();
+        let mut lost = Vec::new();
         for (id, answer) in covered.iter().zip(answers) {
             match answer {
                 Ok(answer) => self.follow(id, &answer, &mut seen)?,
-                Err(error) => self.recover(id, error, known).await?,
+                Err(error) => {
+                    if self.recover(id, error)? {
+                        lost.push(id.clone());
+                    }
+                }
             }
         }
+        self.make_up(&lost, known).await?;
         if let Some(tree) = tree {
             self.look_at_tree(tree).await?;
         }
@@ -188,23 +204,23 @@ impl Step<'_> {
         }
     }
 
-    /// A folder whose changes cannot be asked for.
-    async fn recover(&mut self, id: &FolderId, error: Error, known: &dyn Known) -> Result<()> {
-        if is_refusal(error.kind()) && error.kind() == ErrorKind::NotFound {
+    /// A folder whose changes cannot be asked for. Whether the service has forgotten where they had got to.
+    fn recover(&mut self, id: &FolderId, error: Error) -> Result<bool> {
+        if error.kind() == ErrorKind::NotFound {
             self.forget_folder(id);
-            return Ok(());
+            return Ok(false);
         }
         if error.kind() != ErrorKind::CursorExpired {
             return Err(error);
         }
         let Some(kept) = self.place.folders.get_mut(id) else {
-            return Ok(());
+            return Ok(false);
         };
         match kept.base.take() {
             // Only the address of a page has rotted: the round begins again here.
             Some(base) if kept.link.as_ref() != Some(&base) => kept.link = Some(base),
-            Some(_) => self.make_up(id, known).await?,
-            None if kept.walked => self.make_up(id, known).await?,
+            Some(_) => return Ok(true),
+            None if kept.walked => return Ok(true),
             None => {
                 kept.again += 1;
                 if kept.again > MOST_WALKS {
@@ -214,88 +230,185 @@ impl Step<'_> {
                 kept.found = 0;
             }
         }
+        Ok(false)
+    }
+
+    /// The service has forgotten where the changes of some folders had got to: they are walked through anew, side by side and
+    /// to the end, and what is there is compared with what the host has of them.
+    pub(super) async fn make_up(&mut self, ids: &[FolderId], known: &dyn Known) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut tries = 0;
+        let (differences, links) = loop {
+            tries += 1;
+            let mut walked = self.walk(ids).await?;
+            let is_about = |message: &KnownMessage| {
+                let mut folders = message.folders.iter();
+                folders.any(|folder| ids.contains(folder))
+            };
+            let terms = terms(self.place.scope.detail);
+            let differences = compare(known, &mut walked.states, is_about, terms).await?;
+            // A walk that ended early looks like one that has not.
+            let numbers = self.numbers_in(ids).await?;
+            let is_short = |(id, number): (&FolderId, &u64)| {
+                walked.found.get(id).copied().unwrap_or_default() < *number
+            };
+            let all: u64 = numbers.values().sum();
+            let is_whole =
+                !numbers.iter().any(is_short) && differences.checked + walked.older >= all;
+            if is_whole || tries >= MOST_WALKS {
+                break (differences, walked.links);
+            }
+        };
+        if differences.more > 0 {
+            for id in ids {
+                self.compare_later(id);
+            }
+        }
+        for missing in differences.missing.into_iter().rev() {
+            self.place.look(missing.id);
+        }
+        let stale = differences.stale.into_iter();
+        self.found.extend(stale.map(SyncChange::Updated));
+        for gone in differences.extra {
+            for folder in gone.folders.iter().filter(|folder| ids.contains(folder)) {
+                self.place.note_left(gone.id.clone(), folder);
+            }
+        }
+        for (id, link) in links {
+            self.note_uncertainty(&id);
+            if let Some(kept) = self.place.folders.get_mut(&id) {
+                kept.link = Some(link);
+                kept.base = None;
+                kept.ready = true;
+                kept.walked = true;
+                kept.tells = false;
+                kept.torn = false;
+            }
+        }
         Ok(())
     }
 
-    /// The service has forgotten where a folder's changes had got to: it is walked through anew, all of it at once, and what
-    /// is there is compared with what the host has of this folder.
-    pub(super) async fn make_up(&mut self, id: &FolderId, known: &dyn Known) -> Result<()> {
-        let (there, link) = walk(self.api, id).await?;
-        let census = census::States::new(there);
-        let differences = compare(known, &census, |message| message.folders.contains(id)).await?;
-        for place in differences.missing {
-            if let Some(message) = census.at(place)
-                && !self.is_too_old(message)
-            {
-                self.place.look(message.id.clone());
+    /// Everything that lies in some folders, and the addresses of what changes from then on.
+    async fn walk(&self, ids: &[FolderId]) -> Result<Walked> {
+        let mut there = census::Counting::new();
+        let mut found: BTreeMap<FolderId, u64> = BTreeMap::new();
+        let mut links = BTreeMap::new();
+        let mut older = 0;
+        let mut open: Vec<(&FolderId, Option<String>)> = ids.iter().map(|id| (id, None)).collect();
+        while !open.is_empty() {
+            let waiting = open.split_off(open.len().min(batch::LARGEST));
+            let calls = open
+                .iter()
+                .map(|(id, link)| match link {
+                    Some(link) => self.api.following(CHANGES, link),
+                    None => self.api.changes(id.as_str()),
+                })
+                .collect();
+            let answers = batch::send(self.api, calls).await;
+            let mut next = Vec::new();
+            for ((id, link), answer) in open.into_iter().zip(answers) {
+                let page: wire::Changes = match answer {
+                    Ok(answer) => reading::read(CHANGES, &answer)?,
+                    // Deleted since, which the tree tells.
+                    Err(error) if link.is_none() && error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                };
+                for item in page.value.ok_or_else(|| no_list(CHANGES))? {
+                    let item = item.get().as_bytes();
+                    if let Some(id) = removed(item) {
+                        there.note_gone(id).await?;
+                        continue;
+                    }
+                    let message = reading::message(item, Detail::Ids)?;
+                    *found.entry(id.clone()).or_default() += 1;
+                    if self.is_too_old(&message) {
+                        older += 1;
+                    } else {
+                        there.note(message).await?;
+                    }
+                }
+                match (page.next_link, page.delta_link) {
+                    (Some(following), _) if link.as_ref() != Some(&following) => {
+                        next.push((id, Some(following)));
+                    }
+                    (None, Some(link)) => _ = links.insert(id.clone(), link),
+                    _ => {
+                        let message = "a page of changes leads nowhere";
+                        return Err(protocol(message).with_operation(CHANGES));
+                    }
+                }
+            }
+            next.extend(waiting);
+            open = next;
+        }
+        Ok(Walked {
+            states: there.sorted().await?,
+            found,
+            older,
+            links,
+        })
+    }
+
+    /// How many messages lie in each of these folders now; nothing of those that are gone.
+    pub(super) async fn numbers_in(&self, folders: &[FolderId]) -> Result<BTreeMap<FolderId, u64>> {
+        let calls = folders.iter().map(|id| self.api.folder(id.as_str()));
+        let answers = batch::send(self.api, calls.collect()).await;
+        let mut numbers = BTreeMap::new();
+        for (id, answer) in folders.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let folder = reading::read(FOLDER, &answer)?;
+                    numbers.insert(id.clone(), total(&folder));
+                }
+                Err(error) if is_refusal(error.kind()) => {}
+                Err(error) => return Err(error),
             }
         }
-        if self.place.scope.detail != Detail::Ids {
-            let stale = differences.stale.into_iter();
-            self.found.extend(stale.map(SyncChange::Updated));
-        }
-        for gone in differences.extra {
-            self.place.note_left(gone, id);
-        }
-        self.note_uncertainty(id);
-        if let Some(kept) = self.place.folders.get_mut(id) {
-            kept.link = Some(link);
-            kept.base = None;
-            kept.ready = true;
-            kept.walked = true;
-            kept.tells = false;
-            kept.torn = false;
-        }
-        Ok(())
+        Ok(numbers)
     }
 
     /// A first walk that found fewer messages than lie in the folder has ended early, and looks like one that has not
-    /// (<https://learn.microsoft.com/graph/delta-query-messages>): it is made once more.
+    /// (<https://learn.microsoft.com/graph/delta-query-messages>): it is made once more. What that one lacks, or found twice,
+    /// a comparison tells.
     async fn count_walks(&mut self) -> Result<()> {
         let ended = |kept: &&Kept| kept.ready && !kept.walked;
-        let short: Vec<FolderId> = self
+        let unsure: Vec<FolderId> = self
             .place
             .folders
             .iter()
-            .filter(|(_, kept)| ended(kept) && kept.found < kept.total && kept.again == 0)
+            .filter(|(_, kept)| ended(kept) && kept.found != kept.total)
             .map(|(id, _)| id.clone())
             .collect();
-        let calls = short
-            .iter()
-            .map(|id| self.api.folder(id.as_str()))
-            .collect();
-        let mut again = Vec::new();
-        for (id, answer) in short.iter().zip(batch::send(self.api, calls).await) {
-            let folder: wire::MailFolder = match answer {
-                Ok(answer) => reading::read(FOLDER, &answer)?,
-                Err(error) if is_refusal(error.kind()) => continue,
-                Err(error) => return Err(error),
-            };
-            let total = total(&folder);
-            if self
-                .place
-                .folders
-                .get(id)
-                .is_some_and(|kept| kept.found < total)
-            {
-                again.push(id.clone());
-            }
-        }
+        let numbers = self.numbers_in(&unsure).await?;
         for (id, kept) in &mut self.place.folders {
             if !kept.ready || kept.walked {
                 continue;
             }
-            if again.contains(id) {
+            let number = numbers.get(id).copied().unwrap_or(kept.found);
+            if kept.found < number && kept.again == 0 {
                 kept.again += 1;
                 kept.ready = false;
                 kept.link = None;
                 kept.found = 0;
-            } else {
-                kept.walked = true;
-                kept.tells = false;
+                continue;
+            }
+            kept.walked = true;
+            if std::mem::take(&mut kept.tells) && kept.found != number {
+                let comparison = &mut self.place.comparison;
+                let comparison = comparison.get_or_insert_with(Comparison::default);
+                comparison.folders.insert(id.clone());
             }
         }
         Ok(())
+    }
+
+    /// What the host has of a folder is compared with what lies there when there is time for it.
+    fn compare_later(&mut self, id: &FolderId) {
+        let comparison = &mut self.place.comparison;
+        let comparison = comparison.get_or_insert_with(Comparison::default);
+        comparison.folders.insert(id.clone());
     }
 
     /// Everything that changed of folders.
@@ -378,11 +491,7 @@ impl Step<'_> {
             if let Some(kept) = self.place.folders.get_mut(id) {
                 kept.link = None;
                 kept.walked = false;
-                self.place
-                    .comparison
-                    .get_or_insert_with(Comparison::default)
-                    .folders
-                    .insert(id.clone());
+                self.compare_later(id);
             }
         }
     }
@@ -390,11 +499,7 @@ impl Step<'_> {
     fn forget_folder(&mut self, id: &FolderId) {
         if self.place.folders.remove(id).is_some() {
             self.found.push(SyncChange::FolderDeleted(id.clone()));
-            let comparison = self
-                .place
-                .comparison
-                .get_or_insert_with(Comparison::default);
-            comparison.folders.insert(id.clone());
+            self.compare_later(id);
         }
     }
 }
@@ -406,37 +511,9 @@ fn removed(item: &[u8]) -> Option<MessageId> {
     entry.id.map(MessageId::from)
 }
 
-pub(super) fn total(folder: &wire::MailFolder) -> u64 {
+fn total(folder: &wire::MailFolder) -> u64 {
     let total = folder.total_item_count.unwrap_or_default();
     u64::try_from(total).unwrap_or_default()
-}
-
-/// Everything that lies in a folder, and the address of what changes from then on.
-async fn walk(api: &Api, id: &FolderId) -> Result<(Vec<crate::model::Message>, String)> {
-    let mut there: BTreeMap<MessageId, crate::model::Message> = BTreeMap::new();
-    let mut call = api.changes(id.as_str())?;
-    let mut last = String::new();
-    loop {
-        let page: wire::Changes = api.client.json(call).await?;
-        for item in page.value.ok_or_else(|| no_list(CHANGES))? {
-            let item = item.get().as_bytes();
-            match removed(item) {
-                Some(id) => _ = there.remove(&id),
-                None => {
-                    let message = reading::message(item, Detail::Ids)?;
-                    there.insert(message.id.clone(), message);
-                }
-            }
-        }
-        match (page.next_link, page.delta_link) {
-            (Some(next), _) if next != last => {
-                call = api.following(CHANGES, &next)?;
-                last = next;
-            }
-            (None, Some(link)) => return Ok((there.into_values().collect(), link)),
-            _ => return Err(protocol("a page of changes leads nowhere").with_operation(CHANGES)),
-        }
-    }
 }
 
 /// Folders that are new or changed, ids of those that are gone, and the address of what changes from then on.
