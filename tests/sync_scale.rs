@@ -1,0 +1,452 @@
+//! What a sync costs at real sizes, in memory, units, requests and bytes: no more than what happened, however much there is.
+//!
+//! `POSTROOM_SCALE` says how many messages a mailbox has; by default there are as many as take a few seconds.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failure in a test is a panic"
+)]
+
+mod mirror;
+mod support;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Seek as _, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use http::Response;
+use mirror::{Mirror, changes, messages};
+use postroom::credentials::StaticToken;
+use postroom::emulator::Emulator;
+use postroom::http::{Connection, Regime, ReqwestTransport, Transport, TransportError};
+use postroom::{
+    AuditWindow, ByteStream, Change, Content, Detail, FolderEdit, FolderId, Gmail, Keyword, Known,
+    KnownMessage, Mailbox, MessageId, Outlook, Scope, SyncPage,
+};
+use support::direct::Direct;
+use support::{GMAIL, OUTLOOK, emulator, mailbox_on};
+
+fn scale(usual: usize) -> usize {
+    std::env::var("POSTROOM_SCALE").map_or(usual, |text| text.parse().unwrap())
+}
+
+fn tell(text: &str) {
+    std::io::stderr()
+        .write_all(format!("{text}\n").as_bytes())
+        .unwrap();
+}
+
+/// Counts what comes down.
+#[derive(Debug)]
+struct Meter {
+    way: Direct,
+    bytes: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Transport for Meter {
+    async fn send(
+        &self,
+        request: http::Request<Content>,
+    ) -> Result<Response<ByteStream>, TransportError> {
+        let answer = self.way.send(request).await?;
+        let bytes = Arc::clone(&self.bytes);
+        let counted = move |chunk: std::io::Result<bytes::Bytes>| {
+            let length = chunk.as_ref().map_or(0, bytes::Bytes::len);
+            bytes.fetch_add(length, Ordering::Relaxed);
+            chunk
+        };
+        Ok(answer.map(|body| body.map(counted).boxed()))
+    }
+}
+
+/// A mailbox, and what it costs to keep a copy of it.
+struct Service {
+    emulator: Arc<Emulator>,
+    address: &'static str,
+    mailbox: Mailbox,
+    mirror: Arc<Mirror>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// What a sync cost.
+#[derive(Debug)]
+struct Cost {
+    pages: Vec<SyncPage>,
+    http: usize,
+    units: u64,
+    bytes: usize,
+}
+
+impl Service {
+    async fn start(address: &'static str, messages: usize, body: &str) -> Self {
+        let emulator = Arc::new(emulator().quota(false).start().await.unwrap());
+        for number in 0..messages {
+            deliver(&emulator, address, number, body);
+        }
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let meter = Meter {
+            way: Direct(Arc::clone(&emulator)),
+            bytes: Arc::clone(&bytes),
+        };
+        let token = StaticToken::new(emulator.access_token(address));
+        let connection = Connection::new(Arc::new(meter), Arc::new(token));
+        let mailbox = mailbox_on(&emulator, connection.with_regime(Regime::Off), address);
+        Self {
+            emulator,
+            address,
+            mailbox,
+            mirror: Mirror::new(),
+            bytes,
+        }
+    }
+
+    async fn sync(&self, scope: &Scope) -> Cost {
+        let before = self.emulator.requests().len();
+        self.bytes.store(0, Ordering::Relaxed);
+        let pages = self.mirror.follow(&self.mailbox, scope).await.unwrap();
+        Cost {
+            http: self.emulator.requests().len() - before,
+            units: pages.iter().map(|page| page.progress.units).sum(),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            pages,
+        }
+    }
+
+    fn deliver(&self, count: usize) {
+        for number in 0..count {
+            deliver(&self.emulator, self.address, number, "Text\r\n");
+        }
+    }
+
+    /// Messages that are there, each so many apart.
+    fn every(&self, apart: usize) -> Vec<MessageId> {
+        self.mirror.messages().into_keys().step_by(apart).collect()
+    }
+}
+
+fn deliver(emulator: &Emulator, address: &str, number: usize, body: &str) {
+    let mail = format!("From: billing@shop.example\r\nSubject: Number {number}\r\n\r\n{body}");
+    emulator.deliver(address, mail.as_bytes());
+}
+
+#[tokio::test]
+async fn staying_in_step_with_gmail_costs_what_happened() {
+    let all = scale(1_500);
+    let service = Service::start(GMAIL, all, "Text\r\n").await;
+    let scope = Scope::everything();
+    let first = service.sync(&scope).await;
+    let quiet = service.sync(&scope).await;
+    assert_eq!((quiet.http, quiet.units), (1, 3));
+
+    for new in [20, 200] {
+        service.deliver(new);
+        let cost = service.sync(&scope).await;
+        assert_eq!(messages(&cost.pages).len(), new);
+        // A message is 20 units, and each page asks once more what happened.
+        let units = 20 * new + 3 * (2 + new / 100);
+        assert!(cost.units <= u64::try_from(units).unwrap());
+        assert!(cost.http <= 4 + new / 25 + new / 100);
+    }
+
+    let missed = all.div_ceil(1_000);
+    service.deliver(missed);
+    let gone = service.every(all / missed.div_ceil(2) + 1);
+    let _ = service.mailbox.apply(&gone, &Change::Delete).await.unwrap();
+    service.emulator.expire_history(GMAIL);
+    let cost = service.sync(&scope).await;
+    assert_eq!(messages(&cost.pages).len(), missed);
+    tell(&format!(
+        "Gmail, {all} messages: first {} units, recovery {} units in {} requests",
+        first.units, cost.units, cost.http
+    ));
+    assert!(cost.units * 50 < first.units);
+    let audit = service
+        .mailbox
+        .audit(&scope, AuditWindow::all(), service.mirror.as_ref())
+        .await
+        .unwrap();
+    assert!(audit.is_clean() && audit.units * 50 < first.units);
+}
+
+#[tokio::test]
+async fn staying_in_step_with_outlook_costs_what_happened() {
+    let all = scale(1_500);
+    let service = Service::start(OUTLOOK, all, "Text\r\n").await;
+    let scope = Scope::everything();
+    service.sync(&scope).await;
+    // Nineteen folders and their tree are as much as one batch holds.
+    let there = service.mailbox.folders().await.unwrap().len();
+    for number in there..19 {
+        let create = FolderEdit::Create {
+            name: format!("Folder {number}"),
+            parent: None,
+            color: None,
+        };
+        service.mailbox.edit_folder(&create).await.unwrap();
+    }
+    // Mailboxes have more than an inbox.
+    let half: Vec<MessageId> = service.every(2);
+    let half = half.get(..all / 2).unwrap_or(&half);
+    service.mailbox.apply(half, &Change::Archive).await.unwrap();
+    service.sync(&scope).await;
+    let quiet = service.sync(&scope).await;
+    assert_eq!(quiet.http, 1);
+
+    for new in [20, 200] {
+        service.deliver(new);
+        let cost = service.sync(&scope).await;
+        assert_eq!(messages(&cost.pages).len(), new);
+        assert!(cost.http <= 3 + new / 20 + new / 100, "{}", cost.http);
+    }
+    let read = service.every(4);
+    let seen = Change::Set(Keyword::Seen);
+    service.mailbox.apply(&read, &seen).await.unwrap();
+    let cost = service.sync(&scope).await;
+    assert_eq!(changes(&cost.pages).count(), read.len());
+    assert!(cost.http <= 2 + read.len() / 500);
+
+    let missed = all.div_ceil(1_000);
+    service.deliver(missed);
+    let gone = service.every(all / missed.div_ceil(2) + 1);
+    service.mailbox.apply(&gone, &Change::Delete).await.unwrap();
+    service.emulator.expire_deltas(OUTLOOK, None);
+    let cost = service.sync(&scope).await;
+    assert_eq!(messages(&cost.pages).len(), missed);
+    tell(&format!(
+        "Outlook, {all} messages: recovery in {} requests",
+        cost.http
+    ));
+    let changed = missed + gone.len();
+    assert!(
+        cost.http <= all / 1_000 + changed.div_ceil(20) + 19,
+        "{}",
+        cost.http
+    );
+}
+
+#[tokio::test]
+async fn recovery_reads_no_mail() {
+    let line = "A sentence of a newsletter that goes on and on, as newsletters do.\r\n";
+    let service = Service::start(OUTLOOK, 150, &line.repeat(300)).await;
+    let mut scope = Scope::everything();
+    scope.detail = Detail::Full;
+    let first = service.sync(&scope).await;
+    service.emulator.expire_deltas(OUTLOOK, None);
+    let recovery = service.sync(&scope).await;
+    assert!(changes(&recovery.pages).next().is_none());
+    tell(&format!(
+        "Outlook, 150 messages of 20 KB: first {} bytes, recovery {} bytes",
+        first.bytes, recovery.bytes
+    ));
+    assert!(recovery.bytes * 20 < first.bytes);
+}
+
+/// The host's messages, in a file that is read as it is asked for.
+#[derive(Debug)]
+struct Written(Mutex<(BufReader<File>, Option<MessageId>)>);
+
+impl Written {
+    fn write(path: &Path, emulator: &Emulator, address: &str) {
+        let mut file = BufWriter::new(File::create(path).unwrap());
+        let mut lines: Vec<(String, String)> = emulator
+            .messages(address)
+            .into_iter()
+            .map(|message| (message.immutable_id, message.folder_ids.join(",")))
+            .collect();
+        lines.sort();
+        for (id, folders) in lines {
+            writeln!(file, "{id}\t{folders}").unwrap();
+        }
+        file.flush().unwrap();
+    }
+
+    fn open(path: &Path) -> Self {
+        let file = BufReader::new(File::open(path).unwrap());
+        Self(Mutex::new((file, None)))
+    }
+}
+
+#[async_trait]
+impl Known for Written {
+    async fn page(
+        &self,
+        after: Option<&MessageId>,
+        limit: usize,
+    ) -> postroom::Result<Vec<KnownMessage>> {
+        let mut inner = self.0.lock().unwrap();
+        let (file, last) = &mut *inner;
+        if after.is_none() {
+            file.rewind().unwrap();
+        } else {
+            assert_eq!(after, last.as_ref());
+        }
+        let mut page = Vec::new();
+        for line in file.lines().take(limit) {
+            let line = line.unwrap();
+            let (id, folders) = line.split_once('\t').unwrap();
+            let named = folders.split(',').filter(|folder| *folder != "UNREAD");
+            let folders = named.map(FolderId::from).collect();
+            page.push(KnownMessage::new(MessageId::from(id), folders, Vec::new()));
+        }
+        *last = page.last().map(|message| message.id.clone());
+        Ok(page)
+    }
+}
+
+/// The most memory that this process ever had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.unwrap().parse().unwrap()
+}
+
+/// The process whose memory is measured: a first sync, recoveries from a lost cursor with and without the host's messages, and
+/// an audit.
+#[tokio::test]
+#[ignore = "started by the test that measures it"]
+async fn client() {
+    let told = |name: &str| std::env::var(format!("POSTROOM_CLIENT_{name}")).unwrap();
+    let (address, token) = (told("ADDRESS"), told("TOKEN"));
+    let transport = ReqwestTransport::new().unwrap();
+    let connection = Connection::new(Arc::new(transport), Arc::new(StaticToken::new(token)))
+        .with_regime(Regime::Off);
+    let endpoint = told("ENDPOINT").parse().unwrap();
+    let mailbox = if address == GMAIL {
+        Mailbox::new(
+            Gmail::new(connection)
+                .unwrap()
+                .with_api_endpoint(endpoint)
+                .unwrap(),
+        )
+    } else {
+        Mailbox::new(
+            Outlook::new(connection)
+                .unwrap()
+                .with_api_endpoint(endpoint)
+                .unwrap(),
+        )
+    };
+    let mut scope = Scope::everything();
+    if told("DETAIL") == "ids" {
+        scope.detail = Detail::Ids;
+    }
+    let path = told("KNOWN");
+    let known = || Arc::new(Written::open(Path::new(&path)));
+    let begun = std::time::Instant::now();
+    let mut stdin = std::io::stdin().lines();
+    let mut cursor = None;
+    let mut count = 0;
+    for phase in ["first", "recovery"] {
+        let mut pages = mailbox.sync(cursor, scope.clone(), known());
+        let mut last = None;
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            count += page.changes.len();
+            last = Some(page.cursor);
+        }
+        cursor = last;
+        println!(
+            "\n{phase}: {} KiB after {count} changes, {:?}",
+            peak(),
+            begun.elapsed()
+        );
+        println!("forget");
+        stdin.next().unwrap().unwrap();
+    }
+    let audit = mailbox
+        .audit(&scope, AuditWindow::all(), known().as_ref())
+        .await
+        .unwrap();
+    println!(
+        "\naudit: {} KiB, {} messages, {} differ, {:?}",
+        peak(),
+        audit.checked,
+        audit.stale.len(),
+        begun.elapsed()
+    );
+    println!("peak {}", peak());
+}
+
+/// Runs the client against a mailbox of so many messages and returns its peak.
+async fn measured(address: &'static str, count: usize, detail: &str) -> u64 {
+    let emulator = emulator().quota(false).start().await.unwrap();
+    for number in 0..count {
+        deliver(&emulator, address, number, "Text\r\n");
+    }
+    let known = tempfile::NamedTempFile::new().unwrap();
+    Written::write(known.path(), &emulator, address);
+    let service = if address == GMAIL {
+        emulator.google()
+    } else {
+        emulator.microsoft()
+    };
+    let mut client = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "client"])
+        .env("POSTROOM_CLIENT_ADDRESS", address)
+        .env("POSTROOM_CLIENT_TOKEN", emulator.access_token(address))
+        .env("POSTROOM_CLIENT_ENDPOINT", service.base_url.as_str())
+        .env("POSTROOM_CLIENT_DETAIL", detail)
+        .env("POSTROOM_CLIENT_KNOWN", known.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = client.stdin.take().unwrap();
+    let output = BufReader::new(client.stdout.take().unwrap());
+    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let reader = std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut peak = None;
+    while let Some(line) = lines.recv().await {
+        if line == "forget" {
+            emulator.expire_history(GMAIL);
+            emulator.expire_deltas(OUTLOOK, None);
+            // Gmail's history must not stand where it stood.
+            deliver(&emulator, address, 0, "Text\r\n");
+            writeln!(stdin, "gone").unwrap();
+        } else if line.contains(" KiB") {
+            tell(&format!("{address}, {count} messages, {line}"));
+        } else if let Some(number) = line.strip_prefix("peak ") {
+            peak = Some(number.parse().unwrap());
+        }
+    }
+    reader.join().unwrap();
+    assert!(client.wait().unwrap().success());
+    peak.unwrap()
+}
+
+/// The memory of a sync does not grow with the mailbox.
+async fn stays_small(address: &'static str) {
+    let large = scale(20_000);
+    if std::env::var_os("POSTROOM_SCALE").is_some() {
+        let peak = measured(address, large, "headers").await;
+        assert!(peak < 64 * 1024, "{peak} KiB");
+        return;
+    }
+    let small = measured(address, large / 10, "ids").await;
+    let peak = measured(address, large, "ids").await;
+    assert!(peak < small + 12 * 1024, "{small} KiB became {peak} KiB");
+}
+
+#[tokio::test]
+async fn a_sync_of_gmail_takes_no_more_memory_for_a_larger_mailbox() {
+    stays_small(GMAIL).await;
+}
+
+#[tokio::test]
+async fn a_sync_of_outlook_takes_no_more_memory_for_a_larger_mailbox() {
+    stays_small(OUTLOOK).await;
+}
