@@ -1,4 +1,4 @@
-//! A web server that both services tell when something happened in a mailbox, and a worker that syncs because of it: what a
+//! A web server that both services tell when something happened in a mailbox, and the upkeep that syncs because of it: what a
 //! host does instead of asking every minute.
 //!
 //! ```text
@@ -6,10 +6,11 @@
 //! ```
 //!
 //! It needs no account and no network: it starts the emulator, which calls this server as the services would, for a mailbox at
-//! each. With real services the server needs an address that they reach over HTTPS, Google a topic and a subscription of Cloud
-//! Pub/Sub that pushes there (<https://developers.google.com/workspace/gmail/api/guides/push>), and this program its users'
-//! accounts in place of ready-made tokens; the rest is as here. Where nothing can be called from outside, the worker alone
-//! does: it syncs now and then whatever it is told, because what it is told may get lost.
+//! each. With the services themselves the server needs an address that they reach over HTTPS, and Google a topic and a
+//! subscription of Cloud Pub/Sub that pushes there (`docs/set-up-google.md`, `docs/set-up-microsoft.md`); the rest is as here.
+//!
+//! What is told gets lost now and then. The upkeep syncs without being told, too, so that it is only later then; and where
+//! nothing can be called from outside, it is all there is to run.
 
 #![allow(
     clippy::print_stdout,
@@ -17,7 +18,7 @@
     reason = "a program talks to its user"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,49 +30,91 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
-use postroom::clock::{Clock, SystemClock};
-use postroom::credentials::StaticToken;
-use postroom::emulator::{Emulator, PushSubscription};
-use postroom::http::{Connection, ReqwestTransport, Transport};
-use postroom::oauth::Endpoints;
-use postroom::push::{GraphPost, Hints, News, Notification, PubSubEndpoint, WatchHealth};
+use postroom::clock::SystemClock;
+use postroom::credentials::{MemoryStore, Service};
+use postroom::emulator::{self, Emulator, PushSubscription};
+use postroom::http::{ReqwestTransport, Transport};
+use postroom::oauth::{Endpoints, SignInOptions};
+use postroom::push::{GraphPost, PubSubEndpoint, Rejected};
 use postroom::{
-    Content, Gmail, Known, KnownMessage, Mailbox, Message, MessageId, Outlook, Scope,
-    SubscriptionId, SyncChange, SyncCursor, Watch, WatchTarget,
+    Account, AccountId, Accounts, Content, Known, KnownMessage, Mailbox, MessageId,
+    ProviderConfiguration, Scope, Secret, SyncChange, SyncCursor, SyncReason, Synced, UpkeepHints,
+    UpkeepHost, UpkeepPlan, WatchTarget,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 type Anyhow<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// How long a burst may go on before it is synced. A host would wait two seconds.
-const SETTLING: Duration = Duration::from_millis(100);
-
-/// How often an account is synced of which nothing is told.
-const POLL: Duration = Duration::from_secs(15 * 60);
-
-/// What the server and the worker share. A host of several processes would keep this in its database.
-struct Host {
-    google: PubSubEndpoint,
-    watched: Mutex<BTreeMap<SubscriptionId, Watched>>,
-    hints: Mutex<Hints<SubscriptionId>>,
-    hinted: Notify,
-    clock: SystemClock,
+/// What the web server needs to know.
+#[derive(Clone)]
+struct Receiver {
+    google: Arc<PubSubEndpoint>,
+    /// What every notification of Graph's repeats. It is the same for all accounts, so that nothing is looked up here.
+    client_state: Secret,
+    hints: UpkeepHints,
 }
 
-/// An account that is watched.
-struct Watched {
-    address: &'static str,
-    mailbox: Mailbox,
-    watch: Watch,
-    health: WatchHealth,
-    /// Whether the service asked for it to be renewed, or ended it.
-    renew: bool,
-    copy: Arc<Copy>,
+/// Google Cloud Pub/Sub pushes here.
+async fn google(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    match receiver.google.receive(&headers, &body).await {
+        Ok(notification) => {
+            receiver.hints.notified(&notification);
+            StatusCode::NO_CONTENT
+        }
+        Err(rejected) => refused(&rejected),
+    }
 }
 
-/// The host's copy of a mailbox: see `examples/mirror.rs` for one in a database.
+/// Microsoft Graph posts here: what happened in mailboxes, and what becomes of watches.
+async fn microsoft(
+    State(receiver): State<Receiver>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    match GraphPost::read(query.as_deref(), &body) {
+        // While a watch is being set up: is anybody there?
+        Ok(GraphPost::Validation(answer)) => answer.into_response(),
+        Ok(GraphPost::Notifications(notifications)) => {
+            for told in notifications {
+                match told.verify_with(&receiver.client_state) {
+                    Ok(notification) => receiver.hints.notified(&notification),
+                    Err(rejected) => eprintln!("{rejected}"),
+                }
+            }
+            StatusCode::ACCEPTED.into_response()
+        }
+        Ok(_) => StatusCode::ACCEPTED.into_response(),
+        Err(rejected) => refused(&rejected).into_response(),
+    }
+}
+
+fn refused(rejected: &Rejected) -> StatusCode {
+    eprintln!("{rejected}");
+    StatusCode::from_u16(rejected.status()).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// The host's copies of its users' mailboxes. They are gone when the program ends: `examples/mirror.rs` has some that last.
+struct Copies {
+    topic: String,
+    webhook: WatchTarget,
+    copies: Mutex<BTreeMap<AccountId, Arc<Copy>>>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+/// What happens to the copies.
+enum Event {
+    New(AccountId, String),
+    Synced(AccountId),
+}
+
 #[derive(Debug, Default)]
-struct Copy(Mutex<(Option<SyncCursor>, BTreeMap<MessageId, KnownMessage>)>);
+struct Copy(Mutex<Stored>);
+
+#[derive(Debug, Default)]
+struct Stored {
+    cursor: Option<SyncCursor>,
+    messages: BTreeMap<MessageId, KnownMessage>,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,158 +128,64 @@ impl Known for Copy {
         limit: usize,
     ) -> postroom::Result<Vec<KnownMessage>> {
         let stored = lock(&self.0);
-        let following = stored
-            .1
-            .iter()
-            .filter(|(id, _)| after.is_none_or(|after| *id > after));
-        Ok(following
-            .take(limit)
-            .map(|(_, known)| known.clone())
-            .collect())
+        let messages = stored.messages.iter();
+        let following = messages.filter(|(id, _)| after.is_none_or(|after| *id > after));
+        let known = following.map(|(_, known)| known.clone());
+        Ok(known.take(limit).collect())
     }
 }
 
-/// Google Cloud Pub/Sub pushes here.
-async fn google(State(host): State<Arc<Host>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    match host.google.receive(&headers, &body).await {
-        Ok(notification) => {
-            host.note(notification);
-            StatusCode::NO_CONTENT
-        }
-        Err(rejected) => {
-            eprintln!("something was posted: {rejected}");
-            StatusCode::from_u16(rejected.status()).unwrap_or(StatusCode::BAD_REQUEST)
-        }
-    }
-}
-
-/// Microsoft Graph posts here: what happened in mailboxes, and what becomes of subscriptions.
-async fn microsoft(
-    State(host): State<Arc<Host>>,
-    RawQuery(query): RawQuery,
-    body: Bytes,
-) -> Response {
-    match GraphPost::read(query.as_deref(), &body) {
-        // While the subscription is being made: it is not known yet whose.
-        Ok(GraphPost::Validation(answer)) => answer.into_response(),
-        Ok(GraphPost::Notifications(notifications)) => {
-            for told in notifications {
-                let verified = lock(&host.watched)
-                    .get(told.subscription())
-                    .map(|watched| told.verify(&watched.watch));
-                match verified {
-                    Some(Ok(notification)) => host.note(notification),
-                    Some(Err(rejected)) => eprintln!("something was posted: {rejected}"),
-                    None => {}
-                }
-            }
-            StatusCode::ACCEPTED.into_response()
-        }
-        Ok(_) => StatusCode::ACCEPTED.into_response(),
-        Err(rejected) => StatusCode::from_u16(rejected.status())
-            .unwrap_or(StatusCode::BAD_REQUEST)
-            .into_response(),
-    }
-}
-
-impl Host {
-    /// Notes a hint and nothing else, as the service waits for the answer.
-    fn note(&self, notification: Notification) {
-        let mut watched = lock(&self.watched);
-        // An account that is gone has nothing to sync.
-        let Some(watched) = watched.get_mut(&notification.subscription) else {
-            return;
-        };
-        let now = self.clock.now();
-        watched.health.notified(now);
-        watched.renew |= notification.news.asks_for_renewal();
-        if notification.news == News::Removed {
-            watched.health.removed(now);
-        }
-        self.hint(notification.subscription);
-    }
-
-    fn hint(&self, account: SubscriptionId) {
-        lock(&self.hints).hint(account, self.clock.monotonic());
-        self.hinted.notify_one();
-    }
-
-    /// Syncs what was hinted at, one account after the other, and tells of new messages.
-    async fn work(&self, new: mpsc::UnboundedSender<(&'static str, Message)>) {
-        loop {
-            let now = self.clock.monotonic();
-            let (account, next) = {
-                let mut hints = lock(&self.hints);
-                (hints.begin(now), hints.next())
-            };
-            let Some(account) = account else {
-                let wait = next.map_or(POLL, |next| next.saturating_sub(now));
-                let hinted = tokio::time::timeout(wait, self.hinted.notified()).await;
-                if hinted.is_err() && next.is_none() {
-                    let all: Vec<_> = lock(&self.watched).keys().cloned().collect();
-                    all.into_iter().for_each(|account| self.hint(account));
-                }
-                continue;
-            };
-            if let Err(error) = self.round(&account, &new).await {
-                // It is tried again when it is told or polled next.
-                eprintln!("a sync failed: {error}");
-            }
-            lock(&self.hints).end(&account);
-        }
-    }
-
-    async fn round(
+#[async_trait]
+impl UpkeepHost for Copies {
+    async fn sync(
         &self,
-        account: &SubscriptionId,
-        new: &mpsc::UnboundedSender<(&'static str, Message)>,
-    ) -> postroom::Result<()> {
-        let found = lock(&self.watched).get(account).map(|watched| {
-            let due = watched.renew || watched.watch.is_due(self.clock.now());
-            let copy = Arc::clone(&watched.copy);
-            let renewal = due.then(|| watched.watch.clone());
-            (watched.mailbox.clone(), watched.address, copy, renewal)
-        });
-        let Some((mailbox, address, copy, renewal)) = found else {
-            return Ok(());
+        account: &Account,
+        mailbox: Mailbox,
+        reason: SyncReason,
+    ) -> postroom::Result<Synced> {
+        let copy = Arc::clone(lock(&self.copies).entry(account.id.clone()).or_default());
+        let (cursor, known) = (lock(&copy.0).cursor.clone(), Arc::clone(&copy));
+        let mut pages = match reason {
+            SyncReason::Audit => mailbox.sync_audited(cursor, Scope::default(), known),
+            _ => mailbox.sync(cursor, Scope::default(), known),
         };
-        if let Some(former) = renewal {
-            let renewed = mailbox.renew(&former).await?;
-            let mut all = lock(&self.watched);
-            if let Some(mut watched) = all.remove(account) {
-                watched.health.renewed(&renewed.watch);
-                watched.renew = false;
-                watched.watch = renewed.watch;
-                all.insert(watched.watch.id.clone(), watched);
-            }
-        }
-        let cursor = lock(&copy.0).0.clone();
-        let mut pages = mailbox.sync(cursor, Scope::default(), copy.clone());
+        let mut synced = Synced::Unchanged;
         while let Some(page) = pages.next().await {
             let page = page?;
             let mut stored = lock(&copy.0);
             // Changes and cursor together, and only where nobody else was faster.
-            if stored.0 != page.after {
-                return Ok(());
+            if stored.cursor != page.after {
+                break;
             }
+            stored.cursor = Some(page.cursor);
             for change in page.changes {
+                synced = Synced::Changed;
                 match change {
                     SyncChange::Message(message) => {
                         let folders = message.folders.clone().unwrap_or_default();
                         let known = KnownMessage::new(message.id.clone(), folders, Vec::new());
-                        if stored.1.insert(message.id.clone(), known).is_none() {
-                            let _ = new.send((address, *message));
+                        if stored.messages.insert(message.id.clone(), known).is_none() {
+                            let subject = message.subject.unwrap_or_default();
+                            let _ = self.events.send(Event::New(account.id.clone(), subject));
                         }
                     }
                     SyncChange::Deleted(id) | SyncChange::OutOfScope(id) => {
-                        stored.1.remove(&id);
+                        stored.messages.remove(&id);
                     }
                     _ => {}
                 }
             }
-            stored.0 = Some(page.cursor);
         }
-        Ok(())
+        let _ = self.events.send(Event::Synced(account.id.clone()));
+        Ok(synced)
+    }
+
+    fn watch_target(&self, account: &Account) -> Option<WatchTarget> {
+        match account.service.as_ref()? {
+            Service::Google => Some(WatchTarget::topic(&self.topic)),
+            Service::Microsoft => Some(self.webhook.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -245,87 +194,114 @@ async fn main() -> Anyhow<()> {
     let emulator = Emulator::builder().empty().start().await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base = url::Url::parse(&format!("http://{}/", listener.local_addr()?))?;
-    let transport = Arc::new(ReqwestTransport::new()?);
-    let clock = SystemClock::new();
+    let (google_url, graph_url) = (base.join("push/google")?, base.join("push/microsoft")?);
+    let accounts = connected(&emulator).await?;
 
-    // With Google itself it is PubSubEndpoint::new(audience, service_account).
-    let audience = base.join("push/google")?;
-    let google_keys = Endpoints::google_at(&emulator.google().base_url)?;
-    let host = Arc::new(Host {
-        google: PubSubEndpoint::with(
-            audience.clone(),
+    // At Google a click in the console, once for all users.
+    let topic = emulator.create_topic("mail");
+    emulator.push_topic(&topic, PushSubscription::new(google_url.clone()));
+    // In a host's settings, like a password.
+    let client_state = Secret::new("correct horse battery staple");
+    let (events, mut happened) = mpsc::unbounded_channel();
+    let copies = Copies {
+        topic,
+        webhook: WatchTarget::webhook(graph_url.clone())
+            .with_lifecycle_url(graph_url)
+            .with_client_state(client_state.clone()),
+        copies: Mutex::default(),
+        events,
+    };
+    let plan = UpkeepPlan::default().settling(Duration::from_millis(100));
+    let upkeep = accounts.upkeep(Arc::new(copies)).with_plan(plan);
+
+    let transport = Arc::new(ReqwestTransport::new()?);
+    let receiver = Receiver {
+        // With Google itself it is PubSubEndpoint::new(address, service_account).
+        google: Arc::new(PubSubEndpoint::with(
+            google_url.as_str(),
             emulator.push_service_account(),
-            google_keys,
+            Endpoints::google_at(&emulator.google().base_url)?,
             transport.clone(),
-            Arc::new(clock),
-        )?,
-        watched: Mutex::default(),
-        hints: Mutex::new(Hints::new(SETTLING)),
-        hinted: Notify::new(),
-        clock,
-    });
+            Arc::new(SystemClock::new()),
+        )?),
+        client_state,
+        hints: upkeep.hints(),
+    };
     let router = Router::new()
         .route("/push/google", post(google))
         .route("/push/microsoft", any(microsoft))
-        .with_state(Arc::clone(&host));
+        .with_state(receiver);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let (sender, mut new) = mpsc::unbounded_channel();
+    tokio::spawn(async move { upkeep.run().await });
 
-    println!("Watching two mailboxes …");
-    let topic = emulator.create_topic("mail");
-    emulator.push_topic(&topic, PushSubscription::new(audience.clone()));
-    let graph = base.join("push/microsoft")?;
-    for (address, target) in [
-        ("reader@gmail.example", WatchTarget::topic(topic)),
-        (
-            "reader@outlook.example",
-            WatchTarget::webhook(graph.clone()).with_lifecycle_url(graph),
-        ),
-    ] {
-        let token = Arc::new(StaticToken::new(emulator.access_token(address)));
-        let connection = Connection::new(transport.clone(), token);
-        let mailbox = if address.ends_with("gmail.example") {
-            let gmail = Gmail::new(connection)?;
-            Mailbox::new(gmail.with_api_endpoint(emulator.google().base_url.clone())?)
-        } else {
-            let outlook = Outlook::new(connection)?;
-            Mailbox::new(outlook.with_api_endpoint(emulator.microsoft().base_url.clone())?)
-        };
-        let watch = mailbox.watch(&target).await?;
-        let (id, now) = (watch.id.clone(), clock.now());
-        let watched = Watched {
-            address,
-            mailbox,
-            health: WatchHealth::new(&watch, now),
-            watch,
-            renew: false,
-            copy: Arc::default(),
-        };
-        lock(&host.watched).insert(id.clone(), watched);
-        // What is there already nobody tells.
-        host.round(&id, &sender).await?;
+    println!("Watching and copying two mailboxes …");
+    let mut waiting = BTreeSet::from(ADDRESSES.map(AccountId::new));
+    while !waiting.is_empty() {
+        if let Event::Synced(account) = next(&mut happened).await? {
+            waiting.remove(&account);
+        }
     }
-    let worker = Arc::clone(&host);
-    tokio::spawn(async move { worker.work(sender).await });
 
     println!("Mail arrives …");
-    for address in ["reader@gmail.example", "reader@outlook.example"] {
-        for number in 1..=3 {
+    for number in 1..=3 {
+        for address in ADDRESSES {
             let raw = format!("Subject: Hello {number}\r\n\r\nText.\r\n");
             emulator.deliver(address, raw.as_bytes());
         }
     }
-    for _ in 0..6 {
-        let told = tokio::time::timeout(Duration::from_secs(60), new.recv()).await?;
-        let (address, message) = told.ok_or("the worker has ended")?;
-        let subject = message.subject.unwrap_or_default();
-        println!("  {address}: new: {subject}");
+    let mut waiting = 6;
+    while waiting > 0 {
+        if let Event::New(account, subject) = next(&mut happened).await? {
+            println!("  {account}: new: {subject}");
+            waiting -= 1;
+        }
     }
 
     println!("Somebody else posts something …");
-    let forged = forge(&transport, &audience).await?;
-    println!("  refused with {forged}");
+    let status = forge(&transport, &google_url).await?;
+    println!("  refused with {status}");
     Ok(())
+}
+
+const ADDRESSES: [&str; 2] = ["reader@gmail.example", "reader@outlook.example"];
+
+async fn next(happened: &mut mpsc::UnboundedReceiver<Event>) -> Anyhow<Event> {
+    let event = tokio::time::timeout(Duration::from_secs(60), happened.recv()).await?;
+    Ok(event.ok_or("the upkeep has ended")?)
+}
+
+/// The accounts of two users who signed in.
+async fn connected(emulator: &Emulator) -> Anyhow<Accounts> {
+    let at = |configuration: ProviderConfiguration, service: &emulator::Service| {
+        configuration
+            .with_client_secret(Secret::new(service.client_secret.as_str()))
+            .with_redirect_uri("http://127.0.0.1:8123/signed-in")
+            .with_auth_endpoint(service.base_url.clone())
+            .with_api_endpoint(service.base_url.clone())
+    };
+    let (google, microsoft) = (emulator.google(), emulator.microsoft());
+    let accounts = Accounts::builder(Arc::new(MemoryStore::new()))
+        .configuration(
+            "google",
+            at(ProviderConfiguration::google(&google.client_id), google),
+        )
+        .configuration(
+            "microsoft",
+            at(
+                ProviderConfiguration::microsoft(&microsoft.client_id),
+                microsoft,
+            ),
+        )
+        .build()?;
+    for (configuration, address) in ["google", "microsoft"].into_iter().zip(ADDRESSES) {
+        let account = AccountId::new(address);
+        let connecting = accounts
+            .connect(&account, configuration, SignInOptions::new())
+            .await?;
+        let callback = emulator.sign_in(&connecting.url, address).await?;
+        accounts.complete(connecting.pending, &callback).await?;
+    }
+    Ok(accounts)
 }
 
 /// The status that somebody without a token gets.

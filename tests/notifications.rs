@@ -27,7 +27,7 @@ use postroom::push::{
     WatchHealth, WatchState, pulled,
 };
 use postroom::testing::VirtualClock;
-use postroom::{ErrorKind, Watch, WatchTarget};
+use postroom::{ErrorKind, Secret, Watch, WatchTarget};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
 use ring::signature::RSA_PKCS1_SHA256;
@@ -568,6 +568,11 @@ fn graph_is_not_believed_about_other_watches_and_by_who_does_not_know_the_state(
         assert!(!printed.contains("planted"), "{printed}");
     }
     let told = posted(json!([item(json!({}))]));
+    let all_have = Secret::new("planted-state");
+    assert_eq!(told[0].verify_with(&all_have).unwrap().news, News::Changed);
+    for state in ["planted-guess", ""] {
+        assert!(told[0].verify_with(&Secret::new(state)).is_err());
+    }
     let ours = "11111111-2222-3333-4444-555555555555".to_uppercase();
     assert!(told[0].verify_in(&watch, &ours).is_ok());
     let foreign = "99999999-2222-3333-4444-555555555555";

@@ -165,12 +165,25 @@ impl Unverified {
     /// [`Rejected`]: go on with the others, and answer 202 all the same.
     pub fn verify(&self, watch: &Watch) -> Result<Notification, Rejected> {
         let expected = watch.target.as_ref();
-        let expected = expected.and_then(|target| target.client_state.as_ref());
-        let (Some(expected), Some(told)) = (expected, &self.client_state) else {
-            return Err(not_ours());
-        };
-        let same = expected.expose().as_bytes().ct_eq(told.expose().as_bytes());
-        if watch.id != self.subscription || expected.is_empty() || !bool::from(same) {
+        match expected.and_then(|target| target.client_state.as_ref()) {
+            Some(expected) if watch.id == self.subscription => self.verify_with(expected),
+            _ => Err(not_ours()),
+        }
+    }
+
+    /// The same for hosts that gave all of their watches one client state
+    /// ([`WatchTarget::with_client_state`](crate::WatchTarget::with_client_state)): nothing has to be looked up before the
+    /// answer. Whoever knows the state can have any account synced once more.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(&self, client_state: &Secret) -> Result<Notification, Rejected> {
+        let told = self.client_state.as_ref().ok_or_else(not_ours)?;
+        let same = client_state
+            .expose()
+            .as_bytes()
+            .ct_eq(told.expose().as_bytes());
+        if client_state.is_empty() || !bool::from(same) {
             return Err(not_ours());
         }
         Ok(Notification {
