@@ -237,6 +237,78 @@ async fn a_burst_of_hints_is_one_round_and_what_is_told_meanwhile_one_more() {
 }
 
 #[tokio::test]
+async fn what_was_told_is_not_forgotten_where_the_sync_fails_though_nobody_polls() {
+    let (_store, clock, accounts) = accounts(1).await;
+    let host = Host::new(&clock);
+    let plan = UpkeepPlan::default().without_polls().without_audits();
+    let upkeep = || accounts.upkeep(host.clone()).with_plan(plan.clone());
+    upkeep().attend(&id(0)).await.unwrap();
+    assert_eq!(host.reasons(), [SyncReason::First]);
+    assert_eq!(upkeep().due(clock.now()).await.unwrap(), []);
+
+    *host.fails.lock().unwrap() = Some(Error::new(ErrorKind::Network, "the connection broke"));
+    let first = upkeep();
+    let running = run(&first);
+    settle().await;
+    first.hints().changed(&id(0));
+    pass(&clock, Duration::from_secs(10), Duration::from_secs(1)).await;
+    assert_eq!(host.reasons(), [SyncReason::Told]);
+    running.abort();
+    let _ = running.await;
+    host.fails.lock().unwrap().take();
+    let running = run(&upkeep());
+    pass(&clock, 5 * MINUTE, MINUTE / 4).await;
+    assert_eq!(host.reasons(), [SyncReason::Missed]);
+    running.abort();
+}
+
+#[tokio::test]
+async fn an_audit_that_fails_keeps_no_poll_from_being_done() {
+    let (_store, clock, accounts) = accounts(1).await;
+    let host = Host::new(&clock);
+    let upkeep = accounts.upkeep(host.clone());
+    upkeep.attend(&id(0)).await.unwrap();
+    clock.advance(20 * 60 * MINUTE);
+    *host.fails.lock().unwrap() = Some(Error::new(ErrorKind::Unsupported, "no audits here"));
+    let attended = upkeep.attend(&id(0)).await.unwrap();
+    assert_eq!(attended.failed.unwrap().kind(), ErrorKind::Unsupported);
+    host.fails.lock().unwrap().take();
+    let attended = upkeep.attend(&id(0)).await.unwrap();
+    assert_eq!(attended.done, [DueWork::Sync(SyncReason::Poll)]);
+    assert_eq!(
+        host.reasons(),
+        [SyncReason::First, SyncReason::Audit, SyncReason::Poll]
+    );
+    clock.advance(8 * 60 * MINUTE);
+    let attended = upkeep.attend(&id(0)).await.unwrap();
+    assert_eq!(attended.done, [DueWork::Sync(SyncReason::Audit)]);
+}
+
+#[tokio::test]
+async fn of_an_account_that_is_disconnected_nothing_is_left() {
+    let (store, clock, accounts) = accounts(0).await;
+    // Microsoft's, whose grants nobody has to be asked to end.
+    for number in [1, 3] {
+        put(store.as_ref(), &record(number)).await;
+    }
+    let host = Host::gated(&clock);
+    let running = run(&accounts.upkeep(host.clone()));
+    settle().await;
+    assert_eq!(host.asked().len(), 2);
+    // One while it is being synced, by another process.
+    let elsewhere = builder(store.clone(), &clock).build().unwrap();
+    elsewhere.disconnect(&id(3)).await.unwrap();
+    host.let_through(100);
+    pass(&clock, 20 * MINUTE, MINUTE).await;
+    assert!(host.asked().iter().all(|asked| asked.account == id(1)));
+    accounts.disconnect(&id(1)).await.unwrap();
+    pass(&clock, 60 * MINUTE, MINUTE).await;
+    assert_eq!(host.asked(), []);
+    running.abort();
+    assert!(format!("{store:?}").contains("records: 0"), "{store:?}");
+}
+
+#[tokio::test]
 async fn what_was_told_waits_behind_no_row_of_polls() {
     let (_store, clock, accounts) = accounts(100).await;
     let host = Host::slow(&clock, MINUTE);

@@ -116,6 +116,13 @@ impl Holding {
         }
     }
 
+    /// Gives it back and leaves nothing, for an account that is gone.
+    pub(super) async fn forget(self) {
+        if let Err(error) = self.lease.forget().await {
+            tracing::debug!(%error, "the lease of an account that is gone stays in the store");
+        }
+    }
+
     /// Gives it back. Whoever took it over meanwhile keeps it.
     pub(super) async fn give_back(self) {
         if let Err(error) = self.lease.release().await {
@@ -184,6 +191,10 @@ impl SyncTurn for Holding {
 
     async fn give_back(self: Box<Self>) {
         Self::give_back(*self).await;
+    }
+
+    async fn forget(self: Box<Self>) {
+        Self::forget(*self).await;
     }
 }
 

@@ -328,12 +328,16 @@ pub struct UpkeepRecord {
     /// When the last one was begun that was audited, or was the first of all, which reads everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audited_at: Option<DateTime<Utc>>,
-    /// Whether something may have happened since that nobody told, because there was no watch for a while.
+    /// Whether something may have happened since that no sync has looked for: there was no watch for a while, or the sync
+    /// failed that followed what was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sync_owed: bool,
-    /// What failed since, of syncs and of the grant.
+    /// What failed since, of syncs and of using the grant.
     #[serde(default, skip_serializing_if = "Failures::is_none")]
     pub failures: Failures,
+    /// What failed of audited syncs, which keeps no other one from being done.
+    #[serde(default, skip_serializing_if = "Failures::is_none")]
+    pub audit_failures: Failures,
     /// What failed of setting up and renewing watches, which keeps no sync from being done.
     #[serde(default, skip_serializing_if = "Failures::is_none")]
     pub watch_failures: Failures,
@@ -354,6 +358,7 @@ impl UpkeepRecord {
     /// Forgets what failed: somebody mended it, or says so.
     pub fn try_again(&mut self) {
         self.failures = Failures::default();
+        self.audit_failures = Failures::default();
         self.watch_failures = Failures::default();
     }
 }

@@ -38,6 +38,9 @@ pub(crate) trait SyncTurn: Send + Sync {
 
     /// Ends it.
     async fn give_back(self: Box<Self>);
+
+    /// Ends it, and leaves nothing of it.
+    async fn forget(self: Box<Self>);
 }
 
 /// Where the stream of pages stands.
@@ -252,7 +255,11 @@ impl Source {
                 Ok(Some((page, state)))
             }
             Err(error) => {
-                give_back(turn.beyond).await;
+                match turn.beyond {
+                    // Perhaps the account was disconnected, of which nothing is to be left.
+                    Some(beyond) if error.kind() == ErrorKind::NotFound => beyond.forget().await,
+                    beyond => give_back(beyond).await,
+                }
                 Err(error)
             }
         }

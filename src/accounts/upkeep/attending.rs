@@ -31,6 +31,8 @@ pub struct Attended {
     pub next: Option<DateTime<Utc>>,
     /// Set if nothing was done because another worker is at it, or the host itself: when to look again.
     pub elsewhere: Option<DateTime<Utc>>,
+    /// Whether there is no such account.
+    is_gone: bool,
     /// By what its notifications are known, if that may have changed.
     pub(super) watches: Vec<Watch>,
 }
@@ -99,7 +101,10 @@ impl Upkeep {
         if !matches!(outcome, Some(Ok(_))) {
             self.accounts.free_turn(account).await;
         }
-        holding.give_back().await;
+        match &outcome {
+            Some(Ok(Ok(attended))) if attended.is_gone => holding.forget().await,
+            _ => holding.give_back().await,
+        }
         match outcome {
             None => Ok(None),
             Some(Ok(outcome)) => outcome.map(Some),
@@ -111,7 +116,10 @@ impl Upkeep {
     async fn work(&self, account: &AccountId, hint: Hint) -> Result<Attended> {
         let clock = &self.accounts.0.clock;
         let Some(loaded) = self.accounts.load(account).await? else {
-            return Ok(Attended::default());
+            return Ok(Attended {
+                is_gone: true,
+                ..Attended::default()
+            });
         };
         let record = loaded.record;
         let (now, due) = (clock.now(), self.due_for(&record, clock.now()));
@@ -130,6 +138,9 @@ impl Upkeep {
         if may_sync {
             reason = reason.max(hint.sync);
             watch |= hint.renew && !rests(record.upkeep.watch_failures);
+        } else if hint.sync.is_some() && !record.upkeep.sync_owed {
+            // It rests, and whoever sees to it afterwards was not told.
+            self.owe_sync(account).await?;
         }
         if !renew && !watch && reason.is_none() {
             return Ok(Attended {
@@ -186,6 +197,19 @@ impl Upkeep {
         Ok(attended)
     }
 
+    /// Notes that a sync is to follow when the account does not rest any more.
+    async fn owe_sync(&self, account: &AccountId) -> Result<()> {
+        let owing = self.accounts.amend(account, |record| {
+            let is_new = !record.upkeep.sync_owed;
+            record.upkeep.sync_owed = true;
+            is_new
+        });
+        match owing.await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     async fn open_and_watch(&self, record: &AccountRecord, renew_all: bool) -> Result<bool> {
         let mailbox = self.accounts.open_with(&record.account, record)?;
         self.watch(record, &mailbox, renew_all).await
@@ -229,7 +253,10 @@ impl Upkeep {
         let record = match noting.await {
             Ok((record, _)) => record,
             // It was disconnected meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                attended.is_gone = true;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         attended.next = self.due_for(&record, now).first().map(|due| due.at);
@@ -250,8 +277,13 @@ impl Upkeep {
         let (events, account) = (&self.accounts.0.events, &record.account);
         let (was, is) = (&before.upkeep, &record.upkeep);
         let watched = notes.watched.then_some(DueWork::Watch);
+        let (was_sync, is_sync) = if notes.is_audit() {
+            (was.audit_failures, is.audit_failures)
+        } else {
+            (was.failures, is.failures)
+        };
         let outcomes = [
-            (notes.work, &notes.failed, was.failures, is.failures),
+            (notes.work, &notes.failed, was_sync, is_sync),
             (
                 watched,
                 &notes.watch_failed,
@@ -281,6 +313,10 @@ impl Upkeep {
 }
 
 impl Notes {
+    fn is_audit(&self) -> bool {
+        self.work == Some(DueWork::Sync(SyncReason::Audit))
+    }
+
     fn write_into(
         &self,
         upkeep: &mut UpkeepRecord,
@@ -297,10 +333,20 @@ impl Notes {
             }
         }
         match &self.failed {
+            // What keeps every sync from being done keeps the next one, too.
+            Some(error) if self.is_audit() => {
+                plan.note_failure(&mut upkeep.audit_failures, account, error, now);
+            }
             Some(error) => plan.note_failure(&mut upkeep.failures, account, error, now),
-            None if self.work.is_some() => upkeep.failures = Failures::default(),
+            None if self.work.is_some() => {
+                upkeep.failures = Failures::default();
+                if self.is_audit() {
+                    upkeep.audit_failures = Failures::default();
+                }
+            }
             None => {}
         }
+        upkeep.sync_owed |= self.failed.is_some() && self.hint.sync.is_some();
         match &self.watch_failed {
             Some(error) => plan.note_failure(&mut upkeep.watch_failures, account, error, now),
             None if self.watched => upkeep.watch_failures = Failures::default(),

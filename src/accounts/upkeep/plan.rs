@@ -181,6 +181,7 @@ impl UpkeepPlan {
                 .audited_at
                 .map_or(synced_at, |at| after(at.min(now), interval / 2));
             let at = self.next_slot(&record.account, interval, earliest);
+            let at = not_before(at, record.upkeep.audit_failures);
             due.push((DueWork::Sync(SyncReason::Audit), at));
         }
         due
@@ -344,7 +345,7 @@ pub enum SyncReason {
     Poll,
     /// Something was told.
     Told,
-    /// Something may have happened that was not told, because there was no watch for a while.
+    /// Something may have happened that no sync has looked for: there was no watch for a while, or the last sync failed.
     Missed,
     /// It never was.
     First,
@@ -359,7 +360,9 @@ impl fmt::Display for DueWork {
             Self::Watch => "a watch is missing, or ends unless it is renewed",
             Self::Sync(SyncReason::Poll) => "the mailbox was not looked at for a while",
             Self::Sync(SyncReason::Told) => "the service told that something happened",
-            Self::Sync(SyncReason::Missed) => "something may have happened that was not told",
+            Self::Sync(SyncReason::Missed) => {
+                "something may have happened that no sync has looked for"
+            }
             Self::Sync(SyncReason::First) => "the mailbox was never synced",
             Self::Sync(SyncReason::Audit) => "the copy is to be compared with the mailbox",
         })
