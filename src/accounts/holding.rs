@@ -151,6 +151,7 @@ impl StoredTurns {
     }
 
     /// Those of another mailbox, by a name that no account has.
+    #[cfg(feature = "outlook")]
     pub(super) fn named(self, name: AccountId) -> Self {
         Self {
             name: Some(name),
