@@ -201,7 +201,7 @@ async fn a_lost_history_is_made_up_for_at_the_cost_of_what_was_missed() {
     assert!(units(&pages) < first / 40, "{} of {first}", units(&pages));
 
     // So it is where it was lost within a round of several pages.
-    let (emulator, mailbox, mirror) = begin(emulator().longest_page(3), 0).await;
+    let (emulator, mailbox, mirror) = begin(support::emulator().longest_page(3), 0).await;
     mirror.follow(&mailbox, &scope).await.unwrap();
     (0..8).for_each(|number| deliver(&emulator, &format!("Number {number}")));
     let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
