@@ -430,7 +430,7 @@ async fn measured(address: &'static str, count: usize, detail: &str) -> u64 {
 
 /// The memory of a sync does not grow with the mailbox.
 async fn stays_small(address: &'static str) {
-    let large = scale(20_000);
+    let large = scale(8_000);
     if std::env::var_os("POSTROOM_SCALE").is_some() {
         let peak = measured(address, large, "headers").await;
         assert!(peak < 64 * 1024, "{peak} KiB");
@@ -438,7 +438,7 @@ async fn stays_small(address: &'static str) {
     }
     let small = measured(address, large / 10, "ids").await;
     let peak = measured(address, large, "ids").await;
-    assert!(peak < small + 12 * 1024, "{small} KiB became {peak} KiB");
+    assert!(peak < small + 6 * 1024, "{small} KiB became {peak} KiB");
 }
 
 #[tokio::test]
