@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -262,7 +262,7 @@ pub(crate) fn renewal_before(
     expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> DateTime<Utc> {
-    let day = TimeDelta::days(1);
-    let half = expires_at.map_or(day, |end| (end - now).max(TimeDelta::zero()) / 2);
-    now + half.min(day)
+    let day = chrono::TimeDelta::days(1);
+    let left = |end: DateTime<Utc>| (end - now).max(chrono::TimeDelta::zero());
+    now + expires_at.map_or(day, |end| (left(end) / 2).min(day))
 }
