@@ -139,7 +139,7 @@ impl Holding {
 pub(super) struct StoredTurns {
     tokens: StoredTokens,
     /// What stands for the account, for a mailbox beside its own.
-    name: Option<AccountId>,
+    name: Option<Box<AccountId>>,
 }
 
 impl StoredTurns {
@@ -154,7 +154,7 @@ impl StoredTurns {
     #[cfg(feature = "outlook")]
     pub(super) fn named(self, name: AccountId) -> Self {
         Self {
-            name: Some(name),
+            name: Some(Box::new(name)),
             ..self
         }
     }
@@ -171,7 +171,7 @@ impl SyncTurns for StoredTurns {
         } = self.tokens.lease_terms();
         let mut key = key.lease(SYNC);
         if let Some(name) = &self.name {
-            key.account = name.clone();
+            key.account = AccountId::clone(name);
         }
         match Holding::take(store, key, clock, holder, SYNC_LEASE).await {
             Ok(holding) => Ok(Box::new(holding)),

@@ -19,8 +19,8 @@ pub(super) struct Opened {
     tokens: StoredTokens,
     /// Those of handles that are out and were made with other settings.
     earlier: Vec<StoredTokens>,
+    /// Each configuration has one of its own.
     configured: Arc<Configured>,
-    configuration: String,
     granted: Access,
     /// Whether its account signed in again since.
     outdated: bool,
@@ -30,7 +30,6 @@ impl Opened {
     fn is_of(&self, record: &AccountRecord, configured: &Arc<Configured>) -> bool {
         !self.outdated
             && Arc::ptr_eq(&self.configured, configured)
-            && self.configuration == record.configuration
             && self.granted == record.granted
     }
 
@@ -130,7 +129,6 @@ impl Accounts {
             tokens: tokens.clone(),
             earlier,
             configured,
-            configuration: record.configuration.clone(),
             granted: record.granted,
             outdated: false,
         };
