@@ -8,7 +8,6 @@
 )]
 
 mod mirror;
-mod receiver;
 mod support;
 #[path = "support/upkeep.rs"]
 mod upkept;
@@ -38,8 +37,8 @@ use postroom::{
     Account, AccountEvent, AccountId, Accounts, DueWork, ErrorKind, Mailbox, Scope, SyncReason,
     Synced, UpkeepHints, UpkeepHost, UpkeepPlan, Watch, WatchTarget,
 };
-use receiver::Receiver;
 use support::random::Random;
+use support::receiver::Receiver;
 use support::{GMAIL, OUTLOOK, emulator, transport};
 use upkept::{Host, MINUTE, Watched, id, put, record, settle, stored};
 use with_accounts::{connect, google, microsoft};
