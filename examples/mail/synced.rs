@@ -1,6 +1,8 @@
 //! What `sync` shows: how far it has got, what a round told, what an audit found.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use postroom::{Audit, MessageId, SyncChange, SyncPage, SyncProgress};
 use serde::Serialize;
 use serde_json::json;
@@ -9,6 +11,9 @@ use crate::output::{Output, clean, target};
 
 /// How many ids a person is shown.
 const NAMED: usize = 10;
+
+/// How often the progress shows that the program is alive.
+const TICK: Duration = Duration::from_millis(120);
 
 /// What a round told.
 #[derive(Debug, Default, Serialize)]
@@ -21,7 +26,7 @@ pub(crate) struct Round {
     unreadable: usize,
     folders: usize,
     pages: usize,
-    pub(crate) units: u64,
+    units: u64,
     requests: u64,
     pub(crate) seconds: f64,
     /// Whether the service had forgotten something, and it was made up for.
@@ -191,37 +196,55 @@ fn cost(requests: u64, units: u64) -> String {
     }
 }
 
-/// How far a long round has got: how much of what is expected, how fast, and for how much longer.
-pub(crate) struct Progress(ProgressBar);
+/// How far a long round has got: how much of what is expected, how fast, for what, and for how much longer.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    began: Instant,
+}
 
 impl Progress {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, target());
-        let template = "{msg} {wide_bar} {pos}/{len} {per_sec} (another {eta})";
+        bar.set_style(ProgressStyle::default_spinner());
+        bar.set_message("Asking what happened");
+        bar.enable_steady_tick(TICK);
+        Self {
+            bar,
+            began: Instant::now(),
+        }
+    }
+
+    /// A page came, and there is more.
+    pub(crate) fn show(&self, progress: SyncProgress, round: &Round) {
+        let bar = &self.bar;
+        let template = if progress.expected.is_some() {
+            "{spinner} {wide_bar} {msg}"
+        } else {
+            "{spinner} {msg}"
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message("Copying");
-        Self(bar)
-    }
-
-    pub(crate) fn show(&self, progress: SyncProgress, units: u64) {
-        let bar = &self.0;
-        if bar.position() == 0 {
-            // What earlier calls did says nothing of how fast this one is.
-            bar.set_position(progress.done);
-            bar.reset_eta();
-        }
-        if let Some(expected) = progress.expected {
-            bar.set_length(expected.max(progress.done));
-        }
+        let expected = progress.expected.unwrap_or_default().max(progress.done);
+        bar.set_length(expected);
         bar.set_position(progress.done);
-        if units > 0 {
-            bar.set_message(format!("Copying ({units} units)"));
+        let messages = u32::try_from(round.messages).unwrap_or(u32::MAX);
+        // What earlier calls of the program did says nothing of how fast this one is.
+        let each = self.began.elapsed().checked_div(messages);
+        let left = u32::try_from(expected - progress.done).unwrap_or(u32::MAX);
+        let mut said = format!("{} of about {expected} messages", progress.done);
+        if let Some(each) = each.filter(|each| !each.is_zero()) {
+            let rate = each.as_secs_f64().recip();
+            let left = HumanDuration(each.saturating_mul(left));
+            said = format!("{said}, {rate:.0}/s, another {left}");
         }
+        if round.units > 0 {
+            said = format!("{said}, {} units", round.units);
+        }
+        bar.set_message(said);
     }
 
     pub(crate) fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

@@ -236,7 +236,7 @@ impl Copy {
             }
             round.note(&page);
             if page.more {
-                progress.show(page.progress, round.units);
+                progress.show(page.progress, &round);
             }
         }
         progress.finish();
