@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::header::{AUTHORIZATION, DATE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -108,8 +108,6 @@ pub(crate) struct ApiClient {
     pub(crate) lane: Lane,
     /// What its requests are paid from, if the host gave it so much and no more.
     pub(crate) purse: Option<Purse>,
-    /// What operations cost where it is not what their requests say.
-    pub(crate) costs: &'static [(&'static str, u32)],
     /// Codes of refusals that may mean that too much was asked.
     pub(crate) disguises: &'static [&'static str],
     pub(crate) origins: Origins,
@@ -352,8 +350,7 @@ impl ApiClient {
 
     /// What an operation costs that usually costs this much.
     pub(crate) fn units(&self, operation: &str, usual: u32) -> u32 {
-        let told = self.costs.iter().find(|(of, _)| *of == operation);
-        told.map_or(usual, |(_, units)| *units)
+        self.limiter.units(operation, usual)
     }
 
     /// How many parts of a request run at the same time, if they may.
@@ -607,9 +604,15 @@ fn broken(error: io::Error) -> Error {
         .with_source(error)
 }
 
+/// As much memory is taken for an answer before it comes, whatever it says of its length.
+const EXPECTED: usize = 4 * 1024 * 1024;
+
 async fn read(opened: Opened, limit: usize) -> Result<Answer> {
     let mut body = opened.body;
-    let mut all = BytesMut::new();
+    let length = opened.headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    // Grown step by step, it would be copied as often, and take up to twice as much.
+    let mut all = BytesMut::with_capacity(length.unwrap_or(0).min(limit).min(EXPECTED));
     while let Some(chunk) = body.try_next().await.map_err(broken)? {
         if all.len() + chunk.len() > limit {
             return Err(TooLong::error());

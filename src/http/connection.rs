@@ -94,7 +94,6 @@ impl Connection {
             project: Some(limiter(&self.project.0, allowance.project(self.regime))),
             lane: Lane::Interactive,
             purse: None,
-            costs: allowance.mailbox(self.regime).costs,
             disguises: allowance.disguises,
             origins,
             classify,

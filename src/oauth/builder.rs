@@ -254,7 +254,6 @@ pub(super) fn api_client(
         lane: Lane::Interactive,
         purse: None,
         stopwatch: None,
-        costs: &[],
         disguises: &[],
         origins: Origins::new(places, &[])?,
         classify,

@@ -1,4 +1,4 @@
-//! How much of what is allowed is asked for, since the service refused some of it.
+//! How much of what is allowed is asked for, since the service refused some of it, and parts of what is allowed.
 
 use std::time::Duration;
 
@@ -9,6 +9,9 @@ const SLOWEST: f64 = 0.2;
 const ONE_EVENT: Duration = Duration::from_secs(2);
 const FASTER: f64 = 0.05;
 const FASTER_EACH: Duration = Duration::from_secs(15);
+
+/// Where there are as many units a minute, or more, all of it can be saved up.
+const USUAL_RATE: u32 = 6_000;
 
 /// A part of what is allowed, from 0 to 1.
 #[derive(Debug)]
@@ -43,4 +46,22 @@ impl Pace {
         self.part = (self.now(now) * SLOWER).max(SLOWEST);
         self.since = now;
     }
+}
+
+/// What can be saved up of so much where only a share of the usual units is ours: several processes that saved all of it
+/// would spend it at once.
+pub(super) fn of_rate(whole: u32, per_minute: u32) -> u32 {
+    let share = f64::from(per_minute) / f64::from(USUAL_RATE);
+    u32::try_from(part(share.min(1.0), whole as usize)).unwrap_or(whole)
+}
+
+/// A part of a whole, rounded up.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part from 0 to 1 of a small number"
+)]
+pub(super) fn part(part: f64, whole: usize) -> usize {
+    ((whole as f64) * part).ceil() as usize
 }

@@ -17,7 +17,7 @@ use super::super::request::Cost;
 use super::Limits;
 use super::bucket::{Bucket, Recent, Window};
 use super::circuit::{Circuit, CircuitPolicy};
-use super::pace::Pace;
+use super::pace::{Pace, of_rate, part};
 use super::refusals::{failing, paused, used_up};
 use crate::clock::Clock;
 use crate::error::Result;
@@ -29,8 +29,6 @@ const HELD_FOR_INTERACTIVE: u32 = 120;
 /// What can be saved up: the largest batch (25 reads of 20 units), on top of that. At Gmail's rate more would not pass as
 /// smooth: an account that went 1,080 units over was refused.
 const MOST_UNITS: u32 = 500 + HELD_FOR_INTERACTIVE;
-/// Where there are as many units a minute, or more.
-const USUAL_RATE: u32 = 6_000;
 /// Where there is far more than that a second, a twentieth of a second's units can be saved up: for so long a busy host may
 /// be late without losing any.
 const SAVED_OF_A_MINUTE: u32 = 60 * 20;
@@ -61,8 +59,6 @@ struct State {
     served: [Duration; Lane::ALL.len()],
     /// Nothing is sent before this monotonic time.
     paused_until: Duration,
-    /// Nor before this one: what is allowed for the day is used up.
-    used_up_until: Duration,
     units: Option<Bucket>,
     requests: Option<Box<Window>>,
     /// Units of the last 24 hours.
@@ -70,6 +66,15 @@ struct State {
     pace: Pace,
     circuit: Circuit,
     spent: Spent,
+    /// What most mailboxes never need.
+    rare: Option<Box<Rare>>,
+}
+
+/// What is remembered of rare refusals.
+#[derive(Default)]
+struct Rare {
+    /// Nothing is sent before this monotonic time: what is allowed for the day is used up.
+    used_up_until: Duration,
     /// Until when every refusal may be one for too much, and until when none is.
     suspicious_until: Duration,
     believed_until: Duration,
@@ -127,16 +132,13 @@ impl Limiter {
                 waiting: Default::default(),
                 served: Default::default(),
                 paused_until: Duration::ZERO,
-                used_up_until: Duration::ZERO,
                 units: None,
                 requests: None,
                 day: None,
                 pace: Pace::full(),
                 circuit: Circuit::default(),
                 spent: Spent::default(),
-                suspicious_until: Duration::ZERO,
-                believed_until: Duration::ZERO,
-                short_batches: (usize::MAX, Duration::ZERO),
+                rare: None,
             }),
         }
     }
@@ -276,7 +278,8 @@ impl Limiter {
     pub(in crate::http) fn use_up(&self, delay: Duration, clock: &dyn Clock) {
         let until = clock.monotonic().saturating_add(delay);
         let mut state = self.lock();
-        state.used_up_until = state.used_up_until.max(until);
+        let rare = state.rare();
+        rare.used_up_until = rare.used_up_until.max(until);
     }
 
     /// The service refused a request because there were too many: what was thought to be left is not there.
@@ -295,22 +298,24 @@ impl Limiter {
     pub(in crate::http) fn suspects(&self, clock: &dyn Clock) -> bool {
         let now = clock.monotonic();
         let mut state = self.lock();
-        if state.believed_until > now {
+        let known = state.rare.as_deref();
+        if known.is_some_and(|rare| rare.believed_until > now) {
             return false;
         }
+        let suspicious = known.is_some_and(|rare| rare.suspicious_until > now);
         let under_way = state.free < self.limits.concurrency;
         let waiting = state.waiting.iter().any(|queue| !queue.is_empty());
-        if !under_way && !waiting && state.suspicious_until <= now {
+        if !under_way && !waiting && !suspicious {
             return false;
         }
-        state.suspicious_until = now.saturating_add(SUSPICION);
+        state.rare().suspicious_until = now.saturating_add(SUSPICION);
         true
     }
 
     /// Such a refusal was none for too much.
     pub(in crate::http) fn believe(&self, clock: &dyn Clock) {
         let until = clock.monotonic().saturating_add(SUSPICION);
-        self.lock().believed_until = until;
+        self.lock().rare().believed_until = until;
     }
 
     /// So much of `whole` as is asked for at once, since the service refused some.
@@ -339,8 +344,9 @@ impl Limiter {
         let by_window = window.map(|(most, _)| Window::saved(most) - Window::held(most));
         let calls = by_places.into_iter().chain(by_window).min();
         let calls = calls.map(|calls| usize::try_from(calls.max(1)).unwrap_or(1));
-        let (short, until) = state.short_batches;
-        let by_answers = (until > clock.monotonic()).then_some(short);
+        let short = state.rare.as_deref().map(|rare| rare.short_batches);
+        let short = short.filter(|(_, until)| *until > clock.monotonic());
+        let by_answers = short.map(|(short, _)| short);
         calls.into_iter().chain(by_answers).min()
     }
 
@@ -348,10 +354,11 @@ impl Limiter {
     pub(in crate::http) fn shorten_batches(&self, calls: usize, clock: &dyn Clock) {
         let now = clock.monotonic();
         let mut state = self.lock();
-        let (short, until) = state.short_batches;
+        let rare = state.rare();
+        let (short, until) = rare.short_batches;
         let short = if until > now { short } else { usize::MAX };
         let half = (calls / 2).max(1).min(short);
-        state.short_batches = (half, now.saturating_add(LONG_ANSWERS));
+        rare.short_batches = (half, now.saturating_add(LONG_ANSWERS));
     }
 
     /// The service answered, whatever it was.
@@ -377,6 +384,13 @@ impl Limiter {
         self.limits.concurrency
     }
 
+    /// What an operation costs that usually costs this much.
+    pub(in crate::http) fn units(&self, operation: &str, usual: u32) -> u32 {
+        let mut told = self.limits.costs.iter();
+        let told = told.find(|(of, _)| *of == operation);
+        told.map_or(usual, |(_, units)| *units)
+    }
+
     pub(crate) fn spent(&self) -> Spent {
         self.lock().spent
     }
@@ -392,6 +406,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// Who goes next: whoever waited too long, else the most urgent.
     fn first(&self, now: Duration) -> Option<Arc<Waiter>> {
         let mut firsts = self.waiting.iter().filter_map(VecDeque::front);
@@ -426,7 +444,9 @@ impl State {
         now: Duration,
         circuit: Option<CircuitPolicy>,
     ) -> Option<Obstacle> {
-        let used_up = self.used_up_until.saturating_sub(now);
+        let used_up = self.rare.as_deref().map_or(Duration::ZERO, |rare| {
+            rare.used_up_until.saturating_sub(now)
+        });
         if !used_up.is_zero() {
             return Some(Obstacle::UsedUp(used_up));
         }
@@ -616,22 +636,4 @@ impl Drop for Trial {
         state.circuit.abandon();
         state.wake_first(Duration::ZERO);
     }
-}
-
-/// What can be saved up of so much where only a share of the usual units is ours: several processes that saved all of it
-/// would spend it at once.
-fn of_rate(whole: u32, per_minute: u32) -> u32 {
-    let share = f64::from(per_minute) / f64::from(USUAL_RATE);
-    u32::try_from(part(share.min(1.0), whole as usize)).unwrap_or(whole)
-}
-
-/// A part of a whole, rounded up.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a part from 0 to 1 of a small number"
-)]
-fn part(part: f64, whole: usize) -> usize {
-    ((whole as f64) * part).ceil() as usize
 }
