@@ -8,6 +8,8 @@
 
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "support/gmail.rs"]
+mod scripted_gmail;
 mod support;
 
 use std::sync::Arc;
@@ -379,6 +381,38 @@ async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
         let asked = emulator.requests().len() - before;
         assert!(asked < 40, "{asked} requests");
     }
+}
+
+#[tokio::test]
+async fn pages_that_are_short_or_empty_do_not_end_a_listing() {
+    use scripted::Reply;
+
+    let service = scripted_gmail::batched(|request| {
+        let page = |ids: &[&str], next: &str| {
+            let ids = ids.iter();
+            let messages: Vec<_> = ids
+                .map(|id| serde_json::json!({"id": id, "threadId": id}))
+                .collect();
+            Reply::json(serde_json::json!({"messages": messages, "nextPageToken": next}))
+        };
+        if let Some(id) = request.path().strip_prefix("/gmail/v1/users/me/messages/") {
+            return Reply::json(serde_json::json!({"id": id, "threadId": id}));
+        }
+        match request.query("pageToken").first().map(String::as_str) {
+            None => page(&["a", "b"], "second"),
+            Some("second") => page(&[], "third"),
+            Some("third") => page(&["c"], "fourth"),
+            _ => page(&["d", "e"], ""),
+        }
+    });
+    let mailbox = Mailbox::new(scripted_gmail::connect(&service));
+    let read: Vec<Message> = mailbox
+        .messages(Query::inbox())
+        .try_collect()
+        .await
+        .unwrap();
+    let expected = ["a", "b", "c", "d", "e"].map(MessageId::from);
+    assert_eq!(ids(&read), expected);
 }
 
 /// The answer to a batch of three, of which the second is not there.

@@ -28,8 +28,10 @@ const KNOWN_AHEAD: usize = 2_000;
 const HELD: usize = 1_000;
 const HELD_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Batches on their way at once, once somebody reads on.
+/// Batches on their way at once. The first ones are so short that they cost no more than one together: most who ask read no
+/// further than that.
 const AT_ONCE: usize = 4;
+const FIRST_BATCH: usize = LARGEST_BATCH / AT_ONCE;
 
 /// The messages that `search` finds, read as far as `read` says and shown as `detail` asks.
 pub(in crate::gmail) fn stream(
@@ -45,7 +47,8 @@ pub(in crate::gmail) fn stream(
         plan: Plan::default(),
         listing: None,
         batches: FuturesOrdered::new(),
-        at_once: 1,
+        asked: 0,
+        told: 0,
         early: HashMap::new(),
         early_bytes: 0,
     };
@@ -76,8 +79,9 @@ struct Ahead {
     plan: Plan,
     listing: Option<Request<Result<wire::MessageList>>>,
     batches: FuturesOrdered<Request<(Vec<Slot>, Hydrated)>>,
-    /// More of them are sent the longer somebody reads.
-    at_once: usize,
+    /// How many batches were asked for, and how many were told.
+    asked: usize,
+    told: usize,
     early: HashMap<MessageId, Message>,
     early_bytes: u64,
 }
@@ -109,7 +113,7 @@ impl Ahead {
                 Event::Listed(Err(error)) => self.plan.fail(error),
                 Event::Read(Err(error)) => return Some(Err(error)),
                 Event::Read(Ok((slots, read))) => {
-                    self.at_once = (self.at_once * 2).min(AT_ONCE);
+                    self.told += 1;
                     return Some(self.settle(slots, read).await);
                 }
             }
@@ -118,7 +122,11 @@ impl Ahead {
 
     /// Asks for what may be asked for now.
     fn ask(&mut self) {
-        let known = if self.at_once == 1 { 1 } else { KNOWN_AHEAD };
+        // Somebody reads on who was told all of the first batches.
+        let reads_on = self.told >= AT_ONCE;
+        let most = if reads_on { LARGEST_BATCH } else { FIRST_BATCH };
+        // Pages may be short and not the last.
+        let known = if reads_on { KNOWN_AHEAD } else { most };
         if self.listing.is_none()
             && self.plan.waiting.len() < known
             && let Some(token) = self.plan.token()
@@ -133,9 +141,13 @@ impl Ahead {
             };
             self.listing = Some(Request::start(listing));
         }
-        while self.batches.len() < self.at_once
-            && let Some(batch) = self.plan.batch(self.prices, self.early_bytes < HELD_BYTES)
+        while self.batches.len() < AT_ONCE
+            && (reads_on || self.asked < AT_ONCE)
+            && let Some(batch) = self
+                .plan
+                .batch(self.prices, most, self.early_bytes < HELD_BYTES)
         {
+            self.asked += 1;
             let source = self.source.clone();
             let read = async move {
                 let Batch {
@@ -284,9 +296,13 @@ impl Plan {
     }
 
     /// The next batch, if enough is known to fill one.
-    fn batch(&mut self, prices: Prices, may_hold: bool) -> Option<Batch> {
+    fn batch(&mut self, prices: Prices, most: usize, may_hold: bool) -> Option<Batch> {
+        let most_units = prices
+            .message
+            .saturating_mul(u32::try_from(most).unwrap_or(u32::MAX));
+        let most_units = most_units.clamp(prices.thread, MOST_UNITS.max(prices.thread));
         let is_all = matches!(self.next, Next::Nothing);
-        if self.waiting.is_empty() || (!is_all && self.waiting.len() < LARGEST_BATCH) {
+        if self.waiting.is_empty() || (!is_all && self.waiting.len() < most) {
             return None;
         }
         let mut batch = Batch::default();
@@ -318,7 +334,7 @@ impl Plan {
                 Some(_) => prices.thread,
                 None => prices.message,
             };
-            if batch.wanted.len() >= LARGEST_BATCH || paid + cost > MOST_UNITS {
+            if batch.wanted.len() >= most || paid + cost > most_units {
                 break;
             }
             paid += cost;
