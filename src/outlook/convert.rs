@@ -111,15 +111,15 @@ pub(super) fn profile(user: wire::User) -> Result<Profile> {
 }
 
 /// A message, as far as it was asked for.
-pub(super) fn message(wire: wire::Message, detail: Detail) -> Result<Message> {
+pub(super) fn message(mut wire: wire::Message, detail: Detail) -> Result<Message> {
     let id = wire
         .id
-        .as_deref()
+        .take()
         .filter(|id| !id.is_empty())
         .ok_or_else(|| protocol("a message came without an id"))?;
     let mut message = Message::new(MessageId::new(id));
     message.detail = detail;
-    message.keywords = keywords(&wire);
+    message.keywords = keywords(&mut wire);
     message.thread = wire.conversation_id.map(ThreadId::new);
     message.folders = wire
         .parent_folder_id
@@ -158,7 +158,7 @@ pub(super) fn message(wire: wire::Message, detail: Detail) -> Result<Message> {
 }
 
 /// `None` unless the service told at least whether the message was read: an empty set would say that it was not.
-fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
+fn keywords(wire: &mut wire::Message) -> Option<BTreeSet<Keyword>> {
     let is = |text: &Option<String>, value: &str| {
         text.as_deref()
             .is_some_and(|text| text.eq_ignore_ascii_case(value))
@@ -167,8 +167,8 @@ fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
         .flag
         .as_ref()
         .is_some_and(|flag| is(&flag.flag_status, "flagged"));
-    let custom = wire.categories.iter().flatten().flatten();
     let read = wire.is_read?;
+    let custom = wire.categories.take().into_iter().flatten().flatten();
     let keywords = [
         (read, Keyword::Seen),
         (flag, Keyword::Flagged),
@@ -179,7 +179,7 @@ fn keywords(wire: &wire::Message) -> Option<BTreeSet<Keyword>> {
         keywords
             .into_iter()
             .filter_map(|(set, keyword)| set.then_some(keyword))
-            .chain(custom.cloned().map(Keyword::Custom))
+            .chain(custom.map(Keyword::Custom))
             .collect(),
     )
 }
