@@ -1,5 +1,5 @@
 //! Many open mailboxes in one process cost next to nothing while nobody uses them: little memory, no timers, no tasks. When
-//! many of them are used at once, each gets its turn.
+//! many of them are used at once, each gets its turn, over connections that they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,12 +8,16 @@
     reason = "a failure in a test is a panic"
 )]
 
+mod support;
+#[path = "support/accounts.rs"]
+mod with_accounts;
+
 use std::alloc::System;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,9 +32,13 @@ use postroom::{
     ProviderConfiguration, Secret,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use support::{GMAIL, OUTLOOK};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// One test at a time: others in this process would count as well.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What an open mailbox may take beyond its credential.
 const ALLOWED: usize = 2 * 1024;
@@ -163,9 +171,9 @@ fn assert_idle(clock: &Counting) {
     assert_eq!(timers, 0, "timers of idle mailboxes");
 }
 
-/// All in one test: others in this process would count as well.
 #[tokio::test]
 async fn idle_mailboxes_cost_next_to_nothing_and_many_at_once_all_get_their_turn() {
+    let _alone = ALONE.lock().await;
     const COUNT: usize = 20_000;
     const BURST: usize = 2_000;
     let clock = clock();
@@ -221,4 +229,64 @@ async fn idle_mailboxes_cost_next_to_nothing_and_many_at_once_all_get_their_turn
     println!("{kept} bytes each stay after they were there");
     assert!(kept < ALLOWED / 2, "a used mailbox keeps {kept} bytes more");
     assert_idle(&clock);
+}
+
+/// How many connections of this process to a port are open, where the system tells.
+fn connections(port: u16) -> Option<usize> {
+    let sockets = std::fs::read_to_string("/proc/self/net/tcp").ok()?;
+    let open = sockets.lines().skip(1).filter(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // The other end's address, and `01` for one that is established.
+        fields[2].ends_with(&format!(":{port:04X}")) && fields[3] == "01"
+    });
+    Some(open.count())
+}
+
+/// `POSTROOM_MAILBOXES` says how many mailboxes are used at once, 400 unless it does.
+#[tokio::test]
+async fn mailboxes_that_are_used_at_once_share_connections_and_wait_alike() {
+    let _alone = ALONE.lock().await;
+    let count = std::env::var("POSTROOM_MAILBOXES");
+    let count: usize = count.map_or(400, |count| count.parse().unwrap());
+    let builder = support::emulator().tls(true).quota(false);
+    let emulator = builder.start().await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let accounts = with_accounts::builder(&emulator, store.clone());
+    let accounts = accounts.build().unwrap();
+    let services = [
+        ("google", Service::Google, GMAIL),
+        ("microsoft", Service::Microsoft, OUTLOOK),
+    ];
+    let mut mailboxes = Vec::with_capacity(count);
+    for number in 0..count {
+        let (configuration, service, address) = &services[number % 2];
+        let mut record = AccountRecord::new(id(number), *configuration, service.clone());
+        record.granted = Access::READ;
+        record.credential.access_token = Some(Secret::new(emulator.access_token(address)));
+        record.credential.expires_at = Some(Utc::now() + TimeDelta::days(1));
+        let key = RecordKey::account(id(number));
+        let saved = record.save(store.as_ref(), &key, Save::IfAbsent).await;
+        saved.unwrap();
+        mailboxes.push(accounts.open(&id(number)).await.unwrap());
+    }
+
+    let began = Instant::now();
+    let done: Mutex<Vec<Duration>> = Mutex::default();
+    join_all(mailboxes.iter().map(async |mailbox| {
+        for _ in 0..2 {
+            mailbox.profile().await.unwrap();
+        }
+        done.lock().unwrap().push(began.elapsed());
+    }))
+    .await;
+    let done = done.into_inner().unwrap();
+    let (median, slowest_tenth) = (done[count / 2], done[count * 9 / 10]);
+    let ports = [emulator.google(), emulator.microsoft()].map(|face| face.base_url.port().unwrap());
+    let open = connections(ports[0]).max(connections(ports[1]));
+    println!("median {median:?}, slowest tenth from {slowest_tenth:?}, {open:?} connections");
+    assert!(
+        slowest_tenth <= median * 2,
+        "{slowest_tenth:?} after {median:?}"
+    );
+    assert!(open.is_none_or(|open| open <= 4), "{open:?} connections");
 }
