@@ -17,7 +17,27 @@ pub struct Mail {
     pub received: i64,
     pub gmail: Bytes,
     pub graph: Bytes,
+    /// What a copy asks for of Graph's to follow what changes: nothing that the message says.
+    pub graph_state: Bytes,
 }
+
+/// The one folder that has messages at Graph.
+pub fn folder() -> String {
+    "AQMkADAwATM0MDAAMS0".repeat(3)
+}
+
+/// What a state has of a message.
+const STATE: [&str; 9] = [
+    "id",
+    "parentFolderId",
+    "isRead",
+    "isDraft",
+    "flag",
+    "importance",
+    "categories",
+    "receivedDateTime",
+    "lastModifiedDateTime",
+];
 
 /// A steady stream of numbers that look random.
 struct Numbers(u64);
@@ -154,8 +174,13 @@ fn mail(index: usize, thread: usize) -> Mail {
         &address,
         &text,
     );
+    let state: serde_json::Map<String, Value> = STATE
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), graph.get(name)?.clone())))
+        .collect();
     Mail {
         gmail: Bytes::from(gmail.to_string()),
+        graph_state: Bytes::from(Value::Object(state).to_string()),
         graph: Bytes::from(graph.to_string()),
         id,
         thread,
@@ -293,10 +318,10 @@ fn graph(
     let preview: String = text.chars().take(255).collect();
     json!({
         "@odata.etag": "W/\"CQAAABYAAAD\"", "id": format!("AAkALgAAAAAAHYQDEapm{}{id}AAA=", "Ab3".repeat(28)),
-        "receivedDateTime": instant(received), "sentDateTime": instant(received - 2),
+        "receivedDateTime": instant(received), "lastModifiedDateTime": instant(received), "sentDateTime": instant(received - 2),
         "hasAttachments": numbers.below(5) == 0, "internetMessageId": format!("<{id}@shop.example>"),
         "subject": subject, "bodyPreview": preview, "importance": "normal",
-        "parentFolderId": "AQMkADAwATM0MDAAMS0".repeat(3), "conversationId": format!("AAQkADAwATM0MDAA{thread}"),
+        "parentFolderId": folder(), "conversationId": format!("AAQkADAwATM0MDAA{thread}"),
         "isRead": numbers.below(2) == 0, "isDraft": false, "categories": ["Shop"],
         "flag": {"flagStatus": "notFlagged"}, "from": person(name, address), "sender": person(name, address),
         "toRecipients": [person("Reader", "reader@outlook.example"), person("Support", "support@desk.example")],

@@ -39,8 +39,9 @@ const GRAPH: [&str; 5] = [
     "io-msgraph",
     "graph-rs-sdk",
 ];
-/// This crate follows once it syncs.
-const DELTA: [&str; 4] = ["floor", "floor, every field", "io-msgraph", "graph-rs-sdk"];
+/// As many times the messages are read once more by this crate alone, whose memory is not to grow with them.
+const LARGER: usize = 10;
+const OWN: [&str; 1] = ["postroom"];
 const QUOTA: [&str; 2] = ["postroom", "google-gmail1 by 16"];
 
 fn main() -> Result<()> {
@@ -85,7 +86,7 @@ fn compare(rounds: usize, messages: usize, with_quota: usize) -> Result<()> {
 fn compare_only(only: &str, rounds: usize, messages: usize, with_quota: usize) -> Result<()> {
     prove(Kind::Gmail, &GMAIL, messages)?;
     prove(Kind::Graph(100), &GRAPH, messages)?;
-    prove(Kind::GraphDelta(100), &DELTA, messages)?;
+    prove(Kind::GraphDelta(100), &GRAPH, messages)?;
     println!("Every client read the same fields of the same messages.\n");
     let mut cases = Vec::new();
     for (latency_ms, inner_ms) in [(20, 0), (0, 0), (20, 5), (0, 5)] {
@@ -115,7 +116,7 @@ fn compare_only(only: &str, rounds: usize, messages: usize, with_quota: usize) -
             name: format!("Graph delta, {messages} messages in pages of {size}, 20 ms"),
             kind: Kind::GraphDelta(size),
             settings: settings(messages, 20, 0),
-            clients: &DELTA,
+            clients: &GRAPH,
         });
     }
     cases.push(Case {
@@ -128,7 +129,23 @@ fn compare_only(only: &str, rounds: usize, messages: usize, with_quota: usize) -
         },
         clients: &QUOTA,
     });
+    for (kind, what) in [(Kind::Gmail, "whole"), (Kind::Graph(100), "listed")] {
+        let larger = messages * LARGER;
+        cases.push(Case {
+            name: format!("Memory, {larger} {what} messages, 0 ms"),
+            kind,
+            settings: settings(larger, 0, 0),
+            clients: &OWN,
+        });
+        cases.push(Case {
+            name: format!("Memory, {messages} {what} messages, 0 ms"),
+            kind,
+            settings: settings(messages, 0, 0),
+            clients: &OWN,
+        });
+    }
     let mut bars = Vec::new();
+    let mut larger = None;
     for case in cases.into_iter().filter(|case| case.name.contains(only)) {
         let rounds = if case.settings.units_per_second.is_some() {
             1
@@ -138,6 +155,12 @@ fn compare_only(only: &str, rounds: usize, messages: usize, with_quota: usize) -
         let runs = measure(&case, rounds)?;
         report::print(&case, &runs);
         bars.extend(report::bars(&case, &runs));
+        if case.clients == OWN {
+            match larger.take() {
+                None => larger = Some(runs),
+                Some(larger) => bars.extend(report::memory_bar(&case, &larger, &runs)),
+            }
+        }
     }
     report::print_bars(&bars);
     Ok(())
@@ -228,8 +251,12 @@ fn prove_bytes(case: &Case, runs: &[(&str, Vec<Run>)]) -> Result<()> {
     let Some((_, expected)) = bytes.next() else {
         return Ok(());
     };
-    let four_messages = 4 * expected / case.settings.messages as u64;
-    let most = expected + four_messages;
+    // A copy is listed page by page, each from the second in which the one before it ended.
+    let times = match case.kind {
+        Kind::GraphDelta(_) => 40,
+        _ => 4,
+    };
+    let most = expected + times * expected / case.settings.messages as u64;
     match bytes.find(|(_, bytes)| !(expected..=most).contains(bytes)) {
         Some((client, bytes)) => {
             let name = &case.name;

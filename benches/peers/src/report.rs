@@ -170,6 +170,16 @@ pub fn bars(case: &Case, runs: &Runs) -> Vec<Bar> {
     bars
 }
 
+/// Whether the memory grows with the mailbox, of which one had far more than this case's.
+pub fn memory_bar(case: &Case, larger: &Runs, runs: &Runs) -> Option<Bar> {
+    Some(Bar {
+        what: format!("{}: peak memory of ten times as many, to these", case.name),
+        value: of(larger, "postroom", peak)? / of(runs, "postroom", peak)?,
+        limit: 1.1,
+        at_least: false,
+    })
+}
+
 pub fn print_bars(bars: &[Bar]) {
     println!("### Bars\n");
     println!("| what | reached | bar | |");

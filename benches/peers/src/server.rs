@@ -293,13 +293,20 @@ impl Server {
                 }
                 None => not_found(),
             },
+            ["mailFolders", "delta" | "delta()"] => {
+                let folders = match value(query, "$deltatoken") {
+                    Some(_) => json!([]),
+                    None => json!([folder()]),
+                };
+                let link = format!("http://127.0.0.1:{}/v1.0/me/mailFolders/delta", self.port);
+                let page =
+                    json!({"value": folders, "@odata.deltaLink": format!("{link}?$deltatoken=1")});
+                json_answer(Bytes::from(page.to_string()))
+            }
             ["mailFolders", _, "childFolders"] | ["mailFolders"] => {
                 json_answer(Bytes::from_static(br#"{"value":[]}"#))
             }
-            ["mailFolders", name] => {
-                let folder = json!({"id": format!("folder-{name}"), "displayName": name, "childFolderCount": 0});
-                json_answer(Bytes::from(folder.to_string()))
-            }
+            ["mailFolders", "inbox"] => json_answer(Bytes::from(folder().to_string())),
             _ => not_found(),
         }
     }
@@ -321,20 +328,30 @@ impl Server {
                     .collect()
             })
             .unwrap_or_default();
-        let (from, size, oldest, newest) = if let [from, size, oldest, newest] = token.as_slice() {
-            (*from as usize, *size as usize, *oldest, *newest)
-        } else {
-            let preferred = prefer.and_then(|prefer| {
-                let (_, size) = prefer.split_once("odata.maxpagesize=")?;
-                size.split(|character: char| !character.is_ascii_digit())
-                    .next()?
-                    .parse()
-                    .ok()
-            });
-            let size = number(query, "$top").or(preferred).unwrap_or(10);
-            let (oldest, newest) = span(value(query, "$filter").unwrap_or_default());
-            (0, size.clamp(1, 1_000), oldest, newest)
-        };
+        let (from, size, oldest, newest, state) =
+            if let [from, size, oldest, newest, state] = token.as_slice() {
+                (
+                    *from as usize,
+                    *size as usize,
+                    *oldest,
+                    *newest,
+                    *state != 0,
+                )
+            } else {
+                let preferred = prefer.and_then(|prefer| {
+                    let (_, size) = prefer.split_once("odata.maxpagesize=")?;
+                    size.split(|character: char| !character.is_ascii_digit())
+                        .next()?
+                        .parse()
+                        .ok()
+                });
+                let size = number(query, "$top").or(preferred).unwrap_or(10);
+                let (oldest, newest) = span(value(query, "$filter").unwrap_or_default());
+                // Which fields are asked for makes a difference only where no text is.
+                let selected = value(query, "$select");
+                let state = selected.is_some_and(|fields| !fields.contains("subject"));
+                (0, size.clamp(1, 1_000), oldest, newest, state)
+            };
         // Nothing has changed since the first round of a delta query.
         let caught_up = value(query, "$deltatoken").is_some();
         let within: Vec<&Mail> = self
@@ -348,8 +365,9 @@ impl Server {
         let link = format!("http://127.0.0.1:{}/v1.0/me/{}", self.port, path.join("/"));
         if from + size < within.len() {
             let next = format!(
-                r#""@odata.nextLink":"{link}?$skiptoken={}_{size}_{oldest}_{newest}","#,
-                from + size
+                r#""@odata.nextLink":"{link}?$skiptoken={}_{size}_{oldest}_{newest}_{}","#,
+                from + size,
+                u8::from(state)
             );
             text.extend_from_slice(next.as_bytes());
         } else if delta {
@@ -359,8 +377,12 @@ impl Server {
         }
         text.extend_from_slice(br#""value":["#);
         let page = within.into_iter().skip(from).take(size);
-        let bytes = join(page.map(|mail| &mail.graph), &mut text);
-        self.lock().counts.message_bytes += bytes;
+        if state {
+            join(page.map(|mail| &mail.graph_state), &mut text);
+        } else {
+            let bytes = join(page.map(|mail| &mail.graph), &mut text);
+            self.lock().counts.message_bytes += bytes;
+        }
         text.extend_from_slice(b"]}");
         text.freeze()
     }
@@ -381,7 +403,11 @@ impl Server {
                 .into_owned()
                 .collect();
             let path = format!("/v1.0/{}", path.trim_start_matches('/'));
-            let (status, _, bytes) = self.answer(&Method::GET, &path, &query, None, &[]);
+            let headers = part["headers"].as_object().into_iter().flatten();
+            let mut headers = headers.filter_map(|(name, value)| Some((name, value.as_str()?)));
+            let prefer = headers.find(|(name, _)| name.eq_ignore_ascii_case("prefer"));
+            let prefer = prefer.map(|(_, value)| value);
+            let (status, _, bytes) = self.answer(&Method::GET, &path, &query, prefer, &[]);
             let head = format!(
                 r#"{}{{"id":{},"status":{},"headers":{{"Content-Type":"application/json"}},"body":"#,
                 if index > 0 { "," } else { "" },
@@ -435,6 +461,11 @@ impl Server {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The inbox, as Graph shows it.
+fn folder() -> Value {
+    json!({"id": mail::folder(), "displayName": "Inbox", "childFolderCount": 0, "isHidden": false})
 }
 
 /// How many messages a batch asks for.
