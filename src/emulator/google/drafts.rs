@@ -36,7 +36,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
                 entries.push((position(message), entry));
             }
         }
-        page(call, random, "drafts", entries).map(Some)
+        page(call, random, "drafts", entries, |entry| entry).map(Some)
     })
 }
 

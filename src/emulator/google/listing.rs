@@ -45,6 +45,8 @@ pub(crate) fn selected<'a>(
     let mut messages: Vec<&GmailMessage> = mailbox
         .messages
         .values()
+        // Ids grow with time, so that there is little to sort.
+        .rev()
         .filter(|message| {
             let is_hidden = message.labels.contains("SPAM") || message.labels.contains("TRASH");
             (shows_all || !is_hidden)
@@ -60,14 +62,16 @@ pub(crate) fn position(message: &GmailMessage) -> Position {
     (message.received.timestamp_millis(), message.id)
 }
 
-/// One page of `entries`, which come newest first, under the list's own `name`.
+/// One page of `entries`, which come newest first, under the list's own `name`. Only what is on it is written out by `show`:
+/// there may be very many.
 ///
 /// A page may be shorter than asked without being the last. Its token holds for the same query only.
-pub(crate) fn page(
+pub(crate) fn page<T>(
     call: &Call<'_>,
     random: &mut fastrand::Rng,
     name: &str,
-    entries: Vec<(Position, Value)>,
+    entries: Vec<(Position, T)>,
+    show: impl Fn(T) -> Value,
 ) -> Result<Value, Failure> {
     let asked = call
         .parameter("maxResults")
@@ -101,7 +105,7 @@ pub(crate) fn page(
         answer.insert("nextPageToken".to_owned(), json!(token));
     }
     if !rest.is_empty() {
-        let items: Vec<Value> = rest.into_iter().map(|(_, item)| item).collect();
+        let items: Vec<Value> = rest.into_iter().map(|(_, item)| show(item)).collect();
         answer.insert(name.to_owned(), Value::Array(items));
     }
     answer.insert("resultSizeEstimate".to_owned(), json!(estimate));

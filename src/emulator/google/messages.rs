@@ -21,15 +21,15 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Option<Value>, Failure> {
     call.with_mailbox(|mailbox, random| {
         let entries = selected(call, mailbox)?
             .into_iter()
-            .map(|message| {
-                let entry = json!({
-                    "id": format_id(message.id),
-                    "threadId": format_id(message.thread),
-                });
-                (position(message), entry)
-            })
+            .map(|message| (position(message), message))
             .collect();
-        page(call, random, "messages", entries).map(Some)
+        let show = |message: &GmailMessage| {
+            json!({
+                "id": format_id(message.id),
+                "threadId": format_id(message.thread),
+            })
+        };
+        page(call, random, "messages", entries, show).map(Some)
     })
 }
 
