@@ -292,7 +292,9 @@ mod tests {
             id: MessageId::new(format!("{:04}", number * 7_919 % 1_000)),
             order,
             rank: number,
-            thread: (number % 3 == 0).then(|| ThreadId::new(number.to_string())),
+            thread: number
+                .is_multiple_of(3)
+                .then(|| ThreadId::new(number.to_string())),
             marks: (0..u32::try_from(number % 4).unwrap_or_default()).collect(),
         }
     }
