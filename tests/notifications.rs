@@ -593,6 +593,16 @@ fn what_graph_never_posts_is_refused() {
         assert_eq!((rejected.reason(), rejected.status()), (reason, status));
     }
     assert!(posted(json!([])).is_empty());
-    let long = "s".repeat(300);
-    assert!(posted(json!([item(json!({"subscriptionId": long}))])).is_empty());
+    for (field, longest) in [
+        ("subscriptionId", 256),
+        ("clientState", 128),
+        ("tenantId", 256),
+    ] {
+        let of = |length| posted(json!([item(json!({field: "s".repeat(length)}))]));
+        assert_eq!(
+            (of(longest).len(), of(longest + 1).len()),
+            (1, 0),
+            "{field}"
+        );
+    }
 }

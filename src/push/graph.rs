@@ -18,8 +18,12 @@ const LONGEST_BODY: usize = 1024 * 1024;
 /// Graph's tokens have about 130 characters.
 const LONGEST_VALIDATION: usize = 4 * 1024;
 
-/// No id or state is longer.
+/// No id is longer, of a subscription or of a directory. What is not verified yet may be kept for a while, and anybody may
+/// post it.
 const LONGEST_FIELD: usize = 256;
+
+/// The longest client state, in characters (<https://learn.microsoft.com/graph/api/resources/subscription>).
+const LONGEST_STATE: usize = 128;
 
 /// What Graph posted to an address of the host's, which serves for all of its accounts, and for notifications and lifecycle
 /// notifications alike.
@@ -133,7 +137,12 @@ impl Unverified {
     fn read(json: &str) -> Option<Self> {
         let item: Item = serde_json::from_str(json).ok()?;
         let fits = |text: &str| !text.is_empty() && text.len() <= LONGEST_FIELD;
-        if !fits(&item.subscription_id) {
+        let state = item.client_state.as_ref().map_or("", Secret::expose);
+        let tenant = item.tenant_id.as_deref().unwrap_or_default();
+        if !fits(&item.subscription_id)
+            || state.chars().count() > LONGEST_STATE
+            || tenant.len() > LONGEST_FIELD
+        {
             return None;
         }
         let news = match (item.lifecycle_event.as_deref(), item.change_type) {
