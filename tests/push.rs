@@ -262,6 +262,10 @@ async fn a_service_that_takes_less_is_asked_for_less() {
     world.clock.advance(Duration::from_secs(60 * 60));
     let renewed = mailbox.renew(&watch).await.unwrap();
     assert!(about(renewed.watch.expires_at, world.now() + expected));
+    // What it says to the second request counts: one is there already.
+    let anew = mailbox.watch(&target).await.unwrap();
+    assert_ne!(anew.id, watch.id);
+    assert_eq!(world.emulator.subscriptions(OUTLOOK), 1);
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ impl Outlook {
             Err(refused) if refused.kind() == ErrorKind::InvalidRequest => {
                 subscription.expiration_date_time = self.in_future(quota::OLDER_SUBSCRIPTION);
                 let made = self.api.subscribe(subscription).await;
-                made.map_err(|_| refused)
+                made.map_err(|error| telling(refused, error))
             }
             outcome => outcome,
         }
@@ -158,7 +158,7 @@ impl Outlook {
             Err(refused) if refused.kind() == ErrorKind::InvalidRequest => {
                 let older = patch(quota::OLDER_SUBSCRIPTION);
                 let prolonged = self.api.prolong(id, &older).await;
-                prolonged.map_err(|_| refused)
+                prolonged.map_err(|error| telling(refused, error))
             }
             outcome => outcome,
         }
@@ -200,6 +200,15 @@ impl Outlook {
         watch.expires_at = end.map(|end| answer.by_clock_here(end, now));
         watch.renew_at = Some(renewal_before(watch.expires_at, now));
         Ok(())
+    }
+}
+
+/// What to go by where a service refused the usual time and then did not take an older one either: if it refused that as
+/// well, the time was not what was wrong; anything else that it says is news.
+fn telling(refused: Error, again: Error) -> Error {
+    match again.kind() {
+        ErrorKind::InvalidRequest => refused,
+        _ => again,
     }
 }
 
