@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::DateTime;
 use futures_util::{StreamExt, poll};
+use postroom::clock::Clock;
 use postroom::credentials::StaticToken;
 use postroom::http::{
     CircuitPolicy, Connection, Lane, Limits, Project, Regime, RetryPolicy, Transport,
@@ -278,6 +279,32 @@ async fn a_service_that_fails_within_its_batches_is_left_alone_like_one_that_fai
     assert_eq!(service.requests().len(), 6);
     assert_eq!(statuses().await, [None; 5], "it is left alone");
     assert_eq!(service.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_service_that_is_left_alone() {
+    let service = Scripted::new(|_| Reply::status(503));
+    let clock = VirtualClock::eager(DateTime::from_timestamp(1_790_000_000, 0).unwrap());
+    let connection = service.connection().with_clock(Arc::new(clock.clone()));
+    let policy = RetryPolicy::default();
+    let gmail = Gmail::new(connection.with_retry(policy)).unwrap();
+    gmail.profile().await.unwrap_err();
+    // Within this call it has failed often enough.
+    gmail.profile().await.unwrap_err();
+    assert_eq!(service.requests().len(), 10);
+    let before = clock.monotonic();
+    let error = gmail.profile().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.status()),
+        (ErrorKind::Unavailable, None)
+    );
+    assert!(
+        error
+            .retry_after()
+            .is_some_and(|wait| wait <= policy.circuit.unwrap().pause)
+    );
+    assert_eq!(clock.monotonic(), before);
+    assert_eq!(service.requests().len(), 10);
 }
 
 /// A service whose answers are given by hand, in any order.

@@ -76,6 +76,24 @@ impl fmt::Display for TooNarrow {
 
 impl StdError for TooNarrow {}
 
+/// A service that failed again and again was not asked at all.
+#[derive(Debug)]
+pub(super) struct LeftAlone;
+
+impl LeftAlone {
+    pub(super) fn is(error: &Error) -> bool {
+        has::<Self>(error)
+    }
+}
+
+impl fmt::Display for LeftAlone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("nothing was asked of the service")
+    }
+}
+
+impl StdError for LeftAlone {}
+
 fn has<T: StdError + 'static>(error: &Error) -> bool {
     StdError::source(error).is_some_and(|source| source.is::<T>())
 }

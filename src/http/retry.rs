@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::limit::CircuitPolicy;
+use super::refusal::LeftAlone;
 use super::request::Replay;
 use crate::error::{Delivery, Error, ErrorKind};
 
@@ -52,7 +53,7 @@ impl RetryPolicy {
 
     /// How long to wait before the next attempt; `None` if there is to be none. `attempt` counts from 1.
     pub(super) fn wait(&self, error: &Error, replay: Replay, attempt: u32) -> Option<Duration> {
-        if attempt >= self.attempts || !may_repeat(error, replay) {
+        if attempt >= self.attempts || LeftAlone::is(error) || !may_repeat(error, replay) {
             return None;
         }
         let asked = error.retry_after().unwrap_or_default();
@@ -63,7 +64,9 @@ impl RetryPolicy {
             .base
             .saturating_mul(2_u32.saturating_pow(attempt - 1))
             .min(self.cap);
-        Some(asked + ceiling.mul_f64(random_fraction()))
+        let random = ceiling.as_secs_f64() * random_fraction();
+        let random = Duration::try_from_secs_f64(random).unwrap_or(ceiling);
+        Some(asked.saturating_add(random))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::http::refusal::LeftAlone;
 
 pub(super) fn paused(wait: Duration) -> Error {
     Error::new(
@@ -30,4 +31,5 @@ pub(super) fn failing(wait: Duration) -> Error {
     )
     .with_delivery(Delivery::NotSent)
     .with_retry_after(wait)
+    .with_source(LeftAlone)
 }
