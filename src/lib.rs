@@ -85,9 +85,10 @@
 //!
 //! The source tree is the architecture. `gmail/` and `outlook/` are mirrors, file for file, and know nothing of each other;
 //! both speak the plain data of `model/`, send every request through the one loop in `http/`, and are named together only
-//! in `accounts/`. `facts/`, `view/` and `reply/` compute from messages and ask no service. `credentials/` keeps tokens and knows no
-//! mail; `oauth/` obtains them and knows no mail either. The emulator shares no code with the providers, so that it cannot
-//! repeat their mistakes. A test holds all this.
+//! in `accounts/`, which also sees to all accounts (`accounts/upkeep/`). `sync/` is what syncs and audits of either have in
+//! common, and `push/` understands what the services post to a host. `facts/`, `view/` and `reply/` compute from messages
+//! and ask no service. `credentials/` keeps tokens and knows no mail; `oauth/` obtains them and knows no mail either. The
+//! emulator shares no code with the providers, so that it cannot repeat their mistakes. A test holds all this.
 //!
 //! # Features
 //!
