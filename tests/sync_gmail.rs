@@ -328,6 +328,73 @@ async fn a_message_that_cannot_be_read_or_is_gone_ends_no_page() {
 }
 
 #[tokio::test]
+async fn a_listing_that_is_refused_is_an_error_and_says_nothing_of_its_messages() {
+    let (emulator, mailbox, mirror) = start(20).await;
+    let mut inbox = Scope::default();
+    inbox.folders = vec![FolderId::from("INBOX")];
+    let refused = |path: &str| {
+        let kind = FaultKind::google_error(400, "failedPrecondition", "Precondition check failed.");
+        Fault::new(kind).on(Method::GET, path)
+    };
+    // The listing of a scope, at first.
+    emulator.fault(refused("/messages"));
+    let error = mirror.follow(&mailbox, &inbox).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    mirror.follow(&mailbox, &inbox).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &inbox));
+    assert_eq!(mirror.messages().len(), 20);
+    for scope in [inbox, Scope::everything()] {
+        mirror.follow(&mailbox, &scope).await.unwrap();
+        // Its own listing in an audit, and that of a label.
+        for listing in 0..2 {
+            emulator.fault(refused("/messages").after(listing));
+            let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+            assert_eq!(audit.await.unwrap_err().kind(), ErrorKind::InvalidRequest);
+        }
+        deliver(&emulator, "Missed");
+        emulator.expire_history(GMAIL);
+        for listing in 0..2 {
+            emulator.fault(refused("/messages").after(listing));
+            mirror.follow(&mailbox, &scope).await.unwrap_err();
+        }
+        mirror.follow(&mailbox, &scope).await.unwrap();
+        assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    }
+
+    // What a listing does not have is gone only if the service says so of the message.
+    let scope = Scope::everything();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..1], &Change::Delete).await.unwrap();
+    emulator.fault(refused("/messages/"));
+    let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+    audit.await.unwrap_err();
+    emulator.expire_history(GMAIL);
+    emulator.fault(refused("/messages/"));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    let deleted = |change: &SyncChange| matches!(change, SyncChange::Deleted(_));
+    assert!(!changes(&pages).any(deleted));
+    let pages = mirror.follow_audited(&mailbox, &scope).await.unwrap();
+    assert_eq!(changes(&pages).filter(|change| deleted(change)).count(), 1);
+
+    // A label that is gone leads to no error.
+    let create = FolderEdit::Create {
+        name: "Trips".to_owned(),
+        parent: None,
+        color: None,
+    };
+    let trips = mailbox.edit_folder(&create).await.unwrap().unwrap().id;
+    let mut trip = Scope::default();
+    trip.folders = vec![trips.clone(), FolderId::from("INBOX")];
+    let edit = FolderEdit::Delete(trips);
+    mailbox.edit_folder(&edit).await.unwrap();
+    let mirror = Mirror::new();
+    mirror.follow(&mailbox, &trip).await.unwrap();
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &trip));
+    let audit = mailbox.audit(&trip, AuditWindow::all(), mirror.as_ref());
+    assert!(audit.await.unwrap().is_clean());
+}
+
+#[tokio::test]
 async fn an_audit_finds_what_is_missing_what_is_extra_and_what_is_stale() {
     let (_emulator, mailbox, mirror) = start(30).await;
     let scope = Scope::everything();

@@ -13,9 +13,10 @@ mod place;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::census::Fate;
 use self::history::Effect;
 use self::place::{Listing, Lost, Place, Round};
-use super::api::{Api, Format};
+use super::api::Api;
 use super::query::Search;
 use super::reading::{self, Listed};
 use super::{batch, convert, wire};
@@ -84,7 +85,19 @@ pub(super) async fn audit(
     let labels = convert::labels(api.labels().await?);
     let mut census = census::take(api, scope, window, &labels).await?;
     let terms = sync::all_differences(scope.detail);
-    let differences = compare(known, &mut census, |_| true, terms).await?;
+    let mut differences = compare(known, &mut census, |_| true, terms).await?;
+    let extra = std::mem::take(&mut differences.extra);
+    let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
+    for (extra, fate) in extra
+        .into_iter()
+        .zip(census::fates(api, scope, &ids).await?)
+    {
+        match fate {
+            Fate::Here => {}
+            Fate::Elsewhere | Fate::Deleted => differences.extra.push(extra),
+            Fate::Unreadable(error) => return Err(error),
+        }
+    }
     let cost = api.client.limiter.spent().since(before);
     Ok(sync::audited(differences, cost))
 }
@@ -296,8 +309,7 @@ impl<'a> Step<'a> {
                 self.place.lost.get_or_insert_default();
                 return Ok(());
             }
-            // The label was deleted.
-            Err(error) if is_refusal(&error) && self.place.scope.names_folders() => {
+            Err(error) if census::is_of_no_label(self.api, search, &error).await? => {
                 wire::MessageList::default()
             }
             page => page?,
@@ -444,25 +456,15 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Looks at what no listing had before it is called gone.
+    /// Tells of what only the host has.
     async fn probe(&mut self, ids: Vec<MessageId>) -> Result<()> {
-        let calls = ids
-            .iter()
-            .map(|id| self.api.message(id.as_str(), Format::Minimal))
-            .collect();
-        let answers = batch::send(self.api, calls).await;
-        for (id, answer) in ids.into_iter().zip(answers) {
-            match answer {
-                Ok(answer) => {
-                    let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
-                    let message =
-                        convert::message(message, Detail::Ids, &std::collections::HashMap::new())?;
-                    if !census::covers(&self.place.scope, &message) {
-                        self.found.push(SyncChange::OutOfScope(id));
-                    }
-                }
-                Err(error) if is_refusal(&error) => self.found.push(SyncChange::Deleted(id)),
-                Err(error) => return Err(error),
+        let fates = census::fates(self.api, &self.place.scope, &ids).await?;
+        for (id, fate) in ids.into_iter().zip(fates) {
+            match fate {
+                Fate::Here => {}
+                Fate::Elsewhere => self.found.push(SyncChange::OutOfScope(id)),
+                Fate::Deleted => self.found.push(SyncChange::Deleted(id)),
+                Fate::Unreadable(error) => self.found.push(SyncChange::Unreadable(id, error)),
             }
         }
         Ok(())

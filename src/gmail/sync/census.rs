@@ -1,14 +1,16 @@
 //! What is in a mailbox, from listings of ids alone: one of everything, and one for each label, at 5 units for 500 ids. It is
 //! what the host's copy is compared with after the history was lost, and by audits.
 
-use crate::error::Result;
-use crate::gmail::api::Api;
+use std::collections::HashMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::gmail::api::{Api, Format};
 use crate::gmail::convert::{self, Label};
 use crate::gmail::query::{self, Search};
-use crate::gmail::reading::Listed;
+use crate::gmail::reading::{self, Listed};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
-use crate::model::{AuditWindow, Detail, Message, Query, Scope};
+use crate::model::{AuditWindow, Detail, Message, MessageId, Query, Scope};
 use crate::sync::{Census, Sighting, Sorted, Spool, There};
 
 const LIST: &str = "gmail.messages.list";
@@ -157,9 +159,15 @@ async fn walk(
         for ((index, token), answer) in open.into_iter().zip(answers) {
             let page: wire::MessageList = match answer {
                 Ok(answer) => parse(LIST, &answer.body)?,
-                // The label was deleted since the labels were listed.
-                Err(error) if token.is_none() && super::is_refusal(&error) => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let search = searches.get(index).filter(|_| token.is_none());
+                    if let Some(search) = search
+                        && is_of_no_label(api, search, &error).await?
+                    {
+                        continue;
+                    }
+                    return Err(error);
+                }
             };
             let listed = page.messages.into_iter().flatten().flatten();
             for listed in listed.filter_map(super::listed) {
@@ -177,6 +185,59 @@ async fn walk(
         open = next;
     }
     Ok(())
+}
+
+/// Whether a listing was refused because the label that it names was deleted since the labels were listed. A service that
+/// refuses a listing for any other reason has told nothing of what is there.
+pub(super) async fn is_of_no_label(api: &Api, search: &Search, error: &Error) -> Result<bool> {
+    let [label] = search.labels.as_slice() else {
+        return Ok(false);
+    };
+    if !super::is_refusal(error) || label == convert::UNREAD {
+        return Ok(false);
+    }
+    let labels = convert::labels(api.labels().await?);
+    // Gmail's own labels are always there: an answer without any tells nothing.
+    Ok(!labels.is_empty() && labels.iter().all(|known| known.id != *label))
+}
+
+/// What became of a message that no listing had.
+pub(super) enum Fate {
+    /// It is there all the same.
+    Here,
+    /// It is not within the scope.
+    Elsewhere,
+    Deleted,
+    /// The service does not say.
+    Unreadable(Error),
+}
+
+/// Looks at what no listing had before it is called gone. Messages that move while labels are listed one after the other may
+/// be in none of the lists.
+pub(super) async fn fates(api: &Api, scope: &Scope, ids: &[MessageId]) -> Result<Vec<Fate>> {
+    let calls = ids
+        .iter()
+        .map(|id| api.message(id.as_str(), Format::Minimal))
+        .collect();
+    let answers = batch::send(api, calls).await.into_iter();
+    let fates = answers.map(|answer| match answer {
+        Ok(answer) => {
+            let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
+            let message = convert::message(message, Detail::Ids, &HashMap::new())?;
+            Ok(match covers(scope, &message) {
+                true => Fate::Here,
+                false => Fate::Elsewhere,
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Fate::Deleted),
+        // No id of Gmail's.
+        Err(error) if matches!(error.code(), Some("invalidArgument" | "INVALID_ARGUMENT")) => {
+            Ok(Fate::Deleted)
+        }
+        Err(error) if reading::concerns_all(&error) => Err(error),
+        Err(error) => Ok(Fate::Unreadable(error)),
+    });
+    fates.collect()
 }
 
 impl Census for Listings {
