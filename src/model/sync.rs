@@ -150,6 +150,34 @@ impl MessageUpdate {
         keywords.extend(self.set.iter().cloned());
     }
 
+    /// Takes in what happened after this: of what both tell, the later one holds.
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    pub(crate) fn go_on(&mut self, later: Self) {
+        if later.folders.is_some() {
+            self.folders = later.folders;
+            self.into.clear();
+            self.out_of.clear();
+        }
+        for folder in later.out_of {
+            self.left(folder);
+        }
+        for folder in later.into {
+            self.came_into(folder);
+        }
+        if later.custom.is_some() {
+            let is_custom = |keyword: &Keyword| matches!(keyword, Keyword::Custom(_));
+            self.custom = later.custom;
+            self.set.retain(|keyword| !is_custom(keyword));
+            self.cleared.retain(|keyword| !is_custom(keyword));
+        }
+        for keyword in later.cleared {
+            self.has(keyword, false);
+        }
+        for keyword in later.set {
+            self.has(keyword, true);
+        }
+    }
+
     /// Notes that the message came into a folder, whatever was noted before.
     pub fn came_into(&mut self, folder: FolderId) {
         self.out_of.remove(&folder);

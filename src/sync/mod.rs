@@ -78,12 +78,23 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Adds a change. What was said of the same message before is older, and counts no longer.
+    /// Adds a change. What was said of the same message before is older: what both say of is as the later one says.
     pub(crate) fn push(&mut self, change: SyncChange) {
         let id = change.message_id().cloned();
         let place = id.as_ref().and_then(|id| self.places.get(id).copied());
         if let Some(earlier) = place.and_then(|place| self.changes.get_mut(place)) {
-            *earlier = change;
+            match (&mut *earlier, change) {
+                (SyncChange::Updated(earlier), SyncChange::Updated(later)) => earlier.go_on(later),
+                (SyncChange::Message(earlier), SyncChange::Updated(later)) => {
+                    // The host may not have it yet, and needs all of it.
+                    let (mut no_folders, mut no_keywords) = Default::default();
+                    later.apply(
+                        earlier.folders.as_mut().unwrap_or(&mut no_folders),
+                        earlier.keywords.as_mut().unwrap_or(&mut no_keywords),
+                    );
+                }
+                (earlier, later) => *earlier = later,
+            }
             return;
         }
         if let Some(id) = id {
@@ -141,4 +152,42 @@ pub(crate) fn no_progress() -> Error {
         ErrorKind::InvalidRequest,
         "what was told of a mailbox still differs from what the host says it has",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FolderId, Keyword, MessageUpdate};
+
+    #[test]
+    fn of_two_changes_of_one_message_none_is_lost_and_the_later_one_wins() {
+        let update = |change: fn(&mut MessageUpdate)| {
+            let mut update = MessageUpdate::new(MessageId::from("one"));
+            change(&mut update);
+            SyncChange::Updated(update)
+        };
+        let mut found = Found::default();
+        found.push(update(|update| {
+            update.has(Keyword::Seen, true);
+            update.has(Keyword::Flagged, true);
+            update.has(Keyword::Custom("Blue".to_owned()), true);
+            update.came_into(FolderId::from("inbox"));
+        }));
+        found.push(update(|update| {
+            update.custom = Some(["Red".to_owned()].into());
+            update.has(Keyword::Flagged, false);
+            update.came_into(FolderId::from("archive"));
+        }));
+        found.push(update(|update| update.left(FolderId::from("inbox"))));
+        let changes = found.into_changes();
+        let [SyncChange::Updated(told)] = changes.as_slice() else {
+            panic!("one change was expected: {changes:?}");
+        };
+        let mut folders = vec![FolderId::from("inbox")];
+        let mut keywords = [Keyword::Flagged, Keyword::Custom("Green".to_owned())].into();
+        told.apply(&mut folders, &mut keywords);
+        assert_eq!(folders, [FolderId::from("archive")]);
+        let red = Keyword::Custom("Red".to_owned());
+        assert_eq!(keywords, [Keyword::Seen, red].into());
+    }
 }
