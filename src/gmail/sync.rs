@@ -192,8 +192,9 @@ impl<'a> Step<'a> {
             }
             // <https://developers.google.com/workspace/gmail/api/guides/sync#full_synchronization>
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.begin_again(error).await?;
-                return self.reconcile(known).await;
+                if self.begin_again(error).await? {
+                    return self.reconcile(known).await;
+                }
             }
             Err(error) => return Err(error),
         }
@@ -377,14 +378,19 @@ impl<'a> Step<'a> {
     }
 
     /// The history is lost: it goes on from where the mailbox is now, which is asked before anything is compared.
-    async fn begin_again(&mut self, error: Error) -> Result<()> {
+    ///
+    /// Not so if it is nowhere else than the id that was refused: then nothing has happened since.
+    async fn begin_again(&mut self, error: Error) -> Result<bool> {
         let place = &mut self.place;
         let now = self.api.client.clock.now();
         let baseline = baseline(batch::send(self.api, vec![self.api.baseline()]).await.pop())?;
         let waited = place.compared.map(|compared| now - compared);
+        // <https://github.com/gauteh/lieer/issues/203>
         if baseline.history == place.history {
-            let message = "Gmail does not know the history id that it gives this mailbox";
-            return Err(expired(error, message));
+            place.asked = now;
+            place.round = None;
+            place.again = false;
+            return Ok(false);
         }
         if let Some(waited) = waited.filter(|waited| *waited < AGAIN_AFTER) {
             let message = "Gmail lost the mailbox's history again, right after it was made up for";
@@ -406,7 +412,7 @@ impl<'a> Step<'a> {
         place.backlog.clear();
         let again = place.listing.as_ref().is_some_and(|listing| listing.again);
         place.listing = again.then(Listing::again);
-        Ok(())
+        Ok(true)
     }
 
     /// Compares the host's ids with the service's, and leaves to be read only what is missing.
