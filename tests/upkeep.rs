@@ -332,6 +332,39 @@ async fn what_was_told_waits_behind_no_row_of_polls() {
 }
 
 #[tokio::test]
+async fn any_time_that_a_host_asks_for_is_kept_or_as_near_as_sense_allows() {
+    let (_store, clock, accounts) = accounts(2).await;
+    let host = Host::new(&clock);
+    let longest = UpkeepPlan::default()
+        .poll_every(Duration::MAX)
+        .audit_every(Duration::MAX, Duration::MAX, Duration::MAX)
+        .pauses(Duration::MAX, Duration::MAX);
+    let running = run(&accounts.upkeep(host.clone()).with_plan(longest));
+    pass(&clock, 24 * 60 * MINUTE, 10 * MINUTE).await;
+    assert_eq!(host.reasons(), [SyncReason::First; 2]);
+    *host.fails.lock().unwrap() = Some(Error::new(ErrorKind::Unavailable, "the service fails"));
+    running.abort();
+
+    let shortest = UpkeepPlan::default()
+        .poll_every(Duration::ZERO)
+        .without_audits();
+    let running = run(&accounts.upkeep(host.clone()).with_plan(shortest.clone()));
+    pass(&clock, MINUTE / 2, Duration::from_secs(1) / 2).await;
+    running.abort();
+    assert_eq!(
+        host.reasons(),
+        [SyncReason::Poll; 2],
+        "each rests for a minute"
+    );
+    *host.fails.lock().unwrap() = None;
+    let running = run(&accounts.upkeep(host.clone()).with_plan(shortest));
+    pass(&clock, 3 * MINUTE, Duration::from_secs(1) / 2).await;
+    running.abort();
+    let polls = host.asked().len();
+    assert!((100..=2 * 181).contains(&polls), "{polls}");
+}
+
+#[tokio::test]
 async fn a_thousand_accounts_cost_one_timer_and_one_read_each_for_a_look() {
     const COUNT: usize = 1_000;
     let (store, clock, accounts) = accounts(COUNT).await;

@@ -58,9 +58,10 @@ const fn minutes(count: u64) -> Duration {
 
 impl UpkeepPlan {
     /// How often an account is synced that nobody tells anything about: five minutes. Each account takes up to a tenth longer,
-    /// always the same, so that they do not all come at once. A round in which nothing happened is one request.
+    /// always the same, so that they do not all come at once. A round in which nothing happened is one request. No time is shorter
+    /// than a second.
     pub fn poll_every(mut self, interval: Duration) -> Self {
-        self.poll_every = Some(interval);
+        self.poll_every = Some(interval.max(Duration::from_secs(1)));
         self
     }
 
@@ -172,7 +173,8 @@ impl UpkeepPlan {
             due.push((DueWork::Sync(SyncReason::Missed), synced_at));
         }
         if let Some(interval) = self.poll_interval(record, now) {
-            let stretched = interval + interval.mul_f64(share(&record.account, "poll") / 10.0);
+            let stretch = part(interval, share(&record.account, "poll") / 10.0);
+            let stretched = interval.saturating_add(stretch);
             due.push((DueWork::Sync(SyncReason::Poll), after(synced_at, stretched)));
         }
         if let Some(interval) = self.audit_every {
@@ -208,7 +210,8 @@ impl UpkeepPlan {
         interval: Duration,
         earliest: DateTime<Utc>,
     ) -> DateTime<Utc> {
-        let offset = self.audits_from + self.audits_within.mul_f64(share(account, "audit"));
+        let offset = part(self.audits_within, share(account, "audit"));
+        let offset = self.audits_from.saturating_add(offset);
         let (interval, offset) = (seconds(interval).max(1), seconds(offset));
         let earliest = earliest.timestamp();
         let passed = (earliest - offset).rem_euclid(interval);
@@ -237,7 +240,7 @@ impl UpkeepPlan {
             Action::Wait(_) | Action::TryAgain | Action::CorrectTheCall => pause,
             _ => self.longest_pause,
         };
-        let pause = pause + pause.mul_f64(share(account, "pause") / 4.0);
+        let pause = pause.saturating_add(part(pause, share(account, "pause") / 4.0));
         let pause = pause.max(error.retry_after().unwrap_or_default());
         failures.retry_at = Some(after(now, pause));
     }
@@ -285,8 +288,16 @@ pub(super) fn after(at: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// So much longer than any time of interest that sums of it still can be told.
+const LONGEST: i64 = i64::MAX / 4;
+
 fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
+    i64::try_from(duration.as_secs()).map_or(LONGEST, |seconds| seconds.min(LONGEST))
+}
+
+/// The host may ask for any time.
+fn part(duration: Duration, part: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * part).unwrap_or(Duration::MAX)
 }
 
 /// A number from 0 to 1 that is an account's own for a purpose, the same in every process and version: FNV-1a
