@@ -82,6 +82,18 @@ impl Hint {
     }
 }
 
+fn add(table: &mut HashMap<SubscriptionId, Watched>, account: &AccountId, watches: Vec<Watch>) {
+    for watch in watches {
+        let id = watch.id.clone();
+        let known = table.entry(id).or_insert_with(|| Watched {
+            watch: watch.clone(),
+            accounts: BTreeSet::new(),
+        });
+        known.watch = watch;
+        known.accounts.insert(account.clone());
+    }
+}
+
 impl fmt::Debug for UpkeepHints {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("UpkeepHints(..)")
@@ -134,21 +146,28 @@ impl UpkeepHints {
 
     /// An account has these watches.
     pub(super) fn has_watches(&self, account: &AccountId, watches: Vec<Watch>) {
-        let mut watched = self.watched();
-        for watch in watches {
-            let id = watch.id.clone();
-            let known = watched.entry(id).or_insert_with(|| Watched {
-                watch: watch.clone(),
-                accounts: BTreeSet::new(),
-            });
-            known.watch = watch;
-            known.accounts.insert(account.clone());
-        }
+        add(&mut self.watched(), account, watches);
     }
 
-    /// Forgets what was known of watches.
-    pub(super) fn forget_watches(&self) {
-        self.watched().clear();
+    /// These are the watches that a look found, of all accounts. Of those for which `is_newer` says so more was learnt while it
+    /// looked. Whoever asks meanwhile finds what was known before or all of this.
+    pub(super) fn has_only_watches(
+        &self,
+        found: impl IntoIterator<Item = (AccountId, Vec<Watch>)>,
+        is_newer: impl Fn(&AccountId) -> bool,
+    ) {
+        let mut anew = HashMap::new();
+        for (account, watches) in found {
+            add(&mut anew, &account, watches);
+        }
+        let mut watched = self.watched();
+        for (_, mut known) in watched.drain() {
+            known.accounts.retain(&is_newer);
+            for account in known.accounts {
+                add(&mut anew, &account, vec![known.watch.clone()]);
+            }
+        }
+        *watched = anew;
     }
 
     /// Something happened in the account's mailbox.

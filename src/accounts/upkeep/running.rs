@@ -293,14 +293,14 @@ impl<'a> Round<'a> {
 
     fn looked(&mut self, looked: Vec<Looked>) {
         let mut there = HashSet::with_capacity(looked.len());
-        self.upkeep.hints.forget_watches();
+        let mut found = Vec::with_capacity(looked.len());
         for Looked {
             account,
             watches,
             due,
         } in looked
         {
-            self.upkeep.hints.has_watches(&account, watches);
+            found.push((account.clone(), watches));
             if !self.busy.contains(&account) && !self.seen_to.contains(&account) {
                 match due.first() {
                     Some(due) => self.timed.put(&account, due.at),
@@ -309,7 +309,10 @@ impl<'a> Round<'a> {
             }
             there.insert(account);
         }
-        let seen_to = &self.seen_to;
+        let (seen_to, busy) = (&self.seen_to, &self.busy);
+        self.upkeep.hints.has_only_watches(found, |account| {
+            seen_to.contains(account) || busy.contains(account)
+        });
         self.timed
             .retain(|account| there.contains(account) || seen_to.contains(account));
         let (unknown, unverified) = std::mem::take(&mut self.sought);
