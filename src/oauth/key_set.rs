@@ -34,9 +34,21 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// names a key of their own.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For how long all are told that the keys could not be fetched, before somebody tries again: those who waited for who tried
+/// must not try one after another.
+const FAILURE_LIFE: Duration = Duration::from_secs(5);
+
 /// The keys of one server, shared by all who check its tokens.
 #[derive(Default)]
-pub(super) struct KeySet(Mutex<Option<Kept>>);
+pub(super) struct KeySet(Mutex<Known>);
+
+/// What is known of a server's keys.
+#[derive(Default)]
+struct Known {
+    kept: Option<Kept>,
+    /// Why they could not be fetched, and until when that is told.
+    failed: Option<(Error, Duration)>,
+}
 
 /// What the server gave. Instants are the monotonic clock's.
 struct Kept {
@@ -93,23 +105,27 @@ impl KeySet {
         issuer: &Issuer,
     ) -> Result<()> {
         let signed = Signed::read(token.expose())?;
-        let mut kept = self.0.lock().await;
+        let mut known = self.0.lock().await;
         let now = api.clock.monotonic();
         let mut fetched = false;
-        if kept.as_ref().is_none_or(|kept| kept.good_until <= now) {
-            *kept = Some(fetch(api, url).await?);
+        if known
+            .kept
+            .as_ref()
+            .is_none_or(|kept| kept.good_until <= now)
+        {
+            known.fetch(api, url).await?;
             fetched = true;
         }
         // Services change their keys without a word, and in between.
         let is_unknown = |kept: &Kept| !kept.has(&signed.key);
         if !fetched
-            && kept.as_ref().is_some_and(|kept| {
+            && known.kept.as_ref().is_some_and(|kept| {
                 is_unknown(kept) && kept.fetched_at.saturating_add(PATIENCE) <= now
             })
         {
-            *kept = Some(fetch(api, url).await?);
+            known.fetch(api, url).await?;
         }
-        let Some(kept) = kept.as_ref().filter(|kept| !is_unknown(kept)) else {
+        let Some(kept) = known.kept.as_ref().filter(|kept| !is_unknown(kept)) else {
             return Err(unfit(
                 "id_token_key",
                 "the id_token names a key that the service does not have",
@@ -127,6 +143,28 @@ impl KeySet {
             "id_token_signature",
             "the id_token was not signed by the service that it names",
         ))
+    }
+}
+
+impl Known {
+    async fn fetch(&mut self, api: &ApiClient, url: &Url) -> Result<()> {
+        if let Some((error, until)) = &self.failed
+            && *until > api.clock.monotonic()
+        {
+            return Err(error.clone());
+        }
+        match fetch(api, url).await {
+            Ok(kept) => {
+                self.kept = Some(kept);
+                self.failed = None;
+                Ok(())
+            }
+            Err(error) => {
+                let until = api.clock.monotonic().saturating_add(FAILURE_LIFE);
+                self.failed = Some((error.clone(), until));
+                Err(error)
+            }
+        }
     }
 }
 
