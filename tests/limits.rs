@@ -424,6 +424,56 @@ async fn one_request_alone_tries_a_service_that_was_left_alone() {
 }
 
 #[tokio::test]
+async fn what_tried_before_says_nothing_of_a_service_that_went_down_again() {
+    let service = Arc::new(ByHand::default());
+    let clock = VirtualClock::by_hand(DateTime::from_timestamp(1_790_000_000, 0).unwrap());
+    let retry = circuit(2);
+    let connection = Connection::new(service.clone(), Arc::new(StaticToken::new("token")))
+        .with_clock(Arc::new(clock.clone()))
+        .with_retry(retry);
+    let gmail = Gmail::new(connection).unwrap();
+    let answer = r#"{"emailAddress":"reader@gmail.example"}"#;
+    for is_given_up in [true, false] {
+        let begun = service.count();
+        let mut calls: Vec<_> = (0..3).map(|_| Box::pin(gmail.profile())).collect();
+        for call in &mut calls {
+            assert!(poll!(call).is_pending());
+        }
+        service.answer(begun, 503, "");
+        service.answer(begun + 1, 503, "");
+        let slow = calls.pop().unwrap();
+        for call in calls {
+            call.await.unwrap_err();
+        }
+        clock.advance(retry.circuit.unwrap().longest);
+        let mut stale = Box::pin(gmail.profile());
+        assert!(poll!(&mut stale).is_pending());
+        service.answer(begun + 2, 200, answer);
+        slow.await.unwrap();
+        // It works, and then it does not again.
+        for number in 4..6 {
+            let mut failing = Box::pin(gmail.profile());
+            assert!(poll!(&mut failing).is_pending());
+            service.answer(begun + number, 503, "");
+            failing.await.unwrap_err();
+        }
+        clock.advance(retry.circuit.unwrap().longest);
+        let mut trial = Box::pin(gmail.profile());
+        assert!(poll!(&mut trial).is_pending());
+        if is_given_up {
+            drop(stale);
+        } else {
+            service.answer(begun + 3, 200, answer);
+            stale.await.unwrap();
+        }
+        let mut other = Box::pin(gmail.profile());
+        assert!(poll!(&mut other).is_ready(), "another one tries");
+        service.answer(begun + 6, 200, answer);
+        trial.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_batch_leaves_the_places_of_streams_that_opened_while_it_waited() {
     let service = Arc::new(ByHand::default());
     let connection = Connection::new(service.clone(), Arc::new(StaticToken::new("token")));

@@ -36,6 +36,8 @@ pub(super) struct Circuit {
     openings: u32,
     open_until: Option<Duration>,
     trying: bool,
+    /// Which opening this is, or was. What tried in an earlier one says nothing of a later one.
+    opening: u64,
 }
 
 impl Circuit {
@@ -49,26 +51,39 @@ impl Circuit {
         }
     }
 
-    /// A request goes. Whether it is the one that tries.
-    pub(super) fn begin(&mut self) -> bool {
+    /// A request goes. If it is the one that tries, in which opening.
+    pub(super) fn begin(&mut self) -> Option<u64> {
         let tries = self.open_until.is_some() && !self.trying;
         self.trying |= tries;
-        tries
+        tries.then_some(self.opening)
     }
 
-    /// The one request that tried ended without an outcome: somebody dropped it.
-    pub(super) fn abandon(&mut self) {
-        self.trying = false;
+    /// The one request that tried in an opening ended without an outcome: somebody dropped it.
+    pub(super) fn abandon(&mut self, tried: u64) {
+        if tried == self.opening {
+            self.trying = false;
+        }
     }
 
-    pub(super) fn works(&mut self) {
-        *self = Self::default();
+    pub(super) fn works(&mut self, tried: Option<u64>) {
+        if tried.is_some_and(|tried| tried != self.opening) {
+            return;
+        }
+        *self = Self {
+            opening: self.opening,
+            ..Self::default()
+        };
     }
 
     /// Whether the service is left alone from now on. Once it is, only the request that tries says something new: what was
     /// under way when the pause began does not.
-    pub(super) fn fails(&mut self, policy: CircuitPolicy, now: Duration, tried: bool) -> bool {
-        if self.open_until.is_some() && !tried {
+    pub(super) fn fails(
+        &mut self,
+        policy: CircuitPolicy,
+        now: Duration,
+        tried: Option<u64>,
+    ) -> bool {
+        if self.open_until.is_some() && tried != Some(self.opening) {
             return false;
         }
         self.trying = false;
@@ -81,6 +96,7 @@ impl Circuit {
             .saturating_mul(2_u32.saturating_pow(self.openings))
             .min(policy.longest);
         self.openings = self.openings.saturating_add(1);
+        self.opening = self.opening.wrapping_add(1);
         self.open_until = Some(now.saturating_add(pause));
         true
     }

@@ -262,7 +262,10 @@ impl Limiter {
             places,
             unsent: Some(waiter.cost),
             streams: false,
-            trial: state.circuit.begin().then(|| Trial(Arc::clone(self))),
+            trial: state
+                .circuit
+                .begin()
+                .map(|opening| Trial(Arc::clone(self), opening)),
         }
     }
 
@@ -363,7 +366,7 @@ impl Limiter {
 
     /// The service answered, whatever it was.
     pub(in crate::http) fn works(&self, trial: Option<Trial>) {
-        self.lock().circuit.works();
+        self.lock().circuit.works(opening_of(&trial));
         drop(trial);
     }
 
@@ -375,7 +378,7 @@ impl Limiter {
         clock: &dyn Clock,
     ) -> bool {
         let now = clock.monotonic();
-        let leaves = self.lock().circuit.fails(policy, now, trial.is_some());
+        let leaves = self.lock().circuit.fails(policy, now, opening_of(&trial));
         drop(trial);
         leaves
     }
@@ -628,12 +631,17 @@ impl Drop for Permit {
 
 /// The one request that tries a service that was left alone. Dropped without an outcome, another may try.
 #[derive(Debug)]
-pub(in crate::http) struct Trial(Arc<Limiter>);
+pub(in crate::http) struct Trial(Arc<Limiter>, u64);
+
+/// In which of its openings a circuit was tried.
+fn opening_of(trial: &Option<Trial>) -> Option<u64> {
+    trial.as_ref().map(|Trial(_, opening)| *opening)
+}
 
 impl Drop for Trial {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.circuit.abandon();
+        state.circuit.abandon(self.1);
         state.wake_first(Duration::ZERO);
     }
 }
