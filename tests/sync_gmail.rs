@@ -247,6 +247,52 @@ async fn a_history_that_is_lost_again_and_again_is_an_error_and_no_loop() {
 }
 
 #[tokio::test]
+async fn later_pages_that_are_always_refused_lead_to_no_loop() {
+    let (emulator, mailbox, mirror) = begin(emulator().longest_page(3), 8).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    (0..8).for_each(|number| deliver(&emulator, &format!("More {number}")));
+    // Every second page of the history.
+    for _ in 0..100 {
+        let kind = FaultKind::google_error(400, "invalidArgument", "Invalid pageToken");
+        emulator.fault(Fault::new(kind).on(Method::GET, "/history").after(1));
+    }
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(pages.len() < 30 && pages.iter().any(|page| page.uncertain.is_some()));
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+    emulator.clear_faults();
+
+    // A listing that reads everything again, as more of each message is wanted.
+    let mut full = scope;
+    full.detail = Detail::Full;
+    let mut outcomes = 0;
+    let error = loop {
+        let entries = mirror.cursor().unwrap().entries().unwrap();
+        let rotten = entries.into_iter().map(|(name, value)| {
+            let mut told: serde_json::Value = match name.as_str() {
+                "listing" => serde_json::from_str(&value).unwrap(),
+                _ => return (name, value),
+            };
+            if told["token"].is_string() {
+                told["token"] = "rotten".into();
+            }
+            (name, told.to_string())
+        });
+        let cursor = SyncCursor::from_entries(rotten.collect::<Vec<_>>());
+        let mut pages = mailbox.sync(Some(cursor.clone()), full.clone(), mirror.clone());
+        let mut page = match pages.next().await.unwrap() {
+            Ok(page) => page,
+            Err(error) => break error,
+        };
+        page.after = mirror.cursor();
+        assert!(mirror.store(&page) && page.more);
+        outcomes += 1;
+        assert!(outcomes < 40);
+    };
+    assert_eq!(error.kind(), ErrorKind::CursorExpired);
+}
+
+#[tokio::test]
 async fn another_scope_brings_what_it_brings_and_nothing_else() {
     let (emulator, mailbox, mirror) = start(60).await;
     let everything = Scope::everything();

@@ -41,6 +41,10 @@ const MUCH: usize = 500;
 /// or in the cursor.
 const MOST_WAITING: usize = 5_000;
 
+/// How often in a row a round of the history begins again because its next page is refused, before the history counts as lost;
+/// and a listing that reads everything again, before the cursor is good for nothing.
+const MOST_RESTARTS: u32 = 5;
+
 /// How often a lost history may be made up for by comparing all ids, if nothing comes of it: some mailboxes are given
 /// history ids that are then refused, for days (<https://github.com/gauteh/lieer/issues/203>).
 const AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -183,15 +187,23 @@ impl<'a> Step<'a> {
                 let list: wire::HistoryList = parse("gmail.history.list", &answer.body)?;
                 self.follow(list, asked)?;
             }
-            Err(error) if is_refusal(&error) && self.place.round.is_some() => {
+            Err(error)
+                if is_refusal(&error)
+                    && self.place.round.is_some()
+                    && self.place.restarts < MOST_RESTARTS =>
+            {
                 // The page token is what is refused, or the history is lost. Nothing of this round was adopted, so it begins
                 // again, and is not over.
+                self.place.restarts += 1;
                 self.place.round = None;
                 self.place.again = true;
                 return Ok(());
             }
             // <https://developers.google.com/workspace/gmail/api/guides/sync#full_synchronization>
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    || (is_refusal(&error) && self.place.round.is_some()) =>
+            {
                 if self.begin_again(error).await? {
                     return self.reconcile(known).await;
                 }
@@ -256,6 +268,7 @@ impl<'a> Step<'a> {
             }
             _ => {
                 self.place.again = earlier.is_some();
+                self.place.restarts = 0;
                 self.place.history = reached;
                 self.place.asked = asked;
                 self.place.compared = None;
@@ -306,7 +319,17 @@ impl<'a> Step<'a> {
         let page = match list_page(self.api, search, listing.token.as_deref()).await {
             // A token that rots in a long walk. What is still missing is found by comparing.
             Err(error) if is_refusal(&error) && listing.token.is_some() => {
-                self.place.listing = listing.again.then(Listing::again);
+                self.place.listing = match &*listing {
+                    listing if !listing.again => None,
+                    listing if listing.restarts < MOST_RESTARTS => Some(Listing {
+                        restarts: listing.restarts + 1,
+                        ..Listing::again()
+                    }),
+                    _ => {
+                        let message = "Gmail refuses the later pages of a listing again and again";
+                        return Err(expired(error, message).with_operation(census::LIST));
+                    }
+                };
                 self.place.lost.get_or_insert_default();
                 return Ok(());
             }
@@ -390,6 +413,7 @@ impl<'a> Step<'a> {
             place.asked = now;
             place.round = None;
             place.again = false;
+            place.restarts = 0;
             return Ok(false);
         }
         if let Some(waited) = waited.filter(|waited| *waited < AGAIN_AFTER) {
@@ -409,6 +433,7 @@ impl<'a> Step<'a> {
         place.compared = Some(now);
         place.round = None;
         place.again = false;
+        place.restarts = 0;
         place.backlog.clear();
         let again = place.listing.as_ref().is_some_and(|listing| listing.again);
         place.listing = again.then(Listing::again);

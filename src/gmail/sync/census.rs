@@ -13,7 +13,7 @@ use crate::http::{parse, protocol};
 use crate::model::{AuditWindow, Detail, Message, MessageId, Query, Scope};
 use crate::sync::{Census, Sighting, Sorted, Spool, There};
 
-const LIST: &str = "gmail.messages.list";
+pub(super) const LIST: &str = "gmail.messages.list";
 
 /// How many listings go on side by side: as many as four batches hold.
 const SIDE_BY_SIDE: usize = 4 * batch::LARGEST;

@@ -28,6 +28,8 @@ pub(super) struct Place {
     pub(super) round: Option<Round>,
     /// Whether a round took several pages, so that what happened meanwhile is still to be asked for.
     pub(super) again: bool,
+    /// How often in a row a round began again.
+    pub(super) restarts: u32,
     /// The labels, with what tells whether one changed.
     pub(super) labels: BTreeMap<FolderId, String>,
     /// Whether what was there before is being read for the first time.
@@ -64,6 +66,8 @@ pub(super) struct Listing {
     pub(super) token: Option<String>,
     /// Whether what the host has already is to be read again.
     pub(super) again: bool,
+    /// How often it began again because its next page was refused.
+    pub(super) restarts: u32,
     /// How many messages there may be.
     pub(super) expected: Option<u64>,
 }
@@ -96,6 +100,7 @@ impl Place {
             asked,
             round: None,
             again: false,
+            restarts: 0,
             labels: BTreeMap::new(),
             first: false,
             listing: None,
@@ -149,6 +154,8 @@ impl Place {
             entries.extend(value.map(|value| (name.to_owned(), value)));
         };
         add("again", self.again.then(|| json(&true)));
+        let restarts = (self.restarts > 0).then(|| self.restarts.to_string());
+        add("restarts", restarts);
         add("first", self.first.then(|| json(&true)));
         add("round", self.round.as_ref().map(json));
         add("listing", self.listing.as_ref().map(json));
@@ -173,6 +180,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     let asked = serde_json::from_str(&entries.remove("asked")?).ok()?;
     let mut place = Place::new(scope, history, asked);
     place.again = optional(entries.remove("again"))?.unwrap_or_default();
+    place.restarts = optional(entries.remove("restarts"))?.unwrap_or_default();
     place.first = optional(entries.remove("first"))?.unwrap_or_default();
     place.round = optional(entries.remove("round"))?;
     place.listing = optional(entries.remove("listing"))?;
