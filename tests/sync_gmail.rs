@@ -16,8 +16,8 @@ use http::Method;
 use mirror::{Mirror, changes, gmail_truth, messages};
 use postroom::emulator::{Emulator, EmulatorBuilder, Fault, FaultKind};
 use postroom::{
-    AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, Keyword, Mailbox, MessageId,
-    Scope, SyncChange, SyncCursor, SyncPage, SyncPhase,
+    AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, FolderRole, Keyword, Mailbox,
+    MessageId, Scope, SyncChange, SyncCursor, SyncPage, SyncPhase,
 };
 use support::{GMAIL, emulator, unpaced};
 
@@ -290,6 +290,26 @@ async fn later_pages_that_are_always_refused_lead_to_no_loop() {
         assert!(outcomes < 40);
     };
     assert_eq!(error.kind(), ErrorKind::CursorExpired);
+}
+
+#[tokio::test]
+async fn a_scope_of_a_role_that_the_service_has_not_got_is_refused() {
+    let (emulator, mailbox, mirror) = start(3).await;
+    let mut scope = Scope::default();
+    for roles in [
+        vec![FolderRole::Archive],
+        vec![FolderRole::Inbox, FolderRole::Archive],
+    ] {
+        scope.roles = roles;
+        let refused = mirror.follow(&mailbox, &scope).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unsupported);
+        let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+        assert_eq!(audit.await.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    assert!(emulator.requests().is_empty());
+    scope.roles = vec![FolderRole::Inbox, FolderRole::Flagged];
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages().len(), 3);
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use mirror::{Copy, Mirror, changes, hidden_folders, messages, outlook_truth};
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use postroom::testing::VirtualClock;
 use postroom::{
-    Change, Detail, FolderEdit, FolderId, FolderRole, Keyword, Mailbox, MessageId, Scope,
-    SyncChange, SyncPage, SyncPhase,
+    AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, FolderRole, Keyword, Mailbox,
+    MessageId, Scope, SyncChange, SyncPage, SyncPhase,
 };
 use support::{OUTLOOK, emulator, unpaced};
 
@@ -316,6 +316,23 @@ async fn folders_that_are_made_moved_renamed_or_thrown_away_are_told_with_their_
     mirror.follow(&mailbox, &scope).await.unwrap();
     assert_eq!(mirror.messages().len(), 12);
     compare().await;
+}
+
+#[tokio::test]
+async fn a_scope_of_a_role_that_the_service_has_not_got_is_refused() {
+    let (emulator, mailbox, mirror) = start(3).await;
+    let mut scope = Scope::default();
+    for role in [FolderRole::Flagged, FolderRole::Important] {
+        scope.roles = vec![FolderRole::Inbox, role];
+        let refused = mirror.follow(&mailbox, &scope).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unsupported);
+        let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+        assert_eq!(audit.await.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    assert!(emulator.requests().is_empty());
+    scope.roles = vec![FolderRole::Inbox, FolderRole::Archive];
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages().len(), 3);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ pub(super) async fn page(
     known: &dyn Known,
     mode: Mode,
 ) -> Result<SyncPage> {
+    census::check(scope)?;
     let mut api = api.clone();
     api.client = api.client.syncing();
     let before = api.client.limiter.spent();
@@ -85,6 +86,7 @@ pub(super) async fn audit(
     window: AuditWindow,
     known: &dyn Known,
 ) -> Result<Audit> {
+    census::check(scope)?;
     let before = api.client.limiter.spent();
     let labels = convert::labels(api.labels().await?);
     let mut census = census::take(api, scope, window, &labels).await?;

@@ -23,6 +23,10 @@ pub struct Scope {
     /// Only messages in one of these folders, or in one of [`roles`](Self::roles); all if both are empty.
     pub folders: Vec<FolderId>,
     /// Only messages in the folders of these roles, or in one of [`folders`](Self::folders).
+    ///
+    /// A role that the service has no folder for is [`Unsupported`](crate::ErrorKind::Unsupported), in a sync and in an audit:
+    /// [`Archive`](FolderRole::Archive) on Gmail, [`Flagged`](FolderRole::Flagged) and [`Important`](FolderRole::Important) on
+    /// Outlook.
     pub roles: Vec<FolderRole>,
     /// How much of each new message comes with it.
     pub detail: Detail,

@@ -20,7 +20,7 @@ use self::census::Area;
 use self::place::{Comparison, Listing, Place, Waiting};
 use super::api::Api;
 use super::reading::{self, OwnFolders, no_list};
-use super::{batch, wire};
+use super::{batch, convert, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
@@ -56,6 +56,7 @@ pub(super) async fn page(
     known: &dyn Known,
     mode: Mode,
 ) -> Result<SyncPage> {
+    check(scope)?;
     let mut api = api.clone();
     api.client = api.client.syncing();
     let before = api.client.limiter.spent();
@@ -80,6 +81,11 @@ pub(super) async fn page(
     Ok(page)
 }
 
+/// Whether a scope can be had at all. Some roles are labels of Gmail's only.
+fn check(scope: &Scope) -> Result<()> {
+    sync::check_roles(scope, |role| convert::role_folder(role).is_some())
+}
+
 /// What an audit finds: the state of every message, folder by folder, against what the host has.
 pub(super) async fn audit(
     api: &Api,
@@ -88,6 +94,7 @@ pub(super) async fn audit(
     window: AuditWindow,
     known: &dyn Known,
 ) -> Result<Audit> {
+    check(scope)?;
     let before = api.client.limiter.spent();
     let folders = reading::folders(api, own).await?;
     let area = Area::new(scope, &folders);

@@ -11,8 +11,8 @@ mod spool;
 
 use std::collections::HashMap;
 
-use crate::error::{Error, ErrorKind};
-use crate::model::{Audit, Detail, MessageId, Spent, SyncProgress};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Audit, Detail, FolderRole, MessageId, Scope, Spent, SyncProgress};
 use crate::provider::SyncChange;
 
 pub(crate) use comparison::{Census, Differences, Terms, There, compare};
@@ -112,6 +112,16 @@ impl Found {
     pub(crate) fn into_changes(self) -> Vec<SyncChange> {
         self.changes
     }
+}
+
+/// Refuses a scope that names a role which the service has no folder for: left out, such a scope would be another one, or none.
+pub(crate) fn check_roles(scope: &Scope, has: impl Fn(FolderRole) -> bool) -> Result<()> {
+    if scope.roles.iter().all(|role| has(*role)) {
+        return Ok(());
+    }
+    Err(Error::unsupported(
+        "the scope names a role that this service has no folder for",
+    ))
 }
 
 /// How far a sync has got, and what the page cost.

@@ -11,7 +11,7 @@ use crate::gmail::reading::{self, Listed};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
 use crate::model::{AuditWindow, Detail, Message, MessageId, Query, Scope};
-use crate::sync::{Census, Sighting, Sorted, Spool, There};
+use crate::sync::{self, Census, Sighting, Sorted, Spool, There};
 
 pub(super) const LIST: &str = "gmail.messages.list";
 
@@ -42,6 +42,11 @@ pub(super) fn labels(scope: &Scope) -> Vec<String> {
     labels.sort();
     labels.dedup();
     labels
+}
+
+/// Whether a scope can be had at all. Gmail has no label for the archive.
+pub(super) fn check(scope: &Scope) -> Result<()> {
+    sync::check_roles(scope, |role| convert::role_label(role).is_some())
 }
 
 /// Whether a message is within a scope, by its labels and its date.
