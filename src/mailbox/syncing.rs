@@ -17,7 +17,7 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::model::{Access, Audit, AuditWindow, Scope, SyncCursor};
 use crate::provider::{Known, MailProvider, SyncPage};
 
-/// How many pages in a row may say nothing and lead to a further one. A service that goes on so leads nowhere.
+/// How many pages in a row may say nothing, get no further, and lead to a further one. A service that goes on so leads nowhere.
 const MOST_EMPTY: usize = 10_000;
 
 /// Whose turn it is to sync a mailbox, beyond the handles of one process that know of each other.
@@ -46,8 +46,26 @@ pub(crate) trait SyncTurn: Send + Sync {
 /// Where the stream of pages stands.
 enum State {
     Begin(Option<SyncCursor>),
-    At(Turn, SyncCursor, usize),
+    At(Turn, SyncCursor, Idle),
     Over(Option<Box<dyn SyncTurn>>),
+}
+
+/// How far the pages have got, and how many of them got no further.
+#[derive(Clone, Copy, Default)]
+struct Idle {
+    done: u64,
+    pages: usize,
+}
+
+impl Idle {
+    fn after(self, page: &SyncPage) -> Self {
+        let done = page.progress.done.max(self.done);
+        let pages = match page.changes.is_empty() && done <= self.done {
+            true => self.pages + 1,
+            false => 0,
+        };
+        Self { done, pages }
+    }
 }
 
 /// The right to sync: in this process, and beyond it where that is told.
@@ -186,6 +204,10 @@ impl Mailbox {
     /// `known` gives the host's messages within `scope` and `window`. Audit after a round of a sync is complete: what the
     /// sync has not told yet is found as missing, extra or stale.
     ///
+    /// However large the mailbox, an audit holds no more than what differs; but that it holds whole, and each message that only
+    /// the host has is asked for. Where much may differ, as after a host lost its copy, audit window by window, or mend the
+    /// copy with [`sync_audited`](Self::sync_audited), which tells a part of it at a time.
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] where [`audit`](crate::Capabilities::audit) is not claimed; else as
     /// [`MailProvider`](crate::MailProvider) says.
@@ -212,12 +234,12 @@ struct Source {
 
 impl Source {
     async fn next(&self, state: State) -> Result<Option<(SyncPage, State)>> {
-        let (mut turn, cursor, empty, audited) = match state {
+        let (mut turn, cursor, idle, audited) = match state {
             State::Begin(cursor) => {
                 let turn = Turn::take(Arc::clone(&self.syncing), self.turns.as_deref());
-                (turn.await?, cursor, 0, self.audited)
+                (turn.await?, cursor, Idle::default(), self.audited)
             }
-            State::At(turn, cursor, empty) => (turn, Some(cursor), empty, false),
+            State::At(turn, cursor, idle) => (turn, Some(cursor), idle, false),
             State::Over(turn) => {
                 give_back(turn).await;
                 return Ok(None);
@@ -232,23 +254,19 @@ impl Source {
             turn.page(making).await
         };
         let checked = made.and_then(|page| {
-            let empty = if page.changes.is_empty() {
-                empty + 1
-            } else {
-                0
-            };
-            if page.more && (cursor.as_ref() == Some(&page.cursor) || empty > MOST_EMPTY) {
+            let idle = idle.after(&page);
+            if page.more && (cursor.as_ref() == Some(&page.cursor) || idle.pages > MOST_EMPTY) {
                 return Err(Error::new(
                     ErrorKind::Protocol,
                     "a page of a sync leads to itself",
                 ));
             }
-            Ok((page, empty))
+            Ok((page, idle))
         });
         match checked {
-            Ok((page, empty)) => {
+            Ok((page, idle)) => {
                 let state = if page.more {
-                    State::At(turn, page.cursor.clone(), empty)
+                    State::At(turn, page.cursor.clone(), idle)
                 } else {
                     turn.over()
                 };
