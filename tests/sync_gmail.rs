@@ -475,6 +475,13 @@ async fn an_audit_finds_what_is_missing_what_is_extra_and_what_is_stale() {
         .await
         .unwrap();
     assert!(clean.is_clean() && clean.checked == 30 && clean.units > 0);
+    // An audited first sync ends with a comparison, too.
+    let asked = mirror.asked();
+    let mut pages = mailbox.sync_audited(None, scope.clone(), mirror.clone());
+    while let Some(page) = pages.next().await {
+        page.unwrap();
+    }
+    assert!(mirror.asked() > asked);
     let messages = mirror.messages();
     let (first, copy) = messages.first_key_value().unwrap();
     let (last, _) = messages.last_key_value().unwrap();

@@ -62,7 +62,7 @@ pub(super) async fn page(
     api.client = api.client.syncing();
     let before = api.client.limiter.spent();
     let step = match cursor {
-        None => Step::begin(&api, scope).await?,
+        None => Step::begin(&api, scope, mode).await?,
         Some(cursor) => {
             let place = Place::read(cursor)?;
             let mut step = Step::new(&api, place);
@@ -131,7 +131,7 @@ impl<'a> Step<'a> {
     }
 
     /// The first page: where the history stands is asked before anything is listed, so that nothing falls between.
-    async fn begin(api: &'a Api, scope: &Scope) -> Result<Self> {
+    async fn begin(api: &'a Api, scope: &Scope, mode: Mode) -> Result<Self> {
         let asked = api.client.clock.now();
         let calls = vec![api.baseline(), api.label_list()];
         let mut answers = batch::send(api, calls).await.into_iter();
@@ -142,7 +142,9 @@ impl<'a> Step<'a> {
             expected: baseline.messages.filter(|_| !scope.names_folders()),
             ..Listing::default()
         });
+        place.lost = mode.audited.then(Lost::default);
         let mut step = Self::new(api, place);
+        step.guards = mode.guards;
         step.phase = SyncPhase::Snapshot;
         step.look_at_labels(answers.next())?;
         step.list().await?;
