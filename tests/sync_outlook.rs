@@ -358,3 +358,22 @@ async fn another_scope_brings_what_it_brings_and_nothing_else() {
     let pages = mirror.follow(&mailbox, &full).await.unwrap();
     assert_eq!(messages(&pages).len(), 40);
 }
+
+#[tokio::test]
+async fn what_leaves_in_great_numbers_does_not_fill_the_cursor() {
+    let (emulator, mailbox, mirror) = start(2_600).await;
+    let scope = Scope::default();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..2_500], &Change::Trash).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    let one = ids[0].as_str().len() + inbox.as_str().len() + 10;
+    let longest = pages.iter().map(|page| page.cursor.as_str().len()).max();
+    assert!(longest.unwrap() < 2_300 * one, "{longest:?}");
+    assert_eq!(deleted(&pages), 0);
+    let hidden = hidden_folders(&mailbox).await;
+    let there = outlook_truth(&emulator, OUTLOOK, &scope, &hidden);
+    assert_eq!(there.len(), 100);
+    assert_eq!(mirror.messages(), there);
+}

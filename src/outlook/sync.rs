@@ -8,6 +8,7 @@
 //!
 //! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what is there `sync/census.rs`'s.
 
+mod backlog;
 mod census;
 mod place;
 mod round;
@@ -16,8 +17,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use self::backlog::Waiting;
 use self::census::Area;
-use self::place::{Comparison, Listing, Place, Waiting};
+use self::place::{Comparison, Listing, Place};
 use super::api::Api;
 use super::reading::{self, OwnFolders, no_list};
 use super::{batch, convert, wire};
@@ -73,7 +75,7 @@ pub(super) async fn page(
         step.place.backlog.clear();
     }
     step.place.first &= step.place.is_under_way();
-    let mut page = SyncPage::new(step.phase, cursor.cloned(), step.place.write());
+    let mut page = SyncPage::new(step.phase, cursor.cloned(), step.place.write()?);
     page.changes = step.found.into_changes();
     page.more = step.place.is_under_way();
     page.uncertain = step.uncertain;
@@ -215,16 +217,15 @@ impl<'a> Step<'a> {
         for (id, left) in std::mem::take(&mut self.place.held) {
             if !self.guards.hold(SyncRule::Probe) {
                 self.found.push(SyncChange::Deleted(id));
-            } else if !self.place.backlog.iter().any(|waiting| waiting.id == id) {
-                self.place.backlog.push_back(Waiting { id, left });
+            } else {
+                self.place.backlog.put_last(Waiting { id, left });
             }
         }
     }
 
     /// Reads some of the messages that wait for it. What is not there is deleted, whatever was said of it.
     async fn read_slice(&mut self) -> Result<()> {
-        let count = self.place.backlog.len().min(SLICE);
-        let wanted: Vec<Waiting> = self.place.backlog.drain(..count).collect();
+        let wanted = self.place.backlog.take(SLICE);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -437,7 +438,7 @@ impl<'a> Step<'a> {
         let torn: Vec<FolderId> = area.covered().filter(is_torn).cloned().collect();
         self.make_up(&torn, known).await?;
         self.release();
-        let mut comparison = Comparison::default();
+        let mut comparison = self.place.comparison.take().unwrap_or_default();
         if self.place.scope.since.is_some() {
             // How many of a folder's messages are recent enough is not told.
             comparison.all = true;

@@ -52,10 +52,15 @@ impl SyncCursor {
         Self(text)
     }
 
+    /// Whether it is short enough to be read again.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.0.len() <= LONGEST
+    }
+
     /// The entries it consists of, by name; `None` if it is not made of entries.
     #[must_use]
     pub fn entries(&self) -> Option<BTreeMap<String, String>> {
-        if self.0.len() > LONGEST {
+        if !self.is_readable() {
             return None;
         }
         let mut lines = self.0.split('\n');

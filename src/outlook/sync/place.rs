@@ -1,12 +1,13 @@
 //! Where a sync of Outlook has got to, and how that is written as a cursor: one entry for each folder, beside a few others.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::backlog::{Backlog, Waiting};
 use super::census::Area;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Folder, FolderId, FolderRole, MessageId, Scope, SyncCursor};
@@ -15,6 +16,9 @@ const PROVIDER: &str = "outlook";
 
 /// Begins the names of the entries of folders.
 const FOLDER: &str = "folder:";
+
+/// How many messages that left folders are remembered one by one: they stand in the cursor.
+const MOST_HELD: usize = 2_000;
 
 /// Where a sync has got to.
 pub(super) struct Place {
@@ -34,7 +38,7 @@ pub(super) struct Place {
     /// What left folders in this round, and which: no more than that is known of it.
     pub(super) held: BTreeMap<MessageId, Vec<FolderId>>,
     /// What is to be read, in that order.
-    pub(super) backlog: VecDeque<Waiting>,
+    pub(super) backlog: Backlog,
     /// A listing with pages still to come.
     pub(super) listing: Option<Listing>,
     /// Whether what the host has is still to be compared with what is there.
@@ -73,14 +77,6 @@ pub(super) struct Kept {
     pub(super) again: u32,
     /// Whether the service has forgotten something that lies here.
     pub(super) torn: bool,
-}
-
-/// A message that is to be read.
-#[derive(Clone)]
-pub(super) struct Waiting {
-    pub(super) id: MessageId,
-    /// The folders that it is said to have left.
-    pub(super) left: Vec<FolderId>,
 }
 
 /// A listing of what was there before, newest first.
@@ -128,7 +124,7 @@ impl Place {
             asked: now,
             begun: now,
             held: BTreeMap::new(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             listing: None,
             comparison: None,
             audited: false,
@@ -171,24 +167,39 @@ impl Place {
 
     /// A message is to be read before others. What is known to be there waits no longer to be asked for.
     pub(super) fn look(&mut self, id: MessageId) {
-        let mut left = self.held.remove(&id).unwrap_or_default();
-        self.backlog.retain(|waiting| {
-            let is_it = waiting.id == id;
-            if is_it {
-                left.extend(waiting.left.iter().cloned());
-            }
-            !is_it
-        });
-        self.backlog.push_front(Waiting { id, left });
+        let left = self.held.remove(&id).unwrap_or_default();
+        self.backlog.put_first(Waiting { id, left });
     }
 
     /// A message is said to have left a folder.
     pub(super) fn note_left(&mut self, id: MessageId, folder: &FolderId) {
-        let mut waiting = self.backlog.iter_mut();
-        match waiting.find(|waiting| waiting.id == id) {
+        match self.backlog.get_mut(&id) {
             Some(waiting) => waiting.left.push(folder.clone()),
             None => self.held.entry(id).or_default().push(folder.clone()),
         }
+        if self.held.len() > MOST_HELD {
+            self.let_go();
+        }
+    }
+
+    /// So much left some folders that it is no longer remembered one by one: what the host has of them is compared with what
+    /// is there. That does not tell what came back, and what the service forgets of it.
+    fn let_go(&mut self) {
+        let left = std::mem::take(&mut self.held).into_values();
+        for id in left.flatten().collect::<BTreeSet<FolderId>>() {
+            if let Some(kept) = self.folders.get_mut(&id) {
+                kept.torn = true;
+            }
+            self.compare_later(&id);
+        }
+    }
+
+    /// What the host has of a folder is compared with what lies there when there is time for it. Since there is more to
+    /// compare, more may differ than the last time.
+    pub(super) fn compare_later(&mut self, id: &FolderId) {
+        let comparison = self.comparison.get_or_insert_with(Comparison::default);
+        comparison.folders.insert(id.clone());
+        comparison.differed = None;
     }
 
     pub(super) fn read(cursor: &SyncCursor) -> Result<Self> {
@@ -200,7 +211,8 @@ impl Place {
         })
     }
 
-    pub(super) fn write(&self) -> SyncCursor {
+    /// Only what can be read again is written.
+    pub(super) fn write(&self) -> Result<SyncCursor> {
         let mut entries = vec![
             ("provider".to_owned(), PROVIDER.to_owned()),
             ("scope".to_owned(), json(&self.scope)),
@@ -229,7 +241,14 @@ impl Place {
         for (id, kept) in &self.folders {
             entries.push((format!("{FOLDER}{id}"), json(kept)));
         }
-        SyncCursor::from_entries(entries)
+        let cursor = SyncCursor::from_entries(entries);
+        if cursor.is_readable() {
+            return Ok(cursor);
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "there are more folders than a cursor can hold",
+        ))
     }
 }
 
@@ -254,7 +273,8 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.held = optional(entries.remove("held"))?.unwrap_or_default();
     let backlog: Option<Vec<(MessageId, Vec<FolderId>)>> = optional(entries.remove("backlog"))?;
     let backlog = backlog.unwrap_or_default().into_iter();
-    place.backlog = backlog.map(|(id, left)| Waiting { id, left }).collect();
+    let backlog = backlog.map(|(id, left)| Waiting { id, left });
+    place.backlog.extend(backlog);
     for (name, kept) in entries {
         let id = FolderId::from(name.strip_prefix(FOLDER)?);
         place.folders.insert(id, serde_json::from_str(&kept).ok()?);

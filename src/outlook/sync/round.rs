@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 
-use super::place::{Comparison, Kept, Listing, fingerprint};
+use super::place::{Kept, Listing, fingerprint};
 use super::{Step, census, is_refusal, terms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
@@ -155,7 +155,7 @@ impl Step<'_> {
         if !self.guards.hold(SyncRule::HeldRemovals)
             || (is_elsewhere && !self.guards.hold(SyncRule::PresenceBeatsRemoval))
         {
-            self.place.backlog.retain(|waiting| waiting.id != id);
+            self.place.backlog.remove(&id);
             self.found.push(SyncChange::Deleted(id));
             return;
         }
@@ -181,7 +181,7 @@ impl Step<'_> {
             return;
         }
         let is_held = self.place.held.contains_key(&id);
-        let waits = self.place.backlog.iter().any(|waiting| waiting.id == id);
+        let waits = self.place.backlog.contains(&id);
         match update {
             Some(mut update) if !self.guards.hold(SyncRule::UnknownIsNotAbsent) => {
                 if message.is_read.is_none() {
@@ -263,7 +263,7 @@ impl Step<'_> {
         };
         if differences.more > 0 {
             for id in ids {
-                self.compare_later(id);
+                self.place.compare_later(id);
             }
         }
         for missing in differences.missing.into_iter().rev() {
@@ -382,6 +382,7 @@ impl Step<'_> {
             .map(|(id, _)| id.clone())
             .collect();
         let numbers = self.numbers_in(&unsure).await?;
+        let mut unlike = Vec::new();
         for (id, kept) in &mut self.place.folders {
             if !kept.ready || kept.walked {
                 continue;
@@ -396,19 +397,13 @@ impl Step<'_> {
             }
             kept.walked = true;
             if std::mem::take(&mut kept.tells) && kept.found != number {
-                let comparison = &mut self.place.comparison;
-                let comparison = comparison.get_or_insert_with(Comparison::default);
-                comparison.folders.insert(id.clone());
+                unlike.push(id.clone());
             }
         }
+        for id in unlike {
+            self.place.compare_later(&id);
+        }
         Ok(())
-    }
-
-    /// What the host has of a folder is compared with what lies there when there is time for it.
-    fn compare_later(&mut self, id: &FolderId) {
-        let comparison = &mut self.place.comparison;
-        let comparison = comparison.get_or_insert_with(Comparison::default);
-        comparison.folders.insert(id.clone());
     }
 
     /// Everything that changed of folders.
@@ -491,7 +486,7 @@ impl Step<'_> {
             if let Some(kept) = self.place.folders.get_mut(id) {
                 kept.link = None;
                 kept.walked = false;
-                self.compare_later(id);
+                self.place.compare_later(id);
             }
         }
     }
@@ -499,7 +494,7 @@ impl Step<'_> {
     fn forget_folder(&mut self, id: &FolderId) {
         if self.place.folders.remove(id).is_some() {
             self.found.push(SyncChange::FolderDeleted(id.clone()));
-            self.compare_later(id);
+            self.place.compare_later(id);
         }
     }
 }
