@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use http::Method;
 use mirror::{Copy, Mirror, changes, hidden_folders, messages, outlook_truth};
-use postroom::emulator::{Emulator, EmulatorBuilder};
+use postroom::emulator::{Emulator, EmulatorBuilder, Fault, FaultKind};
 use postroom::testing::VirtualClock;
 use postroom::{
     AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, FolderRole, Keyword, Mailbox,
@@ -52,6 +53,11 @@ fn truth(emulator: &Emulator) -> BTreeMap<MessageId, Copy> {
 fn deleted(pages: &[SyncPage]) -> usize {
     let deleted = |change: &&SyncChange| matches!(change, SyncChange::Deleted(_));
     changes(pages).filter(deleted).count()
+}
+
+/// A part of an id that stands in addresses as it is.
+fn in_path(id: &FolderId) -> &str {
+    id.as_str().trim_end_matches('=')
 }
 
 fn to(folder: &str) -> Change {
@@ -376,4 +382,87 @@ async fn what_leaves_in_great_numbers_does_not_fill_the_cursor() {
     let there = outlook_truth(&emulator, OUTLOOK, &scope, &hidden);
     assert_eq!(there.len(), 100);
     assert_eq!(mirror.messages(), there);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_said_not_to_be_there_although_it_is_loses_nothing() {
+    let (emulator, mailbox, mirror) = start(30).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let folders = mirror.folders();
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    let stray = || Fault::new(FaultKind::not_found()).on(Method::GET, in_path(&inbox));
+    deliver(&emulator, "Meanwhile");
+    emulator.fault(stray());
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Meanwhile"]);
+    assert_eq!(changes(&pages).count(), 1);
+    assert_eq!(mirror.messages(), truth(&emulator));
+
+    // It does not hold up the other folders while it goes on.
+    deliver(&emulator, "Later");
+    emulator.fault(stray().times(1_000));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(changes(&pages).next().is_none());
+    emulator.clear_faults();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Later"]);
+    assert_eq!(mirror.folders(), folders);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn an_address_that_rots_while_a_forgotten_folder_is_made_up_for_only_makes_it_longer() {
+    let (emulator, mailbox, mirror) = begin(emulator().longest_page(10), 35).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    deliver(&emulator, "Missed");
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    emulator.expire_deltas(OUTLOOK, Some("inbox"));
+    // The first answer says so itself, and then two pages come.
+    let rotted = FaultKind::graph_error(410, "SyncStateNotFound", "");
+    let rotted = Fault::new(rotted).on(Method::GET, in_path(&inbox));
+    emulator.fault(rotted.after(3));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Missed"]);
+    assert_eq!(changes(&pages).count(), 1);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
+async fn an_entry_that_says_nothing_ends_neither_a_recovery_nor_an_audit() {
+    let (emulator, mailbox, mirror) = start(5).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    // A page of such entries comes before the others.
+    let strange = |path: &str| {
+        let following = emulator
+            .microsoft()
+            .base_url
+            .join(&format!("v1.0{path}"))
+            .unwrap();
+        let body = format!(
+            r#"{{"value":[42,{{"id":7}},{{"subject":"?"}}],"@odata.nextLink":"{following}"}}"#
+        );
+        let kind = FaultKind::Status {
+            code: 200,
+            body: Some(body),
+            headers: Vec::new(),
+        };
+        Fault::new(kind).on(Method::GET, in_path(&inbox))
+    };
+    deliver(&emulator, "Missed");
+    emulator.expire_deltas(OUTLOOK, Some("inbox"));
+    let changed = format!("/me/mailFolders/{inbox}/messages/delta");
+    emulator.fault(strange(&changed).after(1));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Missed"]);
+    assert_eq!(mirror.messages(), truth(&emulator));
+
+    emulator.fault(strange(&format!("/me/mailFolders/{inbox}/messages")));
+    let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+    let audit = audit.await.unwrap();
+    assert_eq!(audit.checked, 6);
+    assert!(audit.missing.is_empty() && audit.extra.is_empty());
 }

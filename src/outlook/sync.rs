@@ -24,6 +24,7 @@ use super::api::Api;
 use super::reading::{self, OwnFolders, no_list};
 use super::{batch, convert, wire};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::protocol;
 use crate::model::{
     Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
     SyncPhase, Uncertainty,
@@ -67,7 +68,11 @@ pub(super) async fn page(
         Some(cursor) => Step::new(&api, own, Place::read(cursor)?),
     };
     step.guards = mode.guards;
-    step.place.audited |= mode.audited;
+    if mode.audited {
+        step.place.audited = true;
+        // Of folders, too, more may have become of than the service tells.
+        step.place.tree = None;
+    }
     step.rescope(scope);
     step.go_on(known).await?;
     let cost = api.client.limiter.spent().since(before);
@@ -305,6 +310,7 @@ impl<'a> Step<'a> {
         let mut call = self.api.newest(place, filter.as_deref(), detail, size)?;
         let mut ids: Vec<Option<MessageId>> = Vec::new();
         let mut messages: Vec<Result<Message>> = Vec::new();
+        let mut last_link = None;
         let is_last = loop {
             let page: wire::Collection = match self.api.client.json(call).await {
                 Err(error) if folder.is_some() && is_refusal(error.kind()) => break true,
@@ -328,7 +334,11 @@ impl<'a> Step<'a> {
             if last.is_some_and(|last| listing.until.is_none_or(|until| last < until)) {
                 break false;
             }
+            if last_link.as_ref() == Some(&link) {
+                return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
+            }
             call = self.api.following(LIST, &link)?;
+            last_link = Some(link);
         };
         super::attachments::name_items(self.api, &mut messages).await;
         let following = open.next().cloned().filter(|_| named);

@@ -81,6 +81,8 @@ impl Area {
 enum Mark {
     Folder(FolderId),
     Keyword(Keyword),
+    /// A folder whose walk was begun again: nothing is known of what only the earlier one saw there.
+    Forgotten,
 }
 
 /// States of messages as they are listed.
@@ -119,6 +121,15 @@ impl Counting {
     /// Notes that a message is not there after all.
     pub(super) async fn note_gone(&mut self, id: MessageId) -> Result<()> {
         self.add(id, 0, Vec::new()).await
+    }
+
+    /// What was noted so far as lying in a folder does not count: the folder is walked through once more.
+    pub(super) fn forget(&mut self, folder: &FolderId) {
+        let number = self.numbers.remove(&Mark::Folder(folder.clone()));
+        let place = number.and_then(|number| usize::try_from(number).ok());
+        if let Some(mark) = place.and_then(|place| self.marks.get_mut(place)) {
+            *mark = Mark::Forgotten;
+        }
     }
 
     async fn add(&mut self, id: MessageId, received: u64, marks: Vec<u32>) -> Result<()> {
@@ -190,8 +201,10 @@ pub(super) async fn take(
                 Err(error) => return Err(error),
             };
             for item in page.value.ok_or_else(|| no_list(LIST))? {
-                let message = reading::message(item.get().as_bytes(), Detail::Ids)?;
-                counting.note(message).await?;
+                // What has not even an id cannot be compared, and holds up nothing else.
+                if let Ok(message) = reading::message(item.get().as_bytes(), Detail::Ids) {
+                    counting.note(message).await?;
+                }
             }
             let following = page.next_link.filter(|following| !following.is_empty());
             if following.is_some() && following == link {
@@ -233,6 +246,7 @@ impl Census for States {
             if latest.marks.is_empty() {
                 continue;
             }
+            let mut is_forgotten = false;
             let mut there = There {
                 id: latest.id,
                 thread: None,
@@ -245,8 +259,12 @@ impl Census for States {
                 match self.marks.get(place) {
                     Some(Mark::Folder(folder)) => _ = there.folders.insert(folder.clone()),
                     Some(Mark::Keyword(keyword)) => _ = there.keywords.insert(keyword.clone()),
+                    Some(Mark::Forgotten) => is_forgotten = true,
                     None => {}
                 }
+            }
+            if is_forgotten {
+                continue;
             }
             return Ok(Some(there));
         }

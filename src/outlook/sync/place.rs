@@ -75,6 +75,9 @@ pub(super) struct Kept {
     pub(super) found: u64,
     pub(super) total: u64,
     pub(super) again: u32,
+    /// Whether the folder was said not to be there the last time, although it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) refused: bool,
     /// Whether the service has forgotten something that lies here.
     pub(super) torn: bool,
 }

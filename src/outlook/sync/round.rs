@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 
 use super::place::{Kept, Listing, fingerprint};
-use super::{Step, census, is_refusal, terms};
+use super::{Step, census, is_refusal, terms, unanswered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
 use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId};
@@ -28,8 +28,8 @@ struct Walked {
     states: census::States,
     /// How many messages were told of in each, some perhaps twice.
     found: BTreeMap<FolderId, u64>,
-    /// How many of them are older than the scope goes back.
-    older: u64,
+    /// How many of them are not compared: they are older than the scope goes back, or have no id.
+    beside: BTreeMap<FolderId, u64>,
     links: BTreeMap<FolderId, String>,
 }
 
@@ -60,9 +60,14 @@ impl Step<'_> {
         // Where each message was seen on this page. What is seen somewhere has not gone, wherever it has left.
         let mut seen: BTreeMap<MessageId, FolderId> = BTreeMap::new();
         let mut lost = Vec::new();
+        let mut refused = false;
         for (id, answer) in covered.iter().zip(answers) {
             match answer {
                 Ok(answer) => self.follow(id, &answer, &mut seen)?,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    refused = true;
+                    self.pass_over(id);
+                }
                 Err(error) => {
                     if self.recover(id, error)? {
                         lost.push(id.clone());
@@ -71,7 +76,9 @@ impl Step<'_> {
             }
         }
         self.make_up(&lost, known).await?;
-        if let Some(tree) = tree {
+        if refused {
+            self.read_whole_tree().await?;
+        } else if let Some(tree) = tree {
             self.look_at_tree(tree).await?;
         }
         self.count_walks().await?;
@@ -137,6 +144,7 @@ impl Step<'_> {
             kept.found += if kept.walked { 0 } else { found };
             kept.ready = page.next_link.is_none();
             kept.link = page.next_link.or(page.delta_link);
+            kept.refused = false;
             if kept.ready {
                 kept.base = None;
             }
@@ -204,12 +212,17 @@ impl Step<'_> {
         }
     }
 
+    /// A folder that is said not to be there. Anything on the way may say so: only the whole tree tells that it is gone. If it
+    /// is there it is asked once more, and then not before the next round.
+    fn pass_over(&mut self, id: &FolderId) {
+        if let Some(kept) = self.place.folders.get_mut(id) {
+            kept.ready = kept.refused;
+            kept.refused = true;
+        }
+    }
+
     /// A folder whose changes cannot be asked for. Whether the service has forgotten where they had got to.
     fn recover(&mut self, id: &FolderId, error: Error) -> Result<bool> {
-        if error.kind() == ErrorKind::NotFound {
-            self.forget_folder(id);
-            return Ok(false);
-        }
         if error.kind() != ErrorKind::CursorExpired {
             return Err(error);
         }
@@ -255,8 +268,8 @@ impl Step<'_> {
                 walked.found.get(id).copied().unwrap_or_default() < *number
             };
             let all: u64 = numbers.values().sum();
-            let is_whole =
-                !numbers.iter().any(is_short) && differences.checked + walked.older >= all;
+            let beside: u64 = walked.beside.values().sum();
+            let is_whole = !numbers.iter().any(is_short) && differences.checked + beside >= all;
             if is_whole || tries >= MOST_WALKS {
                 break (differences, walked.links);
             }
@@ -294,8 +307,9 @@ impl Step<'_> {
     async fn walk(&self, ids: &[FolderId]) -> Result<Walked> {
         let mut there = census::Counting::new();
         let mut found: BTreeMap<FolderId, u64> = BTreeMap::new();
+        let mut beside: BTreeMap<FolderId, u64> = BTreeMap::new();
         let mut links = BTreeMap::new();
-        let mut older = 0;
+        let mut rotted: BTreeMap<&FolderId, u32> = BTreeMap::new();
         let mut open: Vec<(&FolderId, Option<String>)> = ids.iter().map(|id| (id, None)).collect();
         while !open.is_empty() {
             let waiting = open.split_off(open.len().min(batch::LARGEST));
@@ -313,6 +327,19 @@ impl Step<'_> {
                     Ok(answer) => reading::read(CHANGES, &answer)?,
                     // Deleted since, which the tree tells.
                     Err(error) if link.is_none() && error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) if link.is_some() && error.kind() == ErrorKind::CursorExpired => {
+                        // Only the address of a page has rotted: this folder is begun again, and no other.
+                        let times = rotted.entry(id).or_default();
+                        *times += 1;
+                        if *times >= MOST_WALKS {
+                            return Err(error);
+                        }
+                        there.forget(id);
+                        found.remove(id);
+                        beside.remove(id);
+                        next.push((id, None));
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
                 for item in page.value.ok_or_else(|| no_list(CHANGES))? {
@@ -321,12 +348,11 @@ impl Step<'_> {
                         there.note_gone(id).await?;
                         continue;
                     }
-                    let message = reading::message(item, Detail::Ids)?;
                     *found.entry(id.clone()).or_default() += 1;
-                    if self.is_too_old(&message) {
-                        older += 1;
-                    } else {
-                        there.note(message).await?;
+                    match reading::message(item, Detail::Ids) {
+                        Ok(message) if !self.is_too_old(&message) => there.note(message).await?,
+                        // What has not even an id cannot be compared, and holds up nothing else.
+                        _ => *beside.entry(id.clone()).or_default() += 1,
                     }
                 }
                 match (page.next_link, page.delta_link) {
@@ -346,7 +372,7 @@ impl Step<'_> {
         Ok(Walked {
             states: there.sorted().await?,
             found,
-            older,
+            beside,
             links,
         })
     }
@@ -404,6 +430,15 @@ impl Step<'_> {
             self.place.compare_later(&id);
         }
         Ok(())
+    }
+
+    /// All folders that there are; those that it lacks are gone.
+    async fn read_whole_tree(&mut self) -> Result<()> {
+        self.place.tree = None;
+        let tree = batch::send(self.api, vec![self.api.folder_changes()]).await;
+        let tree = tree.into_iter().next();
+        self.look_at_tree(tree.unwrap_or_else(|| Err(unanswered())))
+            .await
     }
 
     /// Everything that changed of folders.
@@ -518,6 +553,7 @@ async fn read_tree(
 ) -> Result<(Vec<wire::MailFolder>, Vec<String>, String)> {
     let (mut listed, mut gone) = (Vec::new(), Vec::new());
     let mut page: wire::Changes = reading::read(FOLDERS, answer)?;
+    let mut last = None;
     loop {
         for item in page.value.ok_or_else(|| no_list(FOLDERS))? {
             let item = item.get().as_bytes();
@@ -527,9 +563,12 @@ async fn read_tree(
             }
         }
         match (page.next_link, page.delta_link) {
-            (Some(next), _) => page = api.client.json(api.following(FOLDERS, &next)?).await?,
+            (Some(next), _) if last.as_ref() != Some(&next) => {
+                page = api.client.json(api.following(FOLDERS, &next)?).await?;
+                last = Some(next);
+            }
             (None, Some(link)) => return Ok((listed, gone, link)),
-            (None, None) => {
+            _ => {
                 return Err(protocol("a page of changes leads nowhere").with_operation(FOLDERS));
             }
         }
