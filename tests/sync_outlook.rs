@@ -466,3 +466,19 @@ async fn an_entry_that_says_nothing_ends_neither_a_recovery_nor_an_audit() {
     assert_eq!(audit.checked, 6);
     assert!(audit.missing.is_empty() && audit.extra.is_empty());
 }
+
+#[tokio::test]
+async fn another_scope_does_not_begin_a_listing_again() {
+    let (emulator, mailbox, mirror) = start(600).await;
+    let mut pages = mailbox.sync(None, Scope::default(), mirror.clone());
+    for _ in 0..2 {
+        mirror.store(&pages.next().await.unwrap().unwrap());
+    }
+    drop(pages);
+    let had = mirror.messages().len();
+    assert!((200..600).contains(&had));
+    let everything = Scope::everything();
+    let pages = mirror.follow(&mailbox, &everything).await.unwrap();
+    assert_eq!(messages(&pages).len(), 600 - had);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}

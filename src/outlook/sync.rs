@@ -196,7 +196,9 @@ impl<'a> Step<'a> {
                 .get_or_insert_with(Comparison::default)
                 .all = true;
         }
-        if scope.detail > earlier.detail || self.place.listing.is_some() {
+        // One that is under way goes on, unless it went through the folders in another way.
+        let is_other = scope.names_folders() != earlier.names_folders();
+        if scope.detail > earlier.detail || (self.place.listing.is_some() && is_other) {
             self.place.listing = Some(Listing::default());
         }
     }
