@@ -18,9 +18,10 @@ mod scripted;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use outlook::{asked_for, batched, calls, connect, parts, with_own_folders};
 use postroom::{
-    AttachmentId, AttachmentKind, Change, Detail, ErrorKind, FolderId, FolderRole, Keyword,
+    Access, AttachmentId, AttachmentKind, Change, Detail, ErrorKind, FolderId, FolderRole, Keyword,
     MailProvider, MessageId, Outlook, PageRequest, PageToken, Query,
 };
 use scripted::{Reply, Scripted, read};
@@ -116,6 +117,51 @@ async fn a_page_link_is_followed_as_it_is_and_to_the_service_only() {
         );
     }
     assert_eq!(service.requests().len(), 2, "nothing went to another host");
+}
+
+#[tokio::test]
+async fn mail_of_impossible_times_is_read_page_after_page() {
+    for (year, seconds) in [
+        ("-262143", 1),
+        ("-262000", 0),
+        ("+262000", 0),
+        ("+262142", 1),
+    ] {
+        let service = with_own_folders(move |request| {
+            let skipped = request.query("$skiptoken");
+            let page: u32 = skipped.first().map_or(0, |page| page.parse().unwrap());
+            let messages: Vec<Value> = (0..10)
+                .map(|number| {
+                    let mut message = message(&format!("{page}-{number}"));
+                    let second = (10 - number) * seconds;
+                    message["receivedDateTime"] = json!(format!("{year}-01-01T00:00:{second:02}Z"));
+                    message
+                })
+                .collect();
+            let next = (page < 2).then(|| {
+                format!(
+                    "https://graph.microsoft.com/v1.0/me/messages?$skiptoken={}",
+                    page + 1
+                )
+            });
+            Reply::json(json!({"value": messages, "@odata.nextLink": next}))
+        });
+        let outlook = connect(&service);
+        let all = outlook.messages(&Query::All, Detail::Headers).unwrap();
+        let read: Vec<_> = all.take(100).collect().await;
+        assert!(read.len() >= 30, "{year}: {}", read.len());
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_do_not_end_is_given_up() {
+    let service = Scripted::new(|_| {
+        let link = "https://graph.microsoft.com/v1.0/me/outlook/masterCategories?$skip=10";
+        Reply::json(json!({"value": [], "@odata.nextLink": link}))
+    });
+    let outlook = connect(&service).with_access(Access::SETTINGS);
+    let error = outlook.categories().unwrap().list().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
 }
 
 #[tokio::test]

@@ -144,6 +144,9 @@ pub(super) async fn ensure_category(api: &Api, name: &str) -> Result<()> {
     }
 }
 
+/// More pages than any list of rules, categories or subscriptions has: all that the links of a service in trouble lead to.
+const MOST_PAGES: usize = 1_000;
+
 /// The items of this page and all that follow it. One that cannot be read is left out.
 pub(super) async fn read_all<T: DeserializeOwned>(
     api: &Api,
@@ -151,7 +154,7 @@ pub(super) async fn read_all<T: DeserializeOwned>(
     mut page: wire::Collection,
 ) -> Result<Vec<T>> {
     let mut items = Vec::new();
-    loop {
+    for _ in 0..MOST_PAGES {
         let listed = page
             .value
             .ok_or_else(|| protocol("the answer has no list").with_operation(operation))?;
@@ -164,6 +167,7 @@ pub(super) async fn read_all<T: DeserializeOwned>(
             None => return Ok(items),
         }
     }
+    Err(protocol("the pages of the list do not end").with_operation(operation))
 }
 
 fn no_id() -> crate::error::Error {

@@ -158,7 +158,11 @@ impl Ahead {
             let (query, token, about) = match &mut self.place {
                 Place::Divided(until, density) => {
                     let (width, meant) = width(self.size, *density);
-                    let from = *until - width;
+                    // When mail came is outside data, and may be when no clock goes.
+                    let Some(from) = until.checked_sub_signed(width) else {
+                        self.place = Place::Open(Some(*until), None);
+                        continue;
+                    };
                     let query = self.source.older_than(Some(*until)).and(Query::After(from));
                     *until = from;
                     (query, None, About::Range(meant))
@@ -256,10 +260,11 @@ fn divided(items: &[Result<Message>]) -> Option<(DateTime<Utc>, f64)> {
     if !times.is_sorted_by(|one, next| one >= next) {
         return None;
     }
-    let all = *newest - *oldest;
+    let begin = oldest.trunc_subsecs(0).checked_add_signed(SECOND)?;
+    let all = newest.signed_duration_since(*oldest);
     let messages = f64::from(u32::try_from(times.len()).ok()?);
     let density = messages / all.as_seconds_f64();
-    (all >= SECOND).then(|| (oldest.trunc_subsecs(0) + SECOND, density))
+    (all >= SECOND).then_some((begin, density))
 }
 
 /// How wide a range is so that a page of this size most likely holds it, and how many messages are then thought to be in it:
