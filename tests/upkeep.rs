@@ -332,6 +332,58 @@ async fn what_was_told_waits_behind_no_row_of_polls() {
 }
 
 #[tokio::test]
+async fn first_syncs_that_take_hours_leave_room_for_all_others() {
+    let (store, clock, accounts) = accounts(10).await;
+    for number in 5..10 {
+        let mut known = record(number);
+        known.upkeep.synced_at = Some(clock.now());
+        put(store.as_ref(), &known).await;
+    }
+    let host = Host::gated(&clock);
+    let plan = UpkeepPlan::default().at_once(4).without_audits();
+    let upkeep = accounts.upkeep(host.clone()).with_plan(plan);
+    let running = run(&upkeep);
+    pass(&clock, MINUTE, MINUTE / 4).await;
+    assert_eq!(host.reasons(), [SyncReason::First; 2]);
+    // The others are polled, and what is told of them is looked for.
+    upkeep.hints().changed(&id(9));
+    pass(&clock, 10 * MINUTE, MINUTE / 4).await;
+    let asked = host.asked();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(
+        (&asked[0].account, asked[0].reason),
+        (&id(9), SyncReason::Told)
+    );
+    assert_eq!(asked[1].reason, SyncReason::Poll);
+    // As soon as there is room, those who wait have their turn, and first of them who is told about.
+    let begun: BTreeSet<AccountId> = host.running();
+    let last = (0..5).map(id).rfind(|id| !begun.contains(id)).unwrap();
+    upkeep.hints().changed(&last);
+    pass(&clock, MINUTE, MINUTE / 4).await;
+    assert_eq!(host.asked(), []);
+    host.let_through(4);
+    pass(&clock, MINUTE / 4, MINUTE / 4).await;
+    let first = host
+        .asked()
+        .into_iter()
+        .find(|asked| asked.reason == SyncReason::First);
+    assert_eq!(first.unwrap().account, last);
+    host.let_through(1_000);
+    pass(&clock, MINUTE, MINUTE / 4).await;
+    running.abort();
+    for number in 0..10 {
+        assert!(
+            stored(store.as_ref(), &id(number))
+                .await
+                .upkeep
+                .synced_at
+                .is_some()
+        );
+    }
+    assert_eq!(host.overlaps.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn any_time_that_a_host_asks_for_is_kept_or_as_near_as_sense_allows() {
     let (_store, clock, accounts) = accounts(2).await;
     let host = Host::new(&clock);

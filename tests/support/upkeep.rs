@@ -176,6 +176,11 @@ impl Host {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
+    /// The accounts that are being synced.
+    pub(crate) fn running(&self) -> BTreeSet<AccountId> {
+        self.running.lock().unwrap().clone()
+    }
+
     pub(crate) fn reasons(&self) -> Vec<SyncReason> {
         self.asked().into_iter().map(|asked| asked.reason).collect()
     }

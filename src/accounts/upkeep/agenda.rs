@@ -34,6 +34,10 @@ impl Agenda {
         }
     }
 
+    pub(super) fn has(&self, account: &AccountId) -> bool {
+        self.at.contains_key(account)
+    }
+
     /// Keeps only these.
     pub(super) fn retain(&mut self, keep: impl Fn(&AccountId) -> bool) {
         self.at.retain(|account, _| keep(account));

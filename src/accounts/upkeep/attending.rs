@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use tokio::sync::Semaphore;
 
 use super::hints::Hint;
 use super::plan::after;
@@ -33,6 +34,8 @@ pub struct Attended {
     pub elsewhere: Option<DateTime<Utc>>,
     /// Whether there is no such account.
     is_gone: bool,
+    /// Since when a sync that takes long is due, if there was no room for it.
+    pub(super) crowded: Option<DateTime<Utc>>,
     /// By what its notifications are known, if that may have changed.
     pub(super) watches: Vec<Watch>,
 }
@@ -59,16 +62,17 @@ impl Upkeep {
     /// worker took over. What fails of the work itself is no error: [`Attended::failed`] tells it.
     pub async fn attend(&self, account: &AccountId) -> Result<Attended> {
         let attended = self
-            .attend_until(account, Hint::default(), pending())
+            .attend_until(account, Hint::default(), None, pending())
             .await?;
         Ok(attended.unwrap_or_default())
     }
 
-    /// The same until all are to stop; `None` then.
+    /// The same until all are to stop; `None` then. Syncs that take long share the room that there is for them.
     pub(super) async fn attend_until(
         &self,
         account: &AccountId,
         hint: Hint,
+        room: Option<&Semaphore>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Option<Attended>> {
         let inner = &self.accounts.0;
@@ -92,7 +96,7 @@ impl Upkeep {
             Err(refused) => return Err(error_of(refused)),
         };
         let outcome = {
-            let work = pin!(holding.during(self.work(account, hint)));
+            let work = pin!(holding.during(self.work(account, hint, room)));
             match select(work, pin!(stop)).await {
                 Either::Left((outcome, _)) => Some(outcome),
                 Either::Right(_) => None,
@@ -113,7 +117,12 @@ impl Upkeep {
     }
 
     /// What is done under the lease.
-    async fn work(&self, account: &AccountId, hint: Hint) -> Result<Attended> {
+    async fn work(
+        &self,
+        account: &AccountId,
+        hint: Hint,
+        room: Option<&Semaphore>,
+    ) -> Result<Attended> {
         let clock = &self.accounts.0.clock;
         let Some(loaded) = self.accounts.load(account).await? else {
             return Ok(Attended {
@@ -124,11 +133,16 @@ impl Upkeep {
         let record = loaded.record;
         let (now, due) = (clock.now(), self.due_for(&record, clock.now()));
         let (mut reason, mut renew, mut watch) = (None, false, false);
+        // Why it would be synced if it were not for what takes long.
+        let mut short = None;
         for Due { work, .. } in due.iter().filter(|due| due.at <= now) {
             match work {
                 DueWork::RenewCredential => renew = true,
                 DueWork::Watch => watch = true,
-                DueWork::Sync(why) => reason = reason.max(Some(*why)),
+                DueWork::Sync(why) => {
+                    reason = reason.max(Some(*why));
+                    short = short.max(Some(*why).filter(|why| !why.is_long()));
+                }
             }
         }
         let rests = |failures: Failures| failures.retry_at.is_some_and(|at| at > now);
@@ -137,19 +151,29 @@ impl Upkeep {
             && !rests(record.upkeep.failures);
         if may_sync {
             reason = reason.max(hint.sync);
+            short = short.max(hint.sync);
             watch |= hint.renew && !rests(record.upkeep.watch_failures);
         } else if hint.sync.is_some() && !record.upkeep.sync_owed {
             // It rests, and whoever sees to it afterwards was not told.
             self.owe_sync(account).await?;
         }
+        let is_long = reason.is_some_and(SyncReason::is_long);
+        let place = room.filter(|_| is_long).map(Semaphore::try_acquire);
+        let is_crowded = matches!(place, Some(Err(_)));
+        let mut long = due.iter().filter(|due| due.work.is_long());
+        if is_crowded {
+            // A mailbox that never was synced has nothing to be kept in step.
+            reason = short.filter(|_| reason != Some(SyncReason::First));
+        }
+        let mut attended = Attended {
+            crowded: long.next().map(|due| due.at).filter(|_| is_crowded),
+            ..Attended::default()
+        };
         if !renew && !watch && reason.is_none() {
-            return Ok(Attended {
-                next: due.first().map(|due| due.at),
-                ..Attended::default()
-            });
+            attended.next = attended.next_of(&due);
+            return Ok(attended);
         }
 
-        let mut attended = Attended::default();
         let mut notes = Notes {
             hint,
             ..Notes::default()
@@ -158,7 +182,7 @@ impl Upkeep {
             match self.open_and_watch(&record, hint.renew).await {
                 Ok(owed) => {
                     attended.done.push(DueWork::Watch);
-                    if owed && may_sync {
+                    if owed && may_sync && !is_crowded {
                         reason = reason.max(Some(SyncReason::Missed));
                     }
                 }
@@ -259,7 +283,7 @@ impl Upkeep {
             }
             Err(error) => return Err(error),
         };
-        attended.next = self.due_for(&record, now).first().map(|due| due.at);
+        attended.next = attended.next_of(&self.due_for(&record, now));
         attended.watches = super::watching::marks(&record);
         self.tell(before, &record, &notes, now);
         attended.failed = notes.failed.or(notes.watch_failed);
@@ -309,6 +333,15 @@ impl Upkeep {
         if let (None, Some(since)) = (silent(was), silent(is)) {
             events.watch_silent(account, since);
         }
+    }
+}
+
+impl Attended {
+    /// When the first of this is to be done, beside what waits for room.
+    fn next_of(&self, due: &[Due]) -> Option<DateTime<Utc>> {
+        let mut due = due.iter();
+        let next = due.find(|due| !(self.crowded.is_some() && due.work.is_long()))?;
+        Some(next.at)
     }
 }
 

@@ -102,7 +102,8 @@ impl UpkeepPlan {
         self
     }
 
-    /// How many accounts are seen to at the same time: eight. The services' own limits are kept besides.
+    /// How many accounts are seen to at the same time: eight. The services' own limits are kept besides. First and audited syncs,
+    /// which may take hours, are at most half of them, so that all other accounts are seen to meanwhile.
     pub fn at_once(mut self, accounts: usize) -> Self {
         self.at_once = accounts.max(1);
         self
@@ -362,6 +363,19 @@ pub enum SyncReason {
     First,
     /// It is time for a [`sync_audited`](crate::Mailbox::sync_audited), which finds what the service forgot to tell.
     Audit,
+}
+
+impl SyncReason {
+    /// Whether it may take hours, since the whole mailbox is read.
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::First | Self::Audit)
+    }
+}
+
+impl DueWork {
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::Sync(reason) if reason.is_long())
+    }
 }
 
 impl fmt::Display for DueWork {

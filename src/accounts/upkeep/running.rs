@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::agenda::Agenda;
 use super::hints::{Hint, MOST_UNVERIFIED};
@@ -75,6 +76,10 @@ struct Round<'a> {
     /// When the time of those comes about which something was told. They do not wait behind a long row of polls.
     hinted: Agenda,
     told: BTreeMap<AccountId, Hint>,
+    /// Room for syncs that take long, where not all of it is for all: others go on beside them.
+    long: Option<Arc<Semaphore>>,
+    /// The accounts that wait for such room, and since when.
+    crowded: Agenda,
     /// What was told about watches that nobody is known to have: perhaps another worker has just set them up.
     unknown: BTreeMap<SubscriptionId, Hint>,
     unverified: Vec<Unverified>,
@@ -93,6 +98,7 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn new(upkeep: &'a Upkeep, stopped: watch::Receiver<bool>) -> Self {
+        let half = upkeep.plan.at_once / 2;
         Self {
             upkeep,
             events: upkeep.accounts.events(),
@@ -101,6 +107,8 @@ impl<'a> Round<'a> {
             timed: Agenda::default(),
             hinted: Agenda::default(),
             told: BTreeMap::new(),
+            long: (half > 0).then(|| Arc::new(Semaphore::new(half.min(Semaphore::MAX_PERMITS)))),
+            crowded: Agenda::default(),
             unknown: BTreeMap::new(),
             unverified: Vec::new(),
             sought: (BTreeMap::new(), Vec::new()),
@@ -129,8 +137,15 @@ impl<'a> Round<'a> {
             );
             self.looking = upkeep.look(now).boxed().fuse();
         }
+        let room = self.long.as_ref();
+        let mut room = room.map_or(0, |long| long.available_permits());
         while self.running.len() < self.upkeep.plan.at_once {
-            let account = if self.hinted_first {
+            // Since when they wait was told by a clock that may have been put back.
+            let waiting = self.crowded.next().filter(|_| room > 0);
+            let account = if waiting.is_some() {
+                room -= 1;
+                self.crowded.pop(DateTime::<Utc>::MAX_UTC)
+            } else if self.hinted_first {
                 let hinted = self.hinted.pop(now);
                 hinted.or_else(|| self.timed.pop(now))
             } else {
@@ -141,6 +156,7 @@ impl<'a> Round<'a> {
             self.hinted_first = !self.hinted_first;
             self.timed.remove(&account);
             self.hinted.remove(&account);
+            self.crowded.remove(&account);
             let hint = self.told.remove(&account).unwrap_or_default();
             self.busy.insert(account.clone());
             self.running.push(self.attend(account, hint));
@@ -150,12 +166,14 @@ impl<'a> Round<'a> {
     fn attend(&self, account: AccountId, hint: Hint) -> Work<'a> {
         let upkeep = self.upkeep;
         let mut stopped = self.stopped.clone();
+        let room = self.long.clone();
         Box::pin(async move {
             let stop = async move {
                 // Nobody is left to stop it if this fails.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let outcome = upkeep.attend_until(&account, hint, stop).await;
+            let outcome = upkeep.attend_until(&account, hint, room.as_deref(), stop);
+            let outcome = outcome.await;
             (account, hint, outcome)
         })
     }
@@ -240,6 +258,9 @@ impl<'a> Round<'a> {
     /// Sees to it that a round follows what was told: after the one that runs, if one does.
     fn hint(&mut self, account: AccountId, hint: Hint) {
         self.told.entry(account.clone()).or_default().add(hint);
+        if hint.sync.is_some() && self.crowded.has(&account) {
+            self.hurry(&account);
+        }
         if !self.busy.contains(&account) {
             let at = after(self.now(), self.upkeep.plan.settling);
             self.hinted.put_by(&account, at);
@@ -256,6 +277,11 @@ impl<'a> Round<'a> {
         is_known
     }
 
+    /// Where something was told, nobody waits behind a long row of others for room either.
+    fn hurry(&mut self, account: &AccountId) {
+        self.crowded.put(account, DateTime::<Utc>::MIN_UTC);
+    }
+
     fn done(&mut self, account: &AccountId, hint: Hint, outcome: Result<Option<Attended>>) {
         let now = self.now();
         self.busy.remove(account);
@@ -264,6 +290,12 @@ impl<'a> Round<'a> {
         match outcome {
             Ok(Some(attended)) => {
                 self.upkeep.hints.has_watches(account, attended.watches);
+                if let Some(since) = attended.crowded {
+                    self.crowded.put(account, since);
+                    if hint.sync.is_some() {
+                        self.hurry(account);
+                    }
+                }
                 if let Some(until) = attended.elsewhere {
                     self.timed.put(account, until);
                     // Whoever is at it may have begun before what was told happened.
@@ -302,7 +334,8 @@ impl<'a> Round<'a> {
         {
             found.push((account.clone(), watches));
             if !self.busy.contains(&account) && !self.seen_to.contains(&account) {
-                match due.first() {
+                let waits = self.crowded.has(&account);
+                match due.iter().find(|due| !(waits && due.work.is_long())) {
                     Some(due) => self.timed.put(&account, due.at),
                     None => self.timed.remove(&account),
                 }
@@ -314,6 +347,8 @@ impl<'a> Round<'a> {
             seen_to.contains(account) || busy.contains(account)
         });
         self.timed
+            .retain(|account| there.contains(account) || seen_to.contains(account));
+        self.crowded
             .retain(|account| there.contains(account) || seen_to.contains(account));
         let (unknown, unverified) = std::mem::take(&mut self.sought);
         for (watch, hint) in unknown {
@@ -344,6 +379,7 @@ impl<'a> Round<'a> {
             | AccountEvent::NeedsSignIn { account, .. } => {
                 self.seen_to.insert(account.clone());
                 self.timed.remove(account);
+                self.crowded.remove(account);
                 self.hinted.remove(account);
                 self.told.remove(account);
             }
