@@ -104,7 +104,8 @@ async fn gmail_says_who_must_act() {
             403,
             "dailyLimitExceeded",
             ErrorKind::QuotaExceeded,
-            Action::Wait(None),
+            // It is just past midnight where Google's days begin.
+            Action::Wait(Some(Duration::from_secs(24 * 60 * 60))),
         ),
         (404, "notFound", ErrorKind::NotFound, Action::CorrectTheCall),
     ] {
