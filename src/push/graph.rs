@@ -46,6 +46,7 @@ const LONGEST_STATE: usize = 128;
 ///         }
 ///         (202, String::new()) // Also where nothing was believed: whoever forges learns nothing.
 ///     }
+///     Ok(_) => (202, String::new()),
 ///     Err(rejected) => (rejected.status(), String::new()),
 /// }
 /// # }
