@@ -44,6 +44,9 @@ struct Options {
     /// Grant every sign-in at once instead of showing the consent page
     #[arg(long)]
     grant: bool,
+    /// Let everybody ask as much as they like, whatever the services' quotas are
+    #[arg(long)]
+    no_quota: bool,
     /// Record every request and answer as JSON lines into this directory
     #[arg(long)]
     record: Option<PathBuf>,
@@ -58,6 +61,7 @@ async fn main() -> std::io::Result<()> {
         .microsoft_port(options.microsoft_port)
         .latency(Duration::from_millis(options.latency))
         .largest_message(options.largest_message * 1024 * 1024)
+        .quota(!options.no_quota)
         .record(options.record);
     if options.grant {
         builder = builder.consent(Consent::Automatic);

@@ -12,9 +12,9 @@
 
 mod programs;
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -25,7 +25,6 @@ use postroom::emulator::Emulator;
 use postroom::http::{Connection, ReqwestTransport};
 use postroom::{Content, DraftEdit, Gmail, Mailbox, Outgoing, OutgoingAttachment, Outlook, Query};
 use programs::Mail;
-use serde_json::Value;
 
 const LARGEST_AT_OUTLOOK: usize = 140_000_000;
 const LARGEST_AT_GMAIL: usize = 24_000_000;
@@ -90,13 +89,6 @@ fn high_water(status: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Where `cargo test` puts the examples that it builds with the tests.
-fn emulator() -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let directory = this.parent().unwrap().parent().unwrap();
-    directory.join("examples").join("emulator")
-}
-
 /// A process that ends with this.
 struct Running(Child);
 
@@ -107,39 +99,24 @@ impl Drop for Running {
     }
 }
 
-/// An emulator in a process of its own, and what it says of itself.
-fn start_emulator(arguments: &[&str]) -> (Running, Value) {
-    let emulator = Command::new(emulator())
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("`cargo test` builds the examples; so does `cargo build --examples`");
-    let mut emulator = Running(emulator);
-    let mut ready = String::new();
-    let mut output = BufReader::new(emulator.0.stdout.take().unwrap());
-    output.read_line(&mut ready).unwrap();
-    (emulator, serde_json::from_str(&ready).unwrap())
-}
-
 /// Runs a test of this program in a process of its own, against an account of the emulator.
-fn client(test: &str, ready: &Value, name: &str, length: usize, file: Option<&Path>) -> Output {
+fn client(
+    test: &str,
+    emulator: &programs::Emulator,
+    name: &str,
+    length: usize,
+    file: Option<&Path>,
+) -> Output {
     let (vendor, address) = match name {
         "gmail" => ("google", "reader@gmail.example"),
         _ => ("microsoft", "reader@outlook.example"),
     };
-    let accounts = ready["accounts"].as_array().unwrap();
-    let account = accounts
-        .iter()
-        .find(|account| account["address"] == address);
-    let token = account.unwrap()["access_token"].as_str().unwrap();
-    let base = ready[vendor]["base_url"].as_str().unwrap();
     Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", test])
         .env("POSTROOM_CLIENT", name)
         .env("POSTROOM_CLIENT_ADDRESS", address)
-        .env("POSTROOM_CLIENT_BASE", base)
-        .env("POSTROOM_CLIENT_TOKEN", token)
+        .env("POSTROOM_CLIENT_BASE", emulator.base(vendor))
+        .env("POSTROOM_CLIENT_TOKEN", emulator.access_token(address))
         .env("POSTROOM_CLIENT_LENGTH", length.to_string())
         .env("POSTROOM_CLIENT_FILE", file.unwrap_or(Path::new("")))
         .output()
@@ -165,10 +142,9 @@ fn the_largest_attachments_come_down_in_constant_memory() {
     let folder = tempfile::tempdir().unwrap();
     write_message(folder.path(), "gmail", LARGEST_AT_GMAIL);
     write_message(folder.path(), "outlook", LARGEST_AT_OUTLOOK);
-    let mail = folder.path().to_str().unwrap();
-    let (emulator, ready) = start_emulator(&["--mail", mail]);
+    let emulator = programs::Emulator::start_with(&["--mail".as_ref(), folder.path().as_ref()]);
     let outcomes = [("gmail", LARGEST_AT_GMAIL), ("outlook", LARGEST_AT_OUTLOOK)]
-        .map(|(name, length)| (name, client("reader", &ready, name, length, None)));
+        .map(|(name, length)| (name, client("reader", &emulator, name, length, None)));
     drop(emulator);
     for (name, client) in outcomes {
         check(name, &client);
@@ -181,13 +157,13 @@ fn the_largest_attachments_go_up_in_constant_memory() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("noise.bin");
     // Exchange sends as much as its administrator allows, and counts the base64.
-    let (emulator, ready) = start_emulator(&["--largest-message", "250"]);
+    let emulator = programs::Emulator::start_with(&["--largest-message".as_ref(), "250".as_ref()]);
     let sizes = [("gmail", LARGEST_AT_GMAIL), ("outlook", LARGEST_AT_OUTLOOK)];
     let outcomes = sizes.map(|(name, length)| {
         let mut noise = vec![0; length];
         Noise::new().fill(&mut noise);
         std::fs::write(&file, noise).unwrap();
-        (name, client("writer", &ready, name, length, Some(&file)))
+        (name, client("writer", &emulator, name, length, Some(&file)))
     });
     drop(emulator);
     for (name, client) in outcomes {

@@ -7,14 +7,17 @@
     reason = "a failure in a test is a panic"
 )]
 
+mod programs;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Cursor};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use mail_parser::MessageParser;
 use mail_parser::mailbox::mbox::MessageIterator;
+use programs::{Emulator, Mail};
 use serde_json::Value;
 
 const SERVICES: [(&str, &str); 2] = [
@@ -22,99 +25,37 @@ const SERVICES: [(&str, &str); 2] = [
     ("microsoft", "reader@outlook.example"),
 ];
 
-/// Where `cargo test` puts the examples that it builds with the tests.
-fn example(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let directory = this.parent().unwrap().parent().unwrap().join("examples");
-    directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-}
-
-/// The emulator in a process of its own, with what is in `folder` in every mailbox; it ends with this.
-struct Emulator {
-    process: Child,
-    ready: Value,
-}
-
-impl Emulator {
-    fn start(folder: &Path) -> Self {
-        let mut process = Command::new(example("emulator"))
-            .arg("--mail")
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("`cargo test` builds the examples; so does `cargo build --examples`");
-        let mut line = String::new();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap();
-        Self { process, ready }
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// `mail`, connected to one mailbox.
-struct Mail {
-    directory: tempfile::TempDir,
-}
+struct Connected(Mail);
 
-impl Mail {
-    fn connect(emulator: &Emulator, service: &str, address: &str) -> Self {
-        let mail = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
-        let accounts = emulator.ready["accounts"].as_array().unwrap();
-        let account = accounts
-            .iter()
-            .find(|account| account["address"] == address);
-        let token = account.unwrap()["access_token"].as_str().unwrap();
-        let base = emulator.ready[service]["base_url"].as_str().unwrap();
-        mail.json(&[
-            "connect",
-            service,
-            "--access-token",
-            token,
-            "--api-endpoint",
-            base,
-        ]);
+impl Connected {
+    fn new(emulator: &Emulator, service: &str, address: &str) -> Self {
+        let mail = Self(Mail::new());
+        mail.json(&emulator.ready_made(service, address));
         mail
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.0.path(name)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(example("mail"));
-        for name in ["CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "STORE"] {
-            command.env_remove(format!("POSTROOM_{name}"));
-        }
-        command
-            .current_dir(self.directory.path())
-            .args(["--store", "store", "--account", "work"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        self.0.run([&["--account", "work"], arguments].concat())
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json"], arguments].concat());
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.0.json("work", arguments)
     }
 
     fn list(&self, query: &str) -> Vec<Value> {
         let document = self.json(&["list", "--limit", "100", query]);
         document["messages"].as_array().unwrap().clone()
     }
+}
+
+/// With what is in `folder` in every mailbox.
+fn emulator(folder: &Path) -> Emulator {
+    Emulator::start_with(&["--mail".as_ref(), folder.as_ref()])
 }
 
 fn subjects(messages: &[Value]) -> BTreeSet<String> {
@@ -143,9 +84,9 @@ fn tricky() -> tempfile::TempDir {
 #[test]
 fn an_mbox_holds_every_message_and_never_overwrites() {
     let folder = tricky();
-    let emulator = Emulator::start(folder.path());
+    let emulator = emulator(folder.path());
     for (service, address) in SERVICES {
-        let mail = Mail::connect(&emulator, service, address);
+        let mail = Connected::new(&emulator, service, address);
         let listed = mail.list("in:inbox");
         let told = mail.json(&[
             "export", "--format", "mbox", "--out", "all.mbox", "in:inbox",
@@ -191,9 +132,9 @@ fn an_mbox_holds_every_message_and_never_overwrites() {
 #[test]
 fn a_folder_gets_a_file_for_each_message_and_what_is_missing_the_next_time() {
     let folder = tricky();
-    let emulator = Emulator::start(folder.path());
+    let emulator = emulator(folder.path());
     for (service, address) in SERVICES {
-        let mail = Mail::connect(&emulator, service, address);
+        let mail = Connected::new(&emulator, service, address);
         let listed = mail.list("in:inbox");
         let export = ["export", "--out", "copy", "in:inbox"];
         let told = mail.json(&export);
@@ -220,9 +161,9 @@ fn a_folder_gets_a_file_for_each_message_and_what_is_missing_the_next_time() {
 #[test]
 fn a_conversation_is_shown_and_changed_from_any_of_its_messages() {
     let folder = tricky();
-    let emulator = Emulator::start(folder.path());
+    let emulator = emulator(folder.path());
     for (service, address) in SERVICES {
-        let mail = Mail::connect(&emulator, service, address);
+        let mail = Connected::new(&emulator, service, address);
         let inbox = mail.list("in:inbox");
         let answered = inbox.iter().find(|message| {
             let subject = message["subject"].as_str().unwrap_or_default();

@@ -7,55 +7,27 @@
     reason = "a failure in a test is a panic"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+mod programs;
 
 use serde_json::Value;
 
-/// Where `cargo test` puts the examples that it builds with the tests.
-fn example(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let directory = this.parent().unwrap().parent().unwrap().join("examples");
-    directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-}
+use programs::{Emulator, Mail};
 
-/// The emulator in a process of its own, and `mail` with a store of its own that is connected to it.
+/// The emulator, and `mail` connected to one of its mailboxes.
 struct Program {
-    emulator: Child,
-    _output: BufReader<ChildStdout>,
-    directory: tempfile::TempDir,
-    connect: Vec<String>,
+    emulator: Emulator,
+    mail: Mail,
+    service: &'static str,
+    address: &'static str,
 }
 
 impl Program {
-    fn start(service: &str, address: &str, rights: &[&str]) -> Self {
-        let mut emulator = Command::new(example("emulator"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(emulator.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let mut accounts = ready["accounts"].as_array().unwrap().iter();
-        let account = accounts.find(|one| one["address"] == address).unwrap();
-        let base = ready[service]["base_url"].as_str().unwrap();
-        let token = account["access_token"].as_str().unwrap();
-        let connect = [
-            "connect",
-            service,
-            "--api-endpoint",
-            base,
-            "--access-token",
-            token,
-        ];
+    fn start(service: &'static str, address: &'static str, rights: &[&str]) -> Self {
         let program = Self {
-            emulator,
-            _output: output,
-            directory: tempfile::tempdir().unwrap(),
-            connect: connect.map(str::to_owned).to_vec(),
+            emulator: Emulator::start(),
+            mail: Mail::new(),
+            service,
+            address,
         };
         program.connect(rights);
         program
@@ -63,22 +35,12 @@ impl Program {
 
     /// Connects the account, again if it is connected, to ask for other rights.
     fn connect(&self, rights: &[&str]) {
-        let connect: Vec<&str> = self.connect.iter().map(String::as_str).collect();
+        let connect = self.emulator.ready_made(self.service, self.address);
         self.json(&[&connect, rights].concat());
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(example("mail"));
-        for name in ["CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "STORE"] {
-            command.env_remove(format!("POSTROOM_{name}"));
-        }
-        let store = self.directory.path().join("store");
-        command.arg("--store").arg(store).args(arguments);
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
     fn text(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
+        let output = self.mail.run(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {errors}");
         String::from_utf8(output.stdout).unwrap()
@@ -90,14 +52,7 @@ impl Program {
     }
 
     fn fails(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-        assert!(
-            !errors.is_empty() && !errors.contains("panicked"),
-            "{errors}"
-        );
-        errors
+        self.mail.fails(code, arguments)
     }
 
     fn inbox(&self) -> Vec<String> {
@@ -105,13 +60,6 @@ impl Program {
         let messages = document["messages"].as_array().unwrap().iter();
         let ids = messages.map(|message| message["id"].as_str().unwrap().to_owned());
         ids.collect()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.emulator.kill();
-        let _ = self.emulator.wait();
     }
 }
 

@@ -6,29 +6,18 @@
     reason = "a failure in a test is a panic"
 )]
 
-use std::path::PathBuf;
-use std::process::Command;
+mod programs;
 
 use postroom::emulator::Emulator;
+use programs::Mail;
 use serde_json::Value;
 
-/// Where `cargo test` puts the examples that it builds with the tests.
-fn example(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let directory = this.parent().unwrap().parent().unwrap().join("examples");
-    directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-}
-
 /// `mail`, connected to the emulated mailbox of one service.
-struct Mail {
-    directory: tempfile::TempDir,
-}
+struct Connected(Mail);
 
-impl Mail {
+impl Connected {
     async fn connect(emulator: &Emulator, service: &str, address: &str) -> Self {
-        let mail = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let mail = Self(Mail::new());
         let endpoint = match service {
             "google" => emulator.google().base_url.clone(),
             _ => emulator.microsoft().base_url.clone(),
@@ -48,14 +37,8 @@ impl Mail {
 
     /// Runs a command that succeeds, and gives what it says. The emulator runs in this process, so nothing here blocks it.
     async fn run(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(example("mail"));
-        for name in ["CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "STORE"] {
-            command.env_remove(format!("POSTROOM_{name}"));
-        }
-        command
-            .current_dir(self.directory.path())
-            .args(["--store", "store", "--account", "work"])
-            .args(arguments);
+        let words = ["--account", "work"].iter().chain(arguments);
+        let mut command = self.0.command(words);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap();
@@ -86,7 +69,7 @@ async fn a_message_is_shown_with_what_is_new_and_what_it_is() {
              In-Reply-To: <lamp-1@{service}.example>\r\n\r\nIt is on its way.\r\n\r\nOn 1 Jan 2026, Reader wrote:\r\n> Where is the lamp?\r\n"
         );
         emulator.deliver(address, answer.as_bytes());
-        let mail = Mail::connect(&emulator, service, address).await;
+        let mail = Connected::connect(&emulator, service, address).await;
 
         let shown = mail.read("Lamp", &[]).await;
         assert!(

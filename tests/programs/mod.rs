@@ -33,7 +33,15 @@ pub(crate) struct Emulator {
 
 impl Emulator {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Without the services' quotas: each program that is started begins with a budget of its own, and all of them together would
+    /// be refused.
+    pub(crate) fn start_with(arguments: &[&OsStr]) -> Self {
         let mut process = Command::new(example("emulator"))
+            .arg("--no-quota")
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -64,6 +72,18 @@ impl Emulator {
             .iter()
             .find(|account| account["address"] == address);
         account.unwrap()["access_token"].as_str().unwrap()
+    }
+
+    /// What `connect` is told of an account that has a token already.
+    pub(crate) fn ready_made<'a>(&'a self, service: &'a str, address: &str) -> [&'a str; 6] {
+        [
+            "connect",
+            service,
+            "--api-endpoint",
+            self.base(service),
+            "--access-token",
+            self.access_token(address),
+        ]
     }
 
     /// What `connect` is told about this emulator.
