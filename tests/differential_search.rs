@@ -223,7 +223,7 @@ async fn compare(address: &'static str) {
     let kept = world.kept().await;
     let mut chance = world.chance.clone();
     let mut tally = Tally::default();
-    for round in 0..setting("POSTROOM_SEARCHES", 2_000) {
+    for round in 0..setting("POSTROOM_SEARCHES", 1_000) {
         let query = query(&mut chance, &world.place, 3);
         let plan = world.mailbox.plan(&query).unwrap();
         let size = if chance.one_in(40) { 37 } else { 1_000 };
