@@ -6,33 +6,30 @@
 //! another folder has not gone; all else is asked for before it is called deleted. What the service itself forgets is found
 //! by counting, in audited rounds.
 //!
-//! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what is there `sync/census.rs`'s.
+//! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what was there before `sync/listing.rs`'s, what
+//! is there `sync/census.rs`'s.
 
 mod backlog;
 mod census;
+mod listing;
 mod place;
 mod round;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-
 use self::backlog::Waiting;
 use self::census::Area;
 use self::place::{Comparison, Listing, Place};
 use super::api::Api;
-use super::reading::{self, OwnFolders, no_list};
-use super::{batch, convert, wire};
+use super::reading::{self, OwnFolders};
+use super::{batch, convert};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::protocol;
 use crate::model::{
     Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
     SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
 use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, compare};
-
-const LIST: &str = "outlook.messages.list";
 
 /// How many messages a page reads at most one by one: five batches.
 const SLICE: usize = 100;
@@ -43,9 +40,6 @@ const MUCH: usize = 500;
 /// How many messages of each kind a comparison tells or leaves to be read before it is made once more: they stand on one page
 /// or in the cursor.
 const MOST_WAITING: usize = 2_000;
-
-/// How many messages of one second are remembered while a listing goes on from there.
-const MOST_AT_ONCE: usize = 1_000;
 
 /// How many of the host's messages are counted at once.
 const KNOWN_PAGE: usize = 1_000;
@@ -284,121 +278,6 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// The next page of what was there before. It goes on from when the last message was received: a place counted from the
-    /// top would leave out as many messages as were deleted meanwhile.
-    async fn list(&mut self) -> Result<()> {
-        let Some(mut listing) = self.place.listing.clone() else {
-            return Ok(());
-        };
-        let area = self.place.area();
-        let named = self.place.scope.names_folders();
-        // The one that was being listed may be covered no longer.
-        let mut open = area
-            .covered()
-            .filter(|id| listing.folder.as_ref().is_none_or(|at| *id >= at));
-        let folder = open.next().cloned().filter(|_| named);
-        if named && folder.is_none() {
-            self.place.listing = None;
-            return Ok(());
-        }
-        if folder != listing.folder {
-            listing.until = None;
-            listing.edge.clear();
-        }
-        let detail = self.place.scope.detail;
-        let size = if detail == Detail::Full { "50" } else { "250" };
-        let filter = listing_filter(self.place.scope.since, listing.until);
-        let place = folder.as_ref().map(FolderId::as_str);
-        let mut call = self.api.newest(place, filter.as_deref(), detail, size)?;
-        let mut ids: Vec<Option<MessageId>> = Vec::new();
-        let mut messages: Vec<Result<Message>> = Vec::new();
-        let mut last_link = None;
-        let is_last = loop {
-            let page: wire::Collection = match self.api.client.json(call).await {
-                Err(error) if folder.is_some() && is_refusal(error.kind()) => break true,
-                page => page?,
-            };
-            for item in page.value.ok_or_else(|| no_list(LIST))? {
-                let item = item.get().as_bytes();
-                let named: Option<wire::Removal> = wire::salvage(item);
-                ids.push(named.and_then(|named| named.id).map(MessageId::from));
-                messages.push(reading::message(item, detail));
-            }
-            let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
-                break true;
-            };
-            // A page may be empty, and all of one may be of the second that the listing goes on from.
-            let last = messages
-                .iter()
-                .flatten()
-                .filter_map(|message| message.received_at)
-                .min();
-            if last.is_some_and(|last| listing.until.is_none_or(|until| last < until)) {
-                break false;
-            }
-            if last_link.as_ref() == Some(&link) {
-                return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
-            }
-            call = self.api.following(LIST, &link)?;
-            last_link = Some(link);
-        };
-        super::attachments::name_items(self.api, &mut messages).await;
-        let following = open.next().cloned().filter(|_| named);
-        let messages = ids.into_iter().zip(messages).collect();
-        let (until, edge) = self.take_listed(messages, &listing, &area);
-        self.place.listing = match (is_last, following) {
-            (true, None) => None,
-            (true, following) => Some(Listing {
-                folder: following,
-                ..Listing::default()
-            }),
-            (false, _) => Some(Listing {
-                folder,
-                until,
-                edge,
-            }),
-        };
-        Ok(())
-    }
-
-    /// Tells of what was listed, and says from where the listing goes on: when the last message was received, and which were
-    /// told of that second.
-    fn take_listed(
-        &mut self,
-        messages: Vec<(Option<MessageId>, Result<Message>)>,
-        listing: &Listing,
-        area: &Area,
-    ) -> (Option<DateTime<Utc>>, Vec<MessageId>) {
-        let read = messages.iter().flat_map(|(_, message)| message);
-        let received = read.filter_map(|message| message.received_at);
-        let until = received.min().or(listing.until);
-        let mut edge = if until == listing.until {
-            listing.edge.clone()
-        } else {
-            Vec::new()
-        };
-        for (id, message) in messages {
-            let message = match (message, id) {
-                (Ok(message), _) => message,
-                (Err(error), Some(id)) => {
-                    self.found.push(SyncChange::Unreadable(id, error));
-                    continue;
-                }
-                // What has not even an id cannot be told of.
-                (Err(_), None) => continue,
-            };
-            if listing.edge.contains(&message.id) || !area.covers(&message) {
-                continue;
-            }
-            if message.received_at == until && edge.len() < MOST_AT_ONCE {
-                edge.push(message.id.clone());
-            }
-            let told = self.told(message, area);
-            self.found.push(told);
-        }
-        (until, edge)
-    }
-
     /// Compares what the host has of some folders with what is in them, and leaves to be read only what differs.
     async fn reconcile(&mut self, known: &dyn Known) -> Result<()> {
         let Some(comparison) = self.place.comparison.take() else {
@@ -509,18 +388,6 @@ async fn count_known(known: &dyn Known) -> Result<BTreeMap<FolderId, u64>> {
         }
         last = next;
     }
-}
-
-/// A listing's part that is still to come: what was received in the second that it stopped at, or before.
-fn listing_filter(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<String> {
-    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let since = since.map(|since| format!("receivedDateTime ge {}", instant(since)));
-    let until = until.map(|until| {
-        let end = until + TimeDelta::seconds(1);
-        format!("receivedDateTime lt {}", instant(end))
-    });
-    let terms: Vec<String> = since.into_iter().chain(until).collect();
-    (!terms.is_empty()).then(|| terms.join(" and "))
 }
 
 /// Whether an error is about the service or the account rather than about one message.

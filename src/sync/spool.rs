@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{MessageId, ThreadId};
 
 /// How many bytes are sorted in memory.
-const MOST_HELD: usize = 8 * 1024 * 1024;
+const MOST_HELD: usize = 256 * 1024;
 
 /// How many files are merged at once.
-const MOST_FILES: usize = 32;
+const MOST_FILES: usize = 64;
 
 /// How many messages are read from files at a time.
 const AHEAD: usize = 1_000;
@@ -41,6 +41,8 @@ pub(crate) struct Spool {
     held: Vec<Sighting>,
     bytes: usize,
     files: Vec<File>,
+    /// How many of the files, from the first on, were merged from others.
+    merged: usize,
     most_held: usize,
 }
 
@@ -54,6 +56,7 @@ impl Spool {
             held: Vec::new(),
             bytes: 0,
             files: Vec::new(),
+            merged: 0,
             most_held,
         }
     }
@@ -68,14 +71,18 @@ impl Spool {
         let mut held = std::mem::take(&mut self.held);
         self.bytes = 0;
         let mut files = std::mem::take(&mut self.files);
-        self.files = apart(move || {
+        let mut merged = self.merged;
+        (self.files, self.merged) = apart(move || {
             held.sort_unstable();
             if files.len() >= MOST_FILES {
-                let mut merge = Merge::new(files, Vec::new())?;
-                files = vec![write_out(std::iter::from_fn(|| merge.next().transpose()))?];
+                // What was merged is left alone for long, so that nothing is written many times.
+                merged = if merged < MOST_FILES / 2 { merged } else { 0 };
+                let mut merge = Merge::new(files.split_off(merged), Vec::new())?;
+                files.push(write_out(std::iter::from_fn(|| merge.next().transpose()))?);
+                merged += 1;
             }
             files.push(write_out(held.into_iter().map(Ok))?);
-            Ok(files)
+            Ok((files, merged))
         })
         .await?;
         Ok(())

@@ -91,12 +91,33 @@ pub(super) struct Listing {
     /// When the last message was received, and which were received in that second.
     pub(super) until: Option<DateTime<Utc>>,
     pub(super) edge: Vec<MessageId>,
+    /// What follows within that second, where it has more messages than a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<String>,
+    /// How many pages of that second were asked for so, and how often it was begun again.
+    pub(super) further: u32,
+    pub(super) again: u32,
+    /// Whether anything was asked for so, and whether something left folders since.
+    pub(super) counted: bool,
+    pub(super) shifted: bool,
+    /// Whether all was listed, so that only what left meanwhile is still to be told.
+    pub(super) over: bool,
 }
 
 impl Listing {
     /// Whether nothing was listed yet, so that all of it is still to come.
     pub(super) fn is_new(&self) -> bool {
-        self.folder.is_none() && self.until.is_none()
+        self.folder.is_none() && self.until.is_none() && self.link.is_none() && !self.over
+    }
+
+    /// The same from another folder's beginning.
+    pub(super) fn of(&self, folder: Option<FolderId>) -> Self {
+        Self {
+            folder,
+            counted: self.counted,
+            shifted: self.shifted,
+            ..Self::default()
+        }
     }
 }
 
@@ -176,12 +197,20 @@ impl Place {
 
     /// A message is said to have left a folder.
     pub(super) fn note_left(&mut self, id: MessageId, folder: &FolderId) {
+        self.note_shift();
         match self.backlog.get_mut(&id) {
             Some(waiting) => waiting.left.push(folder.clone()),
             None => self.held.entry(id).or_default().push(folder.clone()),
         }
         if self.held.len() > MOST_HELD {
             self.let_go();
+        }
+    }
+
+    /// What follows in a listing has moved up.
+    pub(super) fn note_shift(&mut self) {
+        if let Some(listing) = &mut self.listing {
+            listing.shifted |= listing.counted;
         }
     }
 
@@ -202,6 +231,13 @@ impl Place {
     pub(super) fn compare_later(&mut self, id: &FolderId) {
         let comparison = self.comparison.get_or_insert_with(Comparison::default);
         comparison.folders.insert(id.clone());
+        comparison.differed = None;
+    }
+
+    /// The same for all that the host has.
+    pub(super) fn compare_all_later(&mut self) {
+        let comparison = self.comparison.get_or_insert_with(Comparison::default);
+        comparison.all = true;
         comparison.differed = None;
     }
 

@@ -529,6 +529,7 @@ impl Step<'_> {
     fn forget_folder(&mut self, id: &FolderId) {
         if self.place.folders.remove(id).is_some() {
             self.found.push(SyncChange::FolderDeleted(id.clone()));
+            self.place.note_shift();
             self.place.compare_later(id);
         }
     }
