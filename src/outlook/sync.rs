@@ -9,6 +9,7 @@
 //! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what was there before `sync/listing.rs`'s, what
 //! is there `sync/census.rs`'s.
 
+mod ahead;
 mod backlog;
 mod census;
 mod listing;
@@ -201,6 +202,7 @@ impl<'a> Step<'a> {
         if !self.place.round || self.place.backlog.len() <= MUCH {
             self.ask_folders(known).await?;
         }
+        self.look_ahead().await?;
         if !self.place.round && self.place.backlog.is_empty() {
             if self.place.listing.is_some() {
                 self.list().await?;
@@ -210,6 +212,7 @@ impl<'a> Step<'a> {
                 self.count(known).await?;
             }
         }
+        self.settle_ahead();
         self.read_slice().await
     }
 

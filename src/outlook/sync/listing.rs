@@ -13,7 +13,7 @@ use crate::outlook::reading::{self, no_list};
 use crate::outlook::{attachments, wire};
 use crate::provider::SyncChange;
 
-const LIST: &str = "outlook.messages.list";
+pub(super) const LIST: &str = "outlook.messages.list";
 
 /// How many messages of one second are remembered while a listing goes on from there.
 const MOST_AT_ONCE: usize = 250;
@@ -25,7 +25,7 @@ const MOST_AGAIN: u32 = 3;
 const MOST_FURTHER: u32 = 20_000;
 
 /// A message of a listing, and its id if it has no more than that.
-type Listed = (Option<MessageId>, Result<Message>);
+pub(super) type Listed = (Option<MessageId>, Result<Message>);
 
 impl Step<'_> {
     /// The next page of what was there before. It goes on from when the last message was received: a place counted from the
@@ -108,7 +108,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    async fn name_attachments(&self, messages: &mut Vec<Listed>) {
+    pub(super) async fn name_attachments(&self, messages: &mut Vec<Listed>) {
         let (ids, mut read): (Vec<_>, Vec<_>) = std::mem::take(messages).into_iter().unzip();
         attachments::name_items(self.api, &mut read).await;
         *messages = ids.into_iter().zip(read).collect();
@@ -138,6 +138,7 @@ impl Step<'_> {
                 // What has not even an id cannot be told of.
                 (Err(_), None) => continue,
             };
+            self.place.note_turn(&message.id);
             if listing.edge.contains(&message.id) || !area.covers(&message) {
                 continue;
             }
@@ -204,7 +205,10 @@ impl Step<'_> {
 }
 
 /// The messages of a page, and the address of what follows.
-fn read(page: wire::Collection, detail: Detail) -> Result<(Vec<Listed>, Option<String>)> {
+pub(super) fn read(
+    page: wire::Collection,
+    detail: Detail,
+) -> Result<(Vec<Listed>, Option<String>)> {
     let items = page.value.ok_or_else(|| no_list(LIST))?.into_iter();
     let messages = items.map(|item| {
         let item = item.get().as_bytes();
@@ -217,13 +221,13 @@ fn read(page: wire::Collection, detail: Detail) -> Result<(Vec<Listed>, Option<S
 }
 
 /// In which second a message was received.
-fn second(message: &Result<Message>) -> Option<DateTime<Utc>> {
+pub(super) fn second(message: &Result<Message>) -> Option<DateTime<Utc>> {
     let received = message.as_ref().ok()?.received_at?;
     Some(received.trunc_subsecs(0))
 }
 
 /// A listing's part that is still to come: what was received in the second that it stopped at, or before.
-fn filter(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<String> {
+pub(super) fn filter(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<String> {
     let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let since = since.map(|since| format!("receivedDateTime ge {}", instant(since)));
     let until = until.map(|until| {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::ahead::Ahead;
 use super::backlog::{Backlog, Waiting};
 use super::census::Area;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +42,8 @@ pub(super) struct Place {
     pub(super) backlog: Backlog,
     /// A listing with pages still to come.
     pub(super) listing: Option<Listing>,
+    /// What was told ahead of its turn.
+    pub(super) ahead: Option<Ahead>,
     /// Whether what the host has is still to be compared with what is there.
     pub(super) comparison: Option<Comparison>,
     /// Whether this round ends with a count.
@@ -150,6 +153,7 @@ impl Place {
             held: BTreeMap::new(),
             backlog: Backlog::default(),
             listing: None,
+            ahead: None,
             comparison: None,
             audited: false,
             first: false,
@@ -192,18 +196,27 @@ impl Place {
     /// A message is to be read before others. What is known to be there waits no longer to be asked for.
     pub(super) fn look(&mut self, id: MessageId) {
         let left = self.held.remove(&id).unwrap_or_default();
+        self.note_turn(&id);
         self.backlog.put_first(Waiting { id, left });
     }
 
     /// A message is said to have left a folder.
     pub(super) fn note_left(&mut self, id: MessageId, folder: &FolderId) {
         self.note_shift();
+        self.note_turn(&id);
         match self.backlog.get_mut(&id) {
             Some(waiting) => waiting.left.push(folder.clone()),
             None => self.held.entry(id).or_default().push(folder.clone()),
         }
         if self.held.len() > MOST_HELD {
             self.let_go();
+        }
+    }
+
+    /// A message that was told ahead of its turn is about to be told again, or asked for.
+    pub(super) fn note_turn(&mut self, id: &MessageId) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.note_turn(id);
         }
     }
 
@@ -267,6 +280,7 @@ impl Place {
         add("audited", self.audited.then(|| json(&true)));
         add("first", self.first.then(|| json(&true)));
         add("listing", self.listing.as_ref().map(json));
+        add("ahead", self.ahead.as_ref().map(json));
         add("comparison", self.comparison.as_ref().map(json));
         add("done", (self.done > 0).then(|| json(&self.done)));
         add("expected", self.expected.as_ref().map(json));
@@ -306,6 +320,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.audited = optional(entries.remove("audited"))?.unwrap_or_default();
     place.first = optional(entries.remove("first"))?.unwrap_or_default();
     place.listing = optional(entries.remove("listing"))?;
+    place.ahead = optional(entries.remove("ahead"))?;
     place.comparison = optional(entries.remove("comparison"))?;
     place.done = optional(entries.remove("done"))?.unwrap_or_default();
     place.expected = optional(entries.remove("expected"))?;
