@@ -6,6 +6,8 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "limits/noted.rs"]
+mod noted;
 #[path = "support/scripted.rs"]
 mod scripted;
 
@@ -219,10 +221,14 @@ fn batch(request: &Request, answer: impl Fn(&str) -> Reply) -> Reply {
             continue;
         };
         let head = format!(
-            "--b\r\nContent-Type: application/http\r\nContent-ID: <response-i{number}>\r\n\r\nHTTP/1.1 {} X\r\n\r\n",
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <response-i{number}>\r\n\r\nHTTP/1.1 {} X\r\n",
             inner.status
         );
         body.push(head.into());
+        for (name, value) in inner.headers {
+            body.push(format!("{name}: {value}\r\n").into());
+        }
+        body.push("\r\n".into());
         body.extend(inner.body);
         body.push("\r\n".into());
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::client::{Answer, ApiClient};
-use super::refusal::{TooLong, TooNarrow};
+use super::refusal::{TooLong, TooNarrow, is_of_registration};
 use super::request::{ApiRequest, Cost, Replay};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
@@ -262,10 +262,15 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     let settled = round.settled.iter();
     let settled = settled.filter_map(|(_, outcome)| outcome.as_ref().err());
     for kind in [ErrorKind::RateLimited, ErrorKind::QuotaExceeded] {
-        let limits = failed.clone().chain(settled.clone());
-        let limits = limits.filter(|error| error.kind() == kind);
-        if let Some(longest) = limits.max_by_key(|error| error.retry_after()) {
-            client.note_limit(longest);
+        // Parts may have gone over the mailbox's limit, and others over the registration's.
+        for of_registration in [false, true] {
+            let limits = failed.clone().chain(settled.clone());
+            let limits = limits.filter(|error| {
+                error.kind() == kind && is_of_registration(error) == of_registration
+            });
+            if let Some(longest) = limits.max_by_key(|error| error.retry_after()) {
+                client.note_limit(longest);
+            }
         }
     }
     // One call alone makes the client renew the token, once; the others then have the new one.

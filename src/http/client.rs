@@ -507,6 +507,11 @@ impl ApiClient {
 
     /// Notes that the service refused something because it was too much: for this mailbox, or for all of the registration.
     pub(crate) fn note_limit(&self, error: &Error) {
+        // What a limiter itself refused has no status, and is known where it has to be: a registration's pause is not the
+        // mailbox's.
+        if error.status().is_none() {
+            return;
+        }
         let of_registration = is_of_registration(error);
         let limiter = match &self.project {
             Some(project) if of_registration => project,
@@ -514,14 +519,11 @@ impl ApiClient {
         };
         let clock = self.clock.as_ref();
         match (error.kind(), error.retry_after()) {
-            // The limiter's own refusals have no status: they say nothing new.
             (ErrorKind::RateLimited, delay) => {
                 if let Some(delay) = delay {
                     limiter.pause(delay, clock);
                 }
-                if error.status().is_some() {
-                    limiter.slow_down(clock);
-                }
+                limiter.slow_down(clock);
             }
             // Other limits of a day are about sending, or about what a mailbox holds.
             (ErrorKind::QuotaExceeded, Some(delay)) if of_registration => {

@@ -17,7 +17,10 @@ const USUAL_RATE: u32 = 6_000;
 #[derive(Debug)]
 pub(super) struct Pace {
     part: f64,
+    /// When it was last made smaller or larger.
     since: Duration,
+    /// When something was last refused.
+    refused_at: Duration,
 }
 
 impl Pace {
@@ -26,6 +29,7 @@ impl Pace {
         Self {
             part: 1.0,
             since: Duration::ZERO,
+            refused_at: Duration::ZERO,
         }
     }
 
@@ -39,12 +43,13 @@ impl Pace {
 
     /// Something was refused. All that was under way is refused alike.
     pub(super) fn slower(&mut self, now: Duration) {
-        let just_now = now.saturating_sub(self.since) < ONE_EVENT;
+        let just_now = now.saturating_sub(self.refused_at) < ONE_EVENT;
         if self.part < 1.0 && just_now {
             return;
         }
         self.part = (self.now(now) * SLOWER).max(SLOWEST);
         self.since = now;
+        self.refused_at = now;
     }
 }
 

@@ -4,6 +4,8 @@
 //! There is no task and no timer beside those who wait: the first in line sleeps until it can go and wakes the next. Should
 //! nobody poll it, those behind it let it go and come after it.
 
+mod permit;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
@@ -22,6 +24,8 @@ use super::refusals::{failing, paused, used_up};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::{Lane, Spent};
+pub(in crate::http) use permit::{Permit, Trial};
+use permit::{Place, opening_of};
 
 /// What refills first, and only what somebody waits for may take: a send and a read at Gmail, without delay even while a
 /// copy is filled at full speed.
@@ -55,6 +59,8 @@ struct State {
     streaming: u32,
     /// Who waits, by lane, in the order of coming.
     waiting: [VecDeque<Arc<Waiter>>; Lane::ALL.len()],
+    /// Whether somebody may wait for a place without a timer.
+    untimed: bool,
     /// When one of each lane last went.
     served: [Duration; Lane::ALL.len()],
     /// Nothing is sent before this monotonic time.
@@ -130,6 +136,7 @@ impl Limiter {
                 free: limits.concurrency,
                 streaming: 0,
                 waiting: Default::default(),
+                untimed: false,
                 served: Default::default(),
                 paused_until: Duration::ZERO,
                 units: None,
@@ -207,7 +214,7 @@ impl Limiter {
                 None => {
                     let permit = self.grant(&mut state, &first, now);
                     if ours {
-                        state.wake_first(now);
+                        state.wake_all_who_may_go();
                         return Turn::Go(permit);
                     }
                     *lock(&first.admitted) = Some(permit);
@@ -231,7 +238,10 @@ impl Limiter {
             Some((Obstacle::Time(wait), false)) => {
                 Turn::Behind(wait.saturating_add(AFTER_THE_FIRST))
             }
-            Some((Obstacle::Place, _)) | None => Turn::Place,
+            Some((Obstacle::Place, _)) | None => {
+                state.untimed = true;
+                Turn::Place
+            }
         }
     }
 
@@ -257,16 +267,7 @@ impl Limiter {
         }
         state.spent.units += u64::from(waiter.cost.units);
         state.spent.requests += u64::from(waiter.cost.requests);
-        Permit {
-            limiter: Arc::clone(self),
-            places,
-            unsent: Some(waiter.cost),
-            streams: false,
-            trial: state
-                .circuit
-                .begin()
-                .map(|opening| Trial(Arc::clone(self), opening)),
-        }
+        Permit::new(self, places, waiter.cost, state.circuit.begin())
     }
 
     /// Holds all requests of this mailbox back for `delay`: the service asked for it.
@@ -438,6 +439,22 @@ impl State {
         }
     }
 
+    /// Wakes everybody for whom there may be a place now: nobody knows which of them are polled, and who is lets those before
+    /// it go as well. As many as places are free are enough of each lane. Who waits for anything else but a place sleeps with a
+    /// timer, so that the first is enough of those.
+    fn wake_all_who_may_go(&mut self) {
+        let most = match self.untimed {
+            true => usize::try_from(self.free.max(1)).unwrap_or(usize::MAX),
+            false => 1,
+        };
+        for queue in &self.waiting {
+            for waiter in queue.iter().take(most) {
+                waiter.woken.notify_one();
+            }
+        }
+        self.untimed &= self.waiting.iter().any(|queue| !queue.is_empty());
+    }
+
     /// One that needs more places than are free is not overtaken, so that a batch is not kept waiting by single requests
     /// for ever; and it makes do with what streams leave, so that it is not kept waiting by those either.
     fn obstacle(
@@ -547,101 +564,5 @@ impl fmt::Debug for Limiter {
             .debug_struct("Limiter")
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// A place in the queue. Who gives one up may have kept others waiting who need less.
-struct Place<'a> {
-    limiter: &'a Arc<Limiter>,
-    waiter: &'a Arc<Waiter>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut state = self.limiter.lock();
-        state.remove(self.waiter);
-        state.wake_first(Duration::ZERO);
-        drop(state);
-        // It may have been let go in the very moment it went away: then what it got is given back, which takes the lock.
-        let admitted = lock(&self.waiter.admitted).take();
-        drop(admitted);
-    }
-}
-
-/// Places for one request, given back when dropped.
-#[derive(Debug)]
-pub(in crate::http) struct Permit {
-    limiter: Arc<Limiter>,
-    places: u32,
-    /// What it was charged for, until it is sent.
-    unsent: Option<Cost>,
-    streams: bool,
-    trial: Option<Trial>,
-}
-
-impl Permit {
-    /// How many of the request's parts may run at the same time.
-    pub(in crate::http) fn places(&self) -> u32 {
-        self.places
-    }
-
-    /// What it is if the request tries a service that was left alone. It has to outlive the request: until its outcome is
-    /// known no other may try.
-    pub(in crate::http) fn trial(&mut self) -> Option<Trial> {
-        self.trial.take()
-    }
-
-    /// The request is sent: what it costs is spent.
-    pub(in crate::http) fn sent(mut self) -> Self {
-        self.unsent = None;
-        self
-    }
-
-    /// Says that what is left of the request is a stream, which is read when somebody likes to. The last place is given
-    /// back at once.
-    pub(in crate::http) fn streaming(mut self) -> Self {
-        let mut state = self.limiter.lock();
-        if state.streaming + self.places < self.limiter.limits.concurrency {
-            state.streaming += self.places;
-            self.streams = true;
-        } else {
-            state.free += self.places;
-            self.places = 0;
-        }
-        // Those who wait may make do with what is left.
-        state.wake_first(Duration::ZERO);
-        drop(state);
-        self
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut state = self.limiter.lock();
-        state.free += self.places;
-        if let Some(cost) = self.unsent {
-            state.give_back(cost);
-        }
-        if self.streams {
-            state.streaming -= self.places;
-        }
-        state.wake_first(Duration::ZERO);
-    }
-}
-
-/// The one request that tries a service that was left alone. Dropped without an outcome, another may try.
-#[derive(Debug)]
-pub(in crate::http) struct Trial(Arc<Limiter>, u64);
-
-/// In which of its openings a circuit was tried.
-fn opening_of(trial: &Option<Trial>) -> Option<u64> {
-    trial.as_ref().map(|Trial(_, opening)| *opening)
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.circuit.abandon(self.1);
-        state.wake_first(Duration::ZERO);
     }
 }
