@@ -15,14 +15,19 @@ mod scripted;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postroom::clock::Clock as _;
 use postroom::credentials::{AccountRecord, CredentialStore, MemoryStore, RecordKey, Service};
 use postroom::emulator::Emulator;
+use postroom::http::{Transport, TransportError};
 use postroom::oauth::{Endpoints, OAuthFlow};
 use postroom::testing::VirtualClock;
-use postroom::{AccountId, Accounts, Adoption, Error, ErrorKind, ProviderConfiguration, Secret};
+use postroom::{
+    AccountId, Accounts, Adoption, ByteStream, Content, Error, ErrorKind, ProviderConfiguration,
+    Secret,
+};
 use raw_sign_in::{PERSONAL, READER, SignIn, WORK, text};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
@@ -379,6 +384,52 @@ async fn tokens_with_made_up_keys_cannot_make_the_service_be_asked_again_and_aga
         refused(&flow, &made_up).await;
     }
     assert_eq!(transport.requests().len(), 2);
+}
+
+/// A service that answers the first request at once, and each that follows when it is let.
+#[derive(Debug)]
+struct Slow {
+    answers: Scripted,
+    lets: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Transport for Slow {
+    async fn send(
+        &self,
+        request: http::Request<Content>,
+    ) -> Result<http::Response<ByteStream>, TransportError> {
+        self.lets.acquire().await.unwrap().forget();
+        self.answers.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn nobody_whose_key_is_known_waits_for_the_key_of_somebody_else() {
+    let signer = Signer::new();
+    let (_, answers) = publishing(true, vec![signer.published(json!({}))]);
+    let slow = Arc::new(Slow {
+        answers: answers.clone(),
+        lets: tokio::sync::Semaphore::new(1),
+    });
+    let flow = OAuthFlow::google(CLIENT).transport(slow.clone());
+    let flow = flow.clock(Arc::new(answers.clock.clone())).build().unwrap();
+    let claims = google_claims(&answers);
+    let right = signer.sign(&header(), &claims);
+    flow.verify_id_token(&right, None).await.unwrap();
+    answers.clock.advance(Duration::from_secs(30));
+    let made_up = signer.sign(&json!({"alg": "RS256", "kid": "two"}), &claims);
+    let mut fetching = Box::pin(flow.verify_id_token(&made_up, None));
+    let mut beside = Box::pin(flow.verify_id_token(&made_up, None));
+    assert!(futures_util::poll!(&mut fetching).is_pending());
+    assert!(futures_util::poll!(&mut beside).is_pending());
+    let user = futures_util::poll!(Box::pin(flow.verify_id_token(&right, None)));
+    assert!(user.is_ready());
+    slow.lets.add_permits(1);
+    for asked in [fetching, beside] {
+        assert_eq!(asked.await.unwrap_err().code(), Some("id_token_key"));
+    }
+    assert_eq!(answers.requests().len(), 2);
 }
 
 #[tokio::test]

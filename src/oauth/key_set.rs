@@ -5,6 +5,7 @@
 //! <https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-signature>,
 //! <https://www.rfc-editor.org/rfc/rfc8725>.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,7 +14,6 @@ use http::header::{AGE, CACHE_CONTROL};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::identity::Issuer;
@@ -38,14 +38,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// must not try one after another.
 const FAILURE_LIFE: Duration = Duration::from_secs(5);
 
-/// The keys of one server, shared by all who check its tokens.
+/// The keys of one server, shared by all who check its tokens. Nobody whose key is known waits while somebody else fetches:
+/// anybody can write a token for which keys are fetched.
 #[derive(Default)]
-pub(super) struct KeySet(Mutex<Known>);
+pub(super) struct KeySet {
+    known: Mutex<Known>,
+    /// Held by whoever fetches.
+    fetching: tokio::sync::Mutex<()>,
+}
 
 /// What is known of a server's keys.
 #[derive(Default)]
 struct Known {
-    kept: Option<Kept>,
+    kept: Option<Arc<Kept>>,
     /// Why they could not be fetched, and until when that is told.
     failed: Option<(Error, Duration)>,
 }
@@ -105,32 +110,17 @@ impl KeySet {
         issuer: &Issuer,
     ) -> Result<()> {
         let signed = Signed::read(token.expose())?;
-        let mut known = self.0.lock().await;
-        let now = api.clock.monotonic();
-        let mut fetched = false;
-        if known
-            .kept
-            .as_ref()
-            .is_none_or(|kept| kept.good_until <= now)
-        {
-            known.fetch(api, url).await?;
-            fetched = true;
-        }
-        // Services change their keys without a word, and in between.
-        let is_unknown = |kept: &Kept| !kept.has(&signed.key);
-        if !fetched
-            && known.kept.as_ref().is_some_and(|kept| {
-                is_unknown(kept) && kept.fetched_at.saturating_add(PATIENCE) <= now
-            })
-        {
-            known.fetch(api, url).await?;
-        }
-        let Some(kept) = known.kept.as_ref().filter(|kept| !is_unknown(kept)) else {
+        let kept = self.known().kept_for(&signed.key, api.clock.monotonic());
+        let kept = match kept {
+            Some(kept) => kept,
+            None => self.fetched_for(&signed.key, api, url).await?,
+        };
+        if !kept.has(&signed.key) {
             return Err(unfit(
                 "id_token_key",
                 "the id_token names a key that the service does not have",
             ));
-        };
+        }
         let named = kept.keys.iter().filter(|key| key.id == signed.key);
         let mut signs_for_issuer = named.filter(|key| {
             let of = key.issuer.as_deref();
@@ -146,25 +136,51 @@ impl KeySet {
     }
 }
 
-impl Known {
-    async fn fetch(&mut self, api: &ApiClient, url: &Url) -> Result<()> {
-        if let Some((error, until)) = &self.failed
-            && *until > api.clock.monotonic()
+impl KeySet {
+    /// The keys, fetched anew unless somebody else just did.
+    async fn fetched_for(&self, key: &str, api: &ApiClient, url: &Url) -> Result<Arc<Kept>> {
+        let _fetching = self.fetching.lock().await;
+        let now = api.clock.monotonic();
         {
-            return Err(error.clone());
+            let known = self.known();
+            if let Some(kept) = known.kept_for(key, now) {
+                return Ok(kept);
+            }
+            if let Some((error, until)) = &known.failed
+                && *until > now
+            {
+                return Err(error.clone());
+            }
         }
-        match fetch(api, url).await {
+        let fetched = fetch(api, url).await.map(Arc::new);
+        let mut known = self.known();
+        match &fetched {
             Ok(kept) => {
-                self.kept = Some(kept);
-                self.failed = None;
-                Ok(())
+                known.kept = Some(Arc::clone(kept));
+                known.failed = None;
             }
             Err(error) => {
                 let until = api.clock.monotonic().saturating_add(FAILURE_LIFE);
-                self.failed = Some((error.clone(), until));
-                Err(error)
+                known.failed = Some((error.clone(), until));
             }
         }
+        fetched
+    }
+
+    /// Each change under the lock is complete by itself.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// The keys that are kept, if they do for a token that names this one: services change their keys without a word, and in
+    /// between, so that one which is not among them may be new.
+    fn kept_for(&self, key: &str, now: Duration) -> Option<Arc<Kept>> {
+        let kept = self.kept.as_ref()?;
+        let does = kept.good_until > now
+            && (kept.has(key) || kept.fetched_at.saturating_add(PATIENCE) > now);
+        does.then(|| Arc::clone(kept))
     }
 }
 
