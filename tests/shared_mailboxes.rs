@@ -9,15 +9,19 @@
 mod raw_http;
 mod support;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use postroom::credentials::MemoryStore;
+use postroom::credentials::{
+    CredentialStore, MemoryStore, RecordKey, Save, Saved, StoreError, StoredRecord,
+};
 use postroom::emulator::Emulator;
 use postroom::oauth::{OAuthFlow, SignInOptions};
 use postroom::{
-    Access, AccountId, Accounts, Action, Error, ErrorKind, Mailbox, MessageId, Outgoing,
-    OutgoingAttachment, ProviderConfiguration, Query, Secret,
+    Access, AccountId, Accounts, Action, Error, ErrorKind, Known, KnownMessage, Mailbox, MessageId,
+    Outgoing, OutgoingAttachment, ProviderConfiguration, Query, Scope, Secret, SyncPage,
 };
 use raw_http::RawHttp;
 use support::emulator;
@@ -46,7 +50,15 @@ fn configuration(emulator: &Emulator) -> ProviderConfiguration {
 }
 
 async fn connected(emulator: &Emulator, configuration: ProviderConfiguration) -> Accounts {
-    let accounts = Accounts::builder(Arc::new(MemoryStore::new()))
+    connected_in(Arc::new(MemoryStore::new()), emulator, configuration).await
+}
+
+async fn connected_in(
+    store: Arc<dyn CredentialStore>,
+    emulator: &Emulator,
+    configuration: ProviderConfiguration,
+) -> Accounts {
+    let accounts = Accounts::builder(store)
         .configuration("microsoft", configuration)
         .build()
         .unwrap();
@@ -153,6 +165,69 @@ async fn shared_mailboxes_rest_and_go_with_the_account_also_in_handles_that_are_
     let asked = emulator.requests().len();
     assert_eq!(outcomes(&handles).await, [Some(ErrorKind::NotFound); 3]);
     assert_eq!(emulator.requests().len(), asked, "nothing was sent");
+}
+
+/// A store that tells what is kept in it.
+#[derive(Debug, Default)]
+struct Noting {
+    store: MemoryStore,
+    kept: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl CredentialStore for Noting {
+    async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
+        self.store.load(key).await
+    }
+
+    async fn save(
+        &self,
+        key: &RecordKey,
+        record: &Secret,
+        save: Save,
+    ) -> Result<Saved, StoreError> {
+        self.kept.lock().unwrap().insert(key.text());
+        self.store.save(key, record, save).await
+    }
+
+    async fn remove(&self, key: &RecordKey) -> Result<(), StoreError> {
+        self.kept.lock().unwrap().remove(&key.text());
+        self.store.remove(key).await
+    }
+
+    async fn list(&self, namespace: Option<&str>) -> Result<Vec<AccountId>, StoreError> {
+        self.store.list(namespace).await
+    }
+}
+
+/// A host that has nothing yet.
+#[derive(Debug)]
+struct Nothing;
+
+#[async_trait]
+impl Known for Nothing {
+    async fn page(&self, _: Option<&MessageId>, _: usize) -> postroom::Result<Vec<KnownMessage>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_shared_mailbox_stays_when_the_account_has_gone() {
+    let emulator = organisation().await;
+    emulator.deliver(SUPPORT, b"Subject: Help\r\n\r\nText\r\n");
+    let configuration = configuration(&emulator).with_shared_mailboxes();
+    let store = Arc::new(Noting::default());
+    let accounts = connected_in(store.clone(), &emulator, configuration).await;
+    for address in [SUPPORT, BILLING] {
+        let mailbox = accounts.open_shared(&team(), address).await.unwrap();
+        let pages = mailbox.sync(None, Scope::default(), Arc::new(Nothing));
+        let pages: Vec<SyncPage> = pages.try_collect().await.unwrap();
+        assert!(!pages.is_empty());
+    }
+    assert!(!store.kept.lock().unwrap().is_empty());
+    accounts.disconnect(&team()).await.unwrap();
+    let kept = store.kept.lock().unwrap();
+    assert!(kept.is_empty(), "{kept:?}");
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ pub(super) struct Holding {
     length: Duration,
     /// When it was last asked for, on the monotonic clock: before the store began to count.
     asked_at: Duration,
+    /// Whether nothing is left of it when it is given back.
+    passes: bool,
 }
 
 impl Holding {
@@ -66,9 +68,18 @@ impl Holding {
                 clock,
                 length,
                 asked_at,
+                passes: false,
             }),
             Ok(Acquired::Busy { until, remaining }) => Err(Refused::Busy { until, remaining }),
             Err(error) => Err(Refused::Store(error)),
+        }
+    }
+
+    /// The same, of which nothing is left when it is given back: nobody could find it when the account goes.
+    fn passing(self) -> Self {
+        Self {
+            passes: true,
+            ..self
         }
     }
 
@@ -125,6 +136,9 @@ impl Holding {
 
     /// Gives it back. Whoever took it over meanwhile keeps it.
     pub(super) async fn give_back(self) {
+        if self.passes {
+            return self.forget().await;
+        }
         if let Err(error) = self.lease.release().await {
             tracing::debug!(%error, "a lease was not given back and ends by itself");
         }
@@ -174,6 +188,7 @@ impl SyncTurns for StoredTurns {
             key.account = AccountId::clone(name);
         }
         match Holding::take(store, key, clock, holder, SYNC_LEASE).await {
+            Ok(holding) if self.name.is_some() => Ok(Box::new(holding.passing())),
             Ok(holding) => Ok(Box::new(holding)),
             Err(refused) => Err(refusal(refused)),
         }
