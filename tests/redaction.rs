@@ -428,3 +428,14 @@ async fn nothing_secret_is_printed_in_a_whole_life_with_a_mailbox() {
         leaks.join("\n")
     );
 }
+
+#[test]
+fn an_address_that_is_posted_to_is_printed_without_what_only_the_service_should_know() {
+    let address = "https://planteduser:plantedword@desk.example/told?planted=query#plantedfragment";
+    let place = postroom::WatchTarget::webhook(address.parse().unwrap());
+    let target = place.with_lifecycle_url(address.parse().unwrap());
+    for printed in [format!("{target:?}"), format!("{target:#?}")] {
+        assert!(!printed.contains("planted"), "{printed}");
+        assert_eq!(printed.matches("https://desk.example/told").count(), 2);
+    }
+}

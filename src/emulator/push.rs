@@ -3,6 +3,7 @@
 //! another machine.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -256,13 +257,22 @@ pub(crate) struct Answered {
 
 /// Whether something may be posted there: on this machine, without TLS.
 pub(crate) fn is_near(url: &Url) -> bool {
-    url.scheme() == "http"
-        && match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-            None => false,
+    !near(url).is_empty()
+}
+
+/// Where an address on this machine is, without TLS: nowhere if it is none. What `localhost` means is not looked up, since
+/// whoever answers that could send what is posted anywhere.
+fn near(url: &Url) -> Vec<IpAddr> {
+    let addresses = match url.host() {
+        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address)],
+        Some(Host::Domain(name)) if name.eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         }
+        Some(Host::Domain(_)) | None => Vec::new(),
+    };
+    let is_near = url.scheme() == "http" && addresses.iter().all(IpAddr::is_loopback);
+    if is_near { addresses } else { Vec::new() }
 }
 
 /// A POST over a connection of its own. No answer in time is none.
@@ -271,13 +281,13 @@ pub(crate) async fn send(
     headers: Vec<(&'static str, String)>,
     body: String,
 ) -> Option<Answered> {
-    if !is_near(url) {
-        return None;
-    }
     let exchange = async {
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-        let address = host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((address, port)).await.ok()?;
+        let addresses = near(url).into_iter();
+        let addresses: Vec<SocketAddr> = addresses
+            .map(|address| SocketAddr::new(address, port))
+            .collect();
+        let stream = TcpStream::connect(addresses.as_slice()).await.ok()?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .ok()?;

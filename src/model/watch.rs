@@ -56,12 +56,15 @@ pub enum WatchPlace {
     Unknown(UnknownFields),
 }
 
-/// Hosts put what only they and the service should know into the query.
+/// Hosts put what only they and the service should know into the query, or before the host.
 impl fmt::Debug for WatchPlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |url: &Url| {
             let mut url = url.clone();
+            // An address that can have no user has none.
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
             url.set_query(None);
+            url.set_fragment(None);
             url
         };
         match self {

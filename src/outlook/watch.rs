@@ -42,7 +42,8 @@ impl Watching for Outlook {
         match prolonged {
             Ok(answer) => {
                 let mut prolonged = watch.clone();
-                self.note_end(&mut prolonged, &answer, UPDATE)?;
+                let told: wire::Subscription = parse(UPDATE, &answer.body)?;
+                self.note_end(&mut prolonged, &answer, told.expiration_date_time);
                 Ok(Renewed::prolonged(prolonged))
             }
             // It ended, or the service removed it.
@@ -125,13 +126,14 @@ impl Outlook {
             outcome => outcome,
         }?;
         let made: wire::Subscription = parse(CREATE, &answer.body)?;
+        let end = made.expiration_date_time;
         let id = made.id.filter(|id| !id.is_empty()).ok_or_else(|| {
             crate::http::protocol("a subscription came without an id").with_operation(CREATE)
         })?;
         let mut watch = Watch::new(SubscriptionId::new(id), None)
             .with_target(target)
             .with_beginning(self.api.client.clock.now());
-        self.note_end(&mut watch, &answer, CREATE)?;
+        self.note_end(&mut watch, &answer, end);
         Ok(watch)
     }
 
@@ -192,14 +194,11 @@ impl Outlook {
         Ok(removed)
     }
 
-    /// When a watch ends, and when to renew it.
-    fn note_end(&self, watch: &mut Watch, answer: &Answer, operation: &'static str) -> Result<()> {
-        let told: wire::Subscription = parse(operation, &answer.body)?;
+    /// When a watch ends, by what an answer told, and when to renew it.
+    fn note_end(&self, watch: &mut Watch, answer: &Answer, end: Option<DateTime<Utc>>) {
         let now = self.api.client.clock.now();
-        let end = told.expiration_date_time;
         watch.expires_at = end.map(|end| answer.by_clock_here(end, now));
         watch.renew_at = Some(renewal_before(watch.expires_at, now));
-        Ok(())
     }
 }
 
