@@ -182,15 +182,13 @@ impl Mailbox {
         self.messages_with(query, Detail::Headers, PageRequest::first())
     }
 
-    /// The messages that `query` means, newest first, read as far as `detail` asks, from `page` on.
+    /// The messages that `query` means, newest first, read as far as `detail` asks, from `page` on. How long the pages are, and
+    /// how many of them are on their way at once, is the provider's to decide; none is longer than `page` says, if it does.
     pub fn messages_with(&self, query: Query, detail: Detail, page: PageRequest) -> Messages {
         if let Err(error) = self.require(Access::READ) {
             return Messages(stream::once(async { Err(error) }).boxed());
         }
-        if page.token.is_none()
-            && page.size.is_none()
-            && let Some(messages) = self.provider.messages(&query, detail)
-        {
+        if let Some(messages) = self.provider.messages(&query, detail, &page) {
             return Messages(messages);
         }
         let provider = Arc::clone(&self.provider);

@@ -91,15 +91,16 @@ pub trait MailProvider: fmt::Debug + Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<Result<Message>>>;
 
-    /// All messages that `query` means, in the order of [`list`](Self::list), for a provider that can read them for less than
-    /// page after page, knowing what comes later. An error about the listing ends the stream. With `None`, the pages of
-    /// `list` are followed.
+    /// All messages that `query` means from `page` on, in the order of [`list`](Self::list), for a provider that can read them for
+    /// less than page after page, knowing what comes later. What is asked for at once is no longer than the page is to be. An
+    /// error about the listing ends the stream. With `None`, the pages of `list` are followed.
     fn messages(
         &self,
         query: &Query,
         detail: Detail,
+        page: &PageRequest,
     ) -> Option<BoxStream<'static, Result<Message>>> {
-        let _ = (query, detail);
+        let _ = (query, detail, page);
         None
     }
 

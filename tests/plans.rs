@@ -372,8 +372,12 @@ async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
         Query::inbox(),
         Query::inbox().and(Query::unread()),
     ] {
-        let page = PageRequest::first().with_size(30);
+        // So short that they follow one another.
+        let page = PageRequest::first().with_size(15);
         let pages = subjects(mailbox.messages_with(query.clone(), Detail::Headers, page)).await;
+        let page = PageRequest::first().with_size(30);
+        let ranges = subjects(mailbox.messages_with(query.clone(), Detail::Headers, page)).await;
+        assert_eq!(ranges, pages);
         let before = emulator.requests().len();
         let ranges = subjects(mailbox.messages(query)).await;
         assert_eq!(pages.len(), 400);
@@ -381,6 +385,71 @@ async fn a_listing_in_ranges_of_time_tells_what_its_pages_tell() {
         let asked = emulator.requests().len() - before;
         assert!(asked < 40, "{asked} requests");
     }
+}
+
+/// The lengths of the pages that were asked for since the first so many requests.
+fn pages_since(emulator: &Emulator, before: usize) -> Vec<u32> {
+    let asked = emulator.requests().into_iter().skip(before);
+    let queries = asked.filter_map(|asked| asked.query);
+    let top = |query: String| {
+        let (_, rest) = query.split_once("$top=")?;
+        rest.split('&').next()?.parse().ok()
+    };
+    queries.filter_map(top).collect()
+}
+
+#[tokio::test]
+async fn pages_grow_while_they_come_fast_and_none_is_longer_or_heavier_than_it_may_be() {
+    let start = chrono::DateTime::from_timestamp(1_500_000_000, 0).unwrap();
+    let clock = VirtualClock::by_hand(start);
+    let builder = support::emulator().quota(false);
+    let emulator = builder
+        .clock(Arc::new(clock.clone()))
+        .start()
+        .await
+        .unwrap();
+    let many: Vec<String> = (0..50)
+        .map(|number| format!("Member {number} of the group <member-{number}@group.example>"))
+        .collect();
+    for number in 0..500 {
+        clock.advance(Duration::from_secs(60));
+        let to = if number < 200 {
+            many.join(", ")
+        } else {
+            many[0].clone()
+        };
+        let raw =
+            format!("From: sender@shop.example\r\nTo: {to}\r\nSubject: {number}\r\n\r\nText\r\n");
+        emulator.deliver(support::OUTLOOK, raw.as_bytes());
+    }
+    // On a clock that stands still everything comes at once.
+    let token = StaticToken::new(emulator.access_token(support::OUTLOOK));
+    let connection = Connection::new(transport(&emulator), Arc::new(token));
+    let connection = connection
+        .with_clock(Arc::new(clock))
+        .with_regime(Regime::Off);
+    let mailbox = support::mailbox_on(&emulator, connection, support::OUTLOOK);
+    let read = async |page: PageRequest| {
+        let before = emulator.requests().len();
+        let read = mailbox.messages_with(Query::inbox(), Detail::Headers, page);
+        let read: Vec<Message> = read.try_collect().await.unwrap();
+        let subjects = read.iter().map(|message| message.subject.clone().unwrap());
+        let expected = (0..500).rev().map(|number| number.to_string());
+        assert!(subjects.eq(expected));
+        pages_since(&emulator, before)
+    };
+    let pages = read(PageRequest::first()).await;
+    assert_eq!(pages[..2], [100, 250]);
+    assert_eq!(pages.iter().max(), Some(&250));
+    // What is older has so many recipients that a page of 250 would be megabytes.
+    assert!(*pages.last().unwrap() < 240, "{pages:?}");
+    let pages = read(PageRequest::first().with_size(1_000)).await;
+    assert!(pages[0] == 100 && pages[1] > 500, "{pages:?}");
+    let pages = read(PageRequest::first().with_size(50)).await;
+    assert_eq!(pages.iter().max(), Some(&50));
+    // As short as this they follow one another.
+    let pages = read(PageRequest::first().with_size(15)).await;
+    assert!(pages.iter().all(|page| *page == 15), "{pages:?}");
 }
 
 #[tokio::test]

@@ -332,8 +332,12 @@ impl MailProvider for Gmail {
         &self,
         query: &Query,
         detail: Detail,
+        page: &PageRequest,
     ) -> Option<BoxStream<'static, Result<Message>>> {
         self.require(Access::READ).ok()?;
+        if page.token.is_some() || page.size.is_some() {
+            return None;
+        }
         reading::stream(&self.api, query, detail)
     }
 

@@ -200,6 +200,9 @@ impl ApiClient {
         self.repeat(&request, |opened| async move {
             let answer = read(opened, request.answer_limit).await?;
             seen.received(answer.body.len());
+            if let Some(stopwatch) = &self.stopwatch {
+                stopwatch.received(answer.body.len());
+            }
             Ok(answer)
         })
         .await

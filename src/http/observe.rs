@@ -1,7 +1,7 @@
 //! What can be seen of requests from outside: events through `tracing`, and, with the feature `metrics`, counters and
 //! histograms. Names and labels are part of the interface; nothing of a token, an address or mail is in them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::request::Cost;
@@ -31,18 +31,27 @@ const REQUEST: &str = "postroom_request_seconds";
 const RECEIVED: &str = "postroom_received_bytes_total";
 
 /// How long the longest request took that was answered well: from when it was sent, without waits and without the attempts
-/// that failed before it.
+/// that failed before it; and how many bytes the longest answer had.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stopwatch(Arc<Mutex<Duration>>);
+pub(crate) struct Stopwatch(Arc<Mutex<(Duration, usize)>>);
 
 impl Stopwatch {
     pub(super) fn note(&self, took: Duration) {
-        let mut longest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (longest, _) = &mut *self.lock();
         *longest = took.max(*longest);
     }
 
-    pub(crate) fn longest(&self) -> Duration {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn received(&self, bytes: usize) {
+        let (_, longest) = &mut *self.lock();
+        *longest = bytes.max(*longest);
+    }
+
+    pub(crate) fn read(&self) -> (Duration, usize) {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Duration, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -144,8 +144,9 @@ impl MailProvider for InTime {
         &self,
         query: &Query,
         detail: Detail,
+        page: &PageRequest,
     ) -> Option<BoxStream<'static, Result<Message>>> {
-        let messages = self.inner.messages(query, detail)?;
+        let messages = self.inner.messages(query, detail, page)?;
         let next = |state: Option<(BoxStream<'static, Result<Message>>, Self)>| async move {
             let (mut messages, terms) = state?;
             match terms.in_time(messages.next()).await {

@@ -384,10 +384,13 @@ impl MailProvider for Outlook {
         &self,
         query: &Query,
         detail: Detail,
+        page: &PageRequest,
     ) -> Option<BoxStream<'static, Result<Message>>> {
         self.require(Access::READ).ok()?;
-        let own = Arc::clone(&self.own_folders);
-        query::divides(query).then(|| reading::stream(self.api.clone(), own, query.clone(), detail))
+        if page.token.is_some() || !query::divides(query) {
+            return None;
+        }
+        reading::stream(&self.api, &self.own_folders, query, detail, page.size)
     }
 
     fn plan(&self, query: &Query) -> Result<QueryPlan> {

@@ -26,10 +26,19 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// The shortest page, also where longer ones fail.
 const SHORTEST_PAGE: u32 = 10;
 
-/// The first page of a listing whose messages are not whole, and the longest: together the pages under way and the one that is
-/// read have fewer messages than one page of the service's may have.
+/// The first page of a listing whose messages are not whole, and the longest unless the host says: together the pages under way
+/// have no more messages than one page of the service's may have.
 const FIRST_PAGE: u32 = 100;
-const LONGEST_LISTED_PAGE: u32 = LONGEST_PAGE / 6;
+const LONGEST_LISTED_PAGE: u32 = LONGEST_PAGE / 4;
+
+/// As much of the service's text a page has at most, as far as those before it tell.
+const LONGEST_TEXT: usize = 1024 * 1024;
+
+/// As many times as long a page is at most than the one before it, however fast that came.
+const LONGER: f64 = 8.0;
+
+/// Shorter pages are not worth being asked for at the same time: how much is in a range is off by chance alone.
+const SHORTEST_RANGE: u32 = 20;
 
 /// Ids are read in the longest pages that there are, one after another. Only where two of them are not all is it worth
 /// more requests to divide the rest: of 20,000 ids it halves the time, of 2,000 it would make it longer.
@@ -38,26 +47,32 @@ const PAGES_OF_IDS: u32 = 2;
 /// Fewer messages do not tell how many others there are in a time.
 const TELLING: usize = 8;
 
-/// The messages that `query` means, read as far as `detail` asks.
+/// The messages that `query` means, read as far as `detail` asks, in pages that are no longer than `size` says; none where
+/// those would be too short for ranges.
 pub(in crate::outlook) fn stream(
-    api: Api,
-    own: Arc<OwnFolders>,
-    query: Query,
+    api: &Api,
+    own: &Arc<OwnFolders>,
+    query: &Query,
     detail: Detail,
-) -> BoxStream<'static, Result<Message>> {
-    let (usual, longest) = match detail {
-        Detail::Full => (FULL_PAGE, LONGEST_FULL_PAGE),
-        Detail::Headers => (FIRST_PAGE, LONGEST_LISTED_PAGE),
-        Detail::Ids => (LONGEST_PAGE, LONGEST_PAGE),
+    size: Option<u32>,
+) -> Option<BoxStream<'static, Result<Message>>> {
+    let (first, usual, longest) = match detail {
+        Detail::Full => (FULL_PAGE, LONGEST_FULL_PAGE, LONGEST_FULL_PAGE),
+        Detail::Headers => (FIRST_PAGE, LONGEST_LISTED_PAGE, LONGEST_PAGE),
+        Detail::Ids => (LONGEST_PAGE, LONGEST_PAGE, LONGEST_PAGE),
     };
+    let longest = size.map_or(usual, |size| size.min(longest));
+    if longest < SHORTEST_RANGE {
+        return None;
+    }
     let ahead = Ahead {
         source: Arc::new(Source {
-            api,
-            own,
-            query,
+            api: api.clone(),
+            own: Arc::clone(own),
+            query: query.clone(),
             detail,
         }),
-        size: usual,
+        size: first.min(longest),
         longest,
         undivided: match detail {
             Detail::Ids => PAGES_OF_IDS,
@@ -67,17 +82,17 @@ pub(in crate::outlook) fn stream(
         ranges: FuturesOrdered::new(),
         rest: None,
         seen: HashSet::new(),
+        seen_in: None,
     };
-    stream::unfold(Some(ahead), |ahead| async move {
+    let pages = stream::unfold(Some(ahead), |ahead| async move {
         let mut ahead = ahead?;
         match ahead.next().await? {
             Ok(items) => Some((items, Some(ahead))),
             // An error about a page ends the listing.
             Err(error) => Some((vec![Err(error)], None)),
         }
-    })
-    .flat_map(stream::iter)
-    .boxed()
+    });
+    Some(pages.flat_map(stream::iter).boxed())
 }
 
 struct Source {
@@ -98,8 +113,9 @@ struct Ahead {
     ranges: FuturesOrdered<Request<Read>>,
     /// The rest of a range that has more than a page.
     rest: Option<(Query, PageToken)>,
-    /// What was told of the second in which the ranges begin.
+    /// What was told of the second in which the ranges begin, and that second.
     seen: HashSet<MessageId>,
+    seen_in: Option<DateTime<Utc>>,
 }
 
 /// How far a listing was asked for.
@@ -118,8 +134,9 @@ struct Read {
     query: Query,
     page: Result<Page<Result<Message>>>,
     about: About,
-    /// How long the service took for it, whatever came before.
+    /// How long the service took for it, whatever came before, and how long its answer was.
     took: Duration,
+    bytes: usize,
 }
 
 /// The time that a request is about.
@@ -189,9 +206,10 @@ impl Ahead {
         self.place = match (page.next, divided(&items)) {
             (None, _) => Place::End,
             (Some(_), Some((begin, density))) if self.undivided == 0 => {
-                let second = |message: &&Message| message.received_at >= Some(begin - SECOND);
-                let last = items.iter().flatten().filter(second);
+                let in_it = |message: &&Message| message.received_at < Some(begin);
+                let last = items.iter().flatten().filter(in_it);
                 self.seen = last.map(|message| message.id.clone()).collect();
+                self.seen_in = Some(begin - SECOND);
                 Place::Divided(begin, density)
             }
             (Some(token), _) => Place::Open(until, Some(token)),
@@ -220,20 +238,42 @@ impl Ahead {
 
     /// Those that were not told before.
     fn unseen(&self, mut items: Vec<Result<Message>>) -> Vec<Result<Message>> {
-        if !self.seen.is_empty() {
-            items.retain(|item| !item.as_ref().is_ok_and(|one| self.seen.contains(&one.id)));
-        }
+        // Nearly all are older.
+        let is_seen =
+            |one: &Message| one.received_at >= self.seen_in && self.seen.contains(&one.id);
+        items.retain(|item| !item.as_ref().is_ok_and(is_seen));
         items
     }
 
-    /// Pages are as long as they may be without taking too long.
+    /// Pages are as long as they may be without taking too long, or being too much to hold.
     fn adapt(&mut self, read: &Read) {
         if read.took > LONGEST {
             self.size = (self.size / 2).max(SHORTEST_PAGE);
-        } else if read.took < LONGEST / 3 && read.page.is_ok() {
-            self.size = (self.size + self.size / 2).min(self.longest);
+        } else if let Ok(page) = &read.page {
+            self.size =
+                longer(self.size, page.items.len(), read.took, read.bytes).min(self.longest);
         }
     }
+}
+
+/// How long the next pages are, of `size` messages until now, where so many came in so much time and text. It never takes longer
+/// for each message of a longer page than of a shorter one, but for what the service is slow with by chance.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "some thousand at most"
+)]
+fn longer(size: u32, told: usize, took: Duration, bytes: usize) -> u32 {
+    if told < TELLING {
+        return size;
+    }
+    let told = u32::try_from(told).map_or(f64::MAX, f64::from);
+    let ease = LONGEST.as_secs_f64() / 3.0 / took.as_secs_f64().max(f64::MIN_POSITIVE);
+    let in_time = (told * ease.min(LONGER)) as u32;
+    let each = u32::try_from(bytes).map_or(f64::MAX, f64::from) / told;
+    let text = u32::try_from(LONGEST_TEXT).map_or(f64::MAX, f64::from);
+    let held = (text / each.max(1.0)) as u32;
+    in_time.max(size).min(held).max(SHORTEST_PAGE)
 }
 
 const SECOND: TimeDelta = TimeDelta::seconds(1);
@@ -299,7 +339,7 @@ impl Source {
         let is_first = query == self.query && token.is_none();
         let request = ask(size, token.clone());
         let mut page = page_of(&api, &self.own, &query, self.detail, &request, is_first).await;
-        let mut took = stopwatch.longest();
+        let (mut took, bytes) = stopwatch.read();
         if token.is_none()
             && size > SHORTEST_PAGE
             && let Err(error) = &page
@@ -315,6 +355,7 @@ impl Source {
             page,
             about,
             took,
+            bytes,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::measure::{Measured, Meter, Reading};
 pub async fn run(task: Task<'_>) -> Result<Measured> {
     let transport = Arc::new(ReqwestTransport::new()?);
     let connection = Connection::new(transport, Arc::new(StaticToken::new("token")));
+    let mut page = PageRequest::first();
     let (mailbox, detail) = match task.kind {
         Kind::Gmail | Kind::GmailQuota(_) => {
             let regime = match task.kind {
@@ -32,8 +33,9 @@ pub async fn run(task: Task<'_>) -> Result<Measured> {
                 Detail::Full,
             )
         }
-        // How long its pages are is its own to decide.
-        Kind::Graph(_) => {
+        // How long its pages are is its own to decide, as long as none is longer than the others'.
+        Kind::Graph(size) => {
+            page = page.with_size(size);
             let outlook = Outlook::new(connection.with_regime(Regime::Off))?;
             (
                 Mailbox::new(outlook.with_api_endpoint(task.server.clone())?),
@@ -47,7 +49,7 @@ pub async fn run(task: Task<'_>) -> Result<Measured> {
         }
     };
     let mut meter = Meter::start();
-    let mut messages = mailbox.messages_with(Query::inbox(), detail, PageRequest::first());
+    let mut messages = mailbox.messages_with(Query::inbox(), detail, page);
     while let Some(message) = messages.next().await {
         let message = message?;
         match task.reading {
