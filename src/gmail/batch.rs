@@ -14,18 +14,25 @@ use crate::http::{Answer, ApiClient, ApiRequest, Batch, Cost, batch_body, batch_
 use crate::mime;
 use crate::model::Content;
 
-pub(super) use crate::http::{send_and_read_batches as send_and_read, send_batches as send};
+pub(super) use crate::http::{
+    largest_batch as largest, send_and_read_batches as send_and_read, send_batches as send,
+};
 
-/// Calls in one batch. A hundred are allowed and fifty advised, but above about twenty-five the service answers "Too many
+/// Calls in one batch. A hundred are allowed, but above about twenty-five the service answers some accounts "Too many
 /// concurrent requests for user" (<https://github.com/googleapis/google-api-dotnet-client/issues/1982>).
 pub(super) const LARGEST: usize = 25;
 
+/// Calls in one batch of an account that has taken all of the others: no more are advised
+/// (<https://developers.google.com/workspace/gmail/api/guides/batch>).
+const GROWN: usize = 50;
+
 /// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
-pub(super) const MOST_UNITS: u32 = 500;
+const MOST_UNITS: u32 = 500;
 
 #[async_trait]
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
+    const GROWN: usize = GROWN;
     const MOST_UNITS: u32 = MOST_UNITS;
     const RUN_AT_ONCE: u32 = 1;
 

@@ -7,7 +7,7 @@ mod hydration;
 use super::api::{Api, Format, LONGEST_PAGE};
 use futures_core::stream::BoxStream;
 
-use super::batch::{LARGEST as LARGEST_BATCH, MOST_UNITS};
+use super::batch::LARGEST as LARGEST_BATCH;
 use super::{attachments, convert, query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;

@@ -1,6 +1,8 @@
 //! Many calls in one request, whose parts fail one by one: those that failed for a while are sent again, the others are
 //! not. How a batch is written and read is each provider's; which calls to make is known by its callers.
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -22,8 +24,10 @@ const SMALLEST: usize = 4;
 /// A service that takes batches.
 #[async_trait]
 pub(crate) trait Batch: Sync {
-    /// Calls in one batch.
+    /// Calls in one batch, which every account takes as far as is known.
     const LARGEST: usize;
+    /// Calls in one batch of an account that has taken all of the others.
+    const GROWN: usize;
     /// Quota units in one batch: it waits until all of them are there.
     const MOST_UNITS: u32;
     /// Calls of a batch that the service runs at the same time, where it counts those.
@@ -85,14 +89,9 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         let mut failed = Vec::new();
         let mut got_through = false;
         while !open.is_empty() {
-            let size = client.limiter.part_of(B::LARGEST, client.clock.as_ref());
-            let units = client
-                .limiter
-                .batch_units(B::MOST_UNITS, client.clock.as_ref());
-            let clock = client.clock.as_ref();
-            let most = client.limiter.batch_calls(B::RUN_AT_ONCE, clock);
-            let size = size.max(SMALLEST).min(most.unwrap_or(usize::MAX));
-            let chunks = chunks(std::mem::take(&mut open), size, units);
+            let mut waiting = VecDeque::from(std::mem::take(&mut open));
+            // How large the next may be is known when those before it were answered.
+            let chunks = std::iter::from_fn(|| chunk(&mut waiting, largest(service)));
             let mut rounds = stream::iter(chunks)
                 .map(|chunk| round(service, chunk))
                 .buffer_unordered(AT_ONCE);
@@ -132,24 +131,29 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         .collect()
 }
 
-/// As few batches as there can be of at most so many calls and units each.
-fn chunks(parts: Vec<Part>, most: usize, most_units: u32) -> Vec<Vec<Part>> {
-    let mut chunks: Vec<Vec<Part>> = Vec::with_capacity(parts.len().div_ceil(most));
-    let mut units = 0_u32;
-    for part in parts {
-        let cost = part.call.cost.units;
-        match chunks.last_mut() {
-            Some(chunk) if chunk.len() < most && units.saturating_add(cost) <= most_units => {
-                units = units.saturating_add(cost);
-                chunk.push(part);
-            }
-            _ => {
-                units = cost;
-                chunks.push(vec![part]);
-            }
-        }
+/// How many calls a batch has now, and what they cost together at the most; one call may always cost more.
+pub(crate) fn largest<B: Batch>(service: &B) -> (usize, u32) {
+    let client = service.client();
+    let (limiter, clock) = (&client.limiter, client.clock.as_ref());
+    let size = limiter.batch_size(B::LARGEST, B::GROWN, clock);
+    let most = limiter.batch_calls(B::RUN_AT_ONCE, clock);
+    let size = size.max(SMALLEST).min(most.unwrap_or(usize::MAX));
+    (size, limiter.batch_units(B::MOST_UNITS, clock))
+}
+
+/// The first of those that wait: as many as one batch may have, if there are any.
+fn chunk(waiting: &mut VecDeque<Part>, (most, most_units): (usize, u32)) -> Option<Vec<Part>> {
+    let mut chunk = vec![waiting.pop_front()?];
+    let cost = |part: &Part| part.call.cost.units;
+    let mut units = chunk.iter().map(cost).fold(0, u32::saturating_add);
+    while chunk.len() < most
+        && let Some(next) = waiting.front()
+        && units.saturating_add(cost(next)) <= most_units
+    {
+        units = units.saturating_add(cost(next));
+        chunk.extend(waiting.pop_front());
     }
-    chunks
+    Some(chunk)
 }
 
 /// The bytes of a call's body.
@@ -231,6 +235,7 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
         }
         return round;
     };
+    let count = chunk.len();
     for (part, answer) in chunk.into_iter().zip(answers) {
         match outcome(client, &part.call, answer) {
             Err(error) if error.status() == Some(401) && !part.token_renewed => {
@@ -272,6 +277,11 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
                 client.note_limit(longest);
             }
         }
+    }
+    if round.failed.is_empty() {
+        let (usual, most) = (B::LARGEST, B::GROWN);
+        let clock = client.clock.as_ref();
+        client.limiter.batch_went_through(count, usual, most, clock);
     }
     // One call alone makes the client renew the token, once; the others then have the new one.
     if !round.again.is_empty() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod bucket;
 mod circuit;
+mod growth;
 mod pace;
 mod refusals;
 mod scheduler;

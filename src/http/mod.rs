@@ -52,7 +52,7 @@ pub use transport::{Transport, TransportError};
 pub(crate) use ahead::Ahead;
 pub(crate) use batch::Batch;
 pub(crate) use batch::{
-    body as batch_body, replay as batch_replay, send as send_batches,
+    body as batch_body, largest as largest_batch, replay as batch_replay, send as send_batches,
     send_and_read as send_and_read_batches,
 };
 pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};

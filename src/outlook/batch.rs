@@ -26,6 +26,7 @@ pub(super) const LARGEST: usize = 20;
 #[async_trait]
 impl Batch for Api {
     const LARGEST: usize = LARGEST;
+    const GROWN: usize = LARGEST;
     const MOST_UNITS: u32 = u32::MAX;
     const RUN_AT_ONCE: u32 = BATCH_CONCURRENCY;
 

@@ -1,13 +1,13 @@
 //! What is remembered of refusals, and for whom; and who is woken when somebody makes room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::poll;
 use postroom::clock::Clock as _;
 use postroom::credentials::StaticToken;
-use postroom::http::{Connection, Limits, Project};
+use postroom::http::{Connection, Limits, Project, Regime};
 use postroom::{Detail, ErrorKind, Gmail, MailProvider as _};
 
 use super::scripted::{Reply, Request, Scripted};
@@ -141,4 +141,45 @@ async fn a_registration_that_is_left_alone_does_not_hold_its_mailboxes_back_at_a
     }
     elsewhere.profile().await.unwrap();
     assert_eq!(service.waited(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn batches_are_longer_where_all_of_them_are_taken_and_no_more_once_some_are_refused() {
+    let refuses = Arc::new(AtomicBool::new(false));
+    let refusing = Arc::clone(&refuses);
+    let service = Scripted::new(move |request| {
+        batch(request, |id| match id {
+            "1" if refusing.load(Ordering::Relaxed) => refusal(
+                "rateLimitExceeded",
+                "Too many concurrent requests for user",
+                "",
+            ),
+            id => message(id),
+        })
+    });
+    let connection = service.connection().with_retry(once());
+    let reading = async |gmail: &Gmail| {
+        let before = sizes(&service).len();
+        let asked = ids(1_000);
+        let read = gmail.get(&asked, Detail::Headers).await.unwrap();
+        for (read, asked) in read.iter().zip(&asked) {
+            assert!(read.as_ref().map_or(true, |read| read.id == *asked));
+        }
+        sizes(&service).split_off(before)
+    };
+    let gmail = Gmail::new(connection.clone().with_regime(Regime::Off)).unwrap();
+    let longer = reading(&gmail).await;
+    assert_eq!(longer[..4], [25; 4]);
+    assert_eq!(longer.iter().max(), Some(&50));
+    assert!(longer.len() < 30, "{longer:?}");
+    refuses.store(true, Ordering::Relaxed);
+    gmail.get(&ids(2), Detail::Headers).await.unwrap();
+    refuses.store(false, Ordering::Relaxed);
+    service.clock.advance(Duration::from_secs(3_000));
+    assert_eq!(reading(&gmail).await, [25; 40]);
+    service.clock.advance(Duration::from_secs(601));
+    assert_eq!(reading(&gmail).await, longer);
+    // Where units are counted, each batch is paid for before it goes.
+    let paced = Gmail::new(connection).unwrap();
+    assert_eq!(reading(&paced).await, [25; 40]);
 }

@@ -12,9 +12,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::super::api::{Api, LONGEST_PAGE};
 use super::super::query::Search;
-use super::super::{convert, wire};
+use super::super::{batch, convert, wire};
 use super::hydration::{Hydrated, Listed, Prices, hydrate, hydrate_with};
-use super::{LARGEST_BATCH, MOST_UNITS, of_a_page};
+use super::{LARGEST_BATCH, of_a_page};
 use crate::error::{Error, Result};
 use crate::http::Ahead as Request;
 use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
@@ -124,7 +124,8 @@ impl Ahead {
     fn ask(&mut self) {
         // Somebody reads on who was told all of the first batches.
         let reads_on = self.told >= AT_ONCE;
-        let most = if reads_on { LARGEST_BATCH } else { FIRST_BATCH };
+        let (most, most_units) = batch::largest(&self.source.api);
+        let most = if reads_on { most } else { FIRST_BATCH };
         // Pages may be short and not the last.
         let known = if reads_on { KNOWN_AHEAD } else { most };
         if self.listing.is_none()
@@ -143,9 +144,11 @@ impl Ahead {
         }
         while self.batches.len() < AT_ONCE
             && (reads_on || self.asked < AT_ONCE)
-            && let Some(batch) = self
-                .plan
-                .batch(self.prices, most, self.early_bytes < HELD_BYTES)
+            && let Some(batch) = self.plan.batch(
+                self.prices,
+                (most, most_units),
+                self.early_bytes < HELD_BYTES,
+            )
         {
             self.asked += 1;
             let source = self.source.clone();
@@ -296,11 +299,16 @@ impl Plan {
     }
 
     /// The next batch, if enough is known to fill one.
-    fn batch(&mut self, prices: Prices, most: usize, may_hold: bool) -> Option<Batch> {
-        let most_units = prices
+    fn batch(
+        &mut self,
+        prices: Prices,
+        (most, most_units): (usize, u32),
+        may_hold: bool,
+    ) -> Option<Batch> {
+        let of_messages = prices
             .message
             .saturating_mul(u32::try_from(most).unwrap_or(u32::MAX));
-        let most_units = most_units.clamp(prices.thread, MOST_UNITS.max(prices.thread));
+        let most_units = of_messages.min(most_units).max(prices.thread);
         let is_all = matches!(self.next, Next::Nothing);
         if self.waiting.is_empty() || (!is_all && self.waiting.len() < most) {
             return None;

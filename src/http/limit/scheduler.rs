@@ -19,6 +19,7 @@ use super::super::request::Cost;
 use super::Limits;
 use super::bucket::{Bucket, Recent, Window};
 use super::circuit::{Circuit, CircuitPolicy};
+use super::growth::Growth;
 use super::pace::{Pace, of_rate, part};
 use super::refusals::{failing, paused, used_up};
 use crate::clock::Clock;
@@ -70,6 +71,7 @@ struct State {
     /// Units of the last 24 hours.
     day: Option<Box<Recent>>,
     pace: Pace,
+    growth: Growth,
     circuit: Circuit,
     spent: Spent,
     /// What most mailboxes never need.
@@ -143,6 +145,7 @@ impl Limiter {
                 requests: None,
                 day: None,
                 pace: Pace::full(),
+                growth: Growth::default(),
                 circuit: Circuit::default(),
                 spent: Spent::default(),
                 rare: None,
@@ -291,6 +294,7 @@ impl Limiter {
         let now = clock.monotonic();
         let mut state = self.lock();
         state.pace.slower(now);
+        state.growth.refused(now);
         let pace = state.pace.now(now);
         if let Some(units) = &mut state.units {
             units.empty(pace, now);
@@ -322,15 +326,36 @@ impl Limiter {
         self.lock().rare().believed_until = until;
     }
 
-    /// So much of `whole` as is asked for at once, since the service refused some.
-    pub(in crate::http) fn part_of(&self, whole: usize, clock: &dyn Clock) -> usize {
-        part(self.lock().pace.now(clock.monotonic()), whole)
+    /// How many calls a batch has that has so many as a rule and never more than `most`: fewer since the service refused
+    /// some, and more where it takes all.
+    pub(in crate::http) fn batch_size(
+        &self,
+        usual: usize,
+        most: usize,
+        clock: &dyn Clock,
+    ) -> usize {
+        let mut state = self.lock();
+        let whole = state.growth.size(usual, most);
+        part(state.pace.now(clock.monotonic()), whole)
     }
 
-    /// As much of `most` units as a batch may cost, so that nobody waits long while it is paid for.
+    /// A batch of so many calls went through, and nothing in it was refused.
+    pub(in crate::http) fn batch_went_through(
+        &self,
+        calls: usize,
+        usual: usize,
+        most: usize,
+        clock: &dyn Clock,
+    ) {
+        let now = clock.monotonic();
+        self.lock().growth.went_through(calls, usual, most, now);
+    }
+
+    /// As much of `most` units as a batch may cost, so that nobody waits long while it is paid for. Where none are counted it
+    /// may cost any.
     pub(in crate::http) fn batch_units(&self, most: u32, clock: &dyn Clock) -> u32 {
         let Some(per_minute) = self.limits.units_per_minute else {
-            return most;
+            return u32::MAX;
         };
         let pace = self.lock().pace.now(clock.monotonic());
         let paid = part(pace, per_minute as usize) / BATCHES_OF_A_MINUTE;
