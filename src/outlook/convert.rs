@@ -124,10 +124,13 @@ pub(super) fn message(mut wire: wire::Message, detail: Detail) -> Result<Message
     message.folders = wire
         .parent_folder_id
         .map(|folder| vec![FolderId::new(folder)]);
-    message.received_at = instant(wire.received_date_time.as_deref());
-    message.sent_at = instant(wire.sent_date_time.as_deref());
+    message.received_at = timestamp(wire.received_date_time);
+    message.sent_at = timestamp(wire.sent_date_time);
     message.subject = wire.subject;
-    message.from = wire.from.and_then(address).into_iter().collect();
+    message.from = wire
+        .from
+        .and_then(address)
+        .map_or_else(Vec::new, |from| vec![from]);
     message.sender = wire
         .sender
         .and_then(address)
@@ -159,29 +162,29 @@ pub(super) fn message(mut wire: wire::Message, detail: Detail) -> Result<Message
 
 /// `None` unless the service told at least whether the message was read: an empty set would say that it was not.
 fn keywords(wire: &mut wire::Message) -> Option<BTreeSet<Keyword>> {
-    let is = |text: &Option<String>, value: &str| {
-        text.as_deref()
-            .is_some_and(|text| text.eq_ignore_ascii_case(value))
+    let is = |word: &Option<wire::Word>, value: &str| {
+        let word = word.as_ref();
+        word.is_some_and(|word| word.is(value))
     };
-    let flag = wire
-        .flag
-        .as_ref()
-        .is_some_and(|flag| is(&flag.flag_status, "flagged"));
-    let read = wire.is_read?;
-    let custom = wire.categories.take().into_iter().flatten().flatten();
-    let keywords = [
-        (read, Keyword::Seen),
-        (flag, Keyword::Flagged),
+    let flag = wire.flag.as_ref();
+    let flagged = flag.is_some_and(|flag| is(&flag.flag_status, "flagged"));
+    let told = [
+        (wire.is_read?, Keyword::Seen),
+        (flagged, Keyword::Flagged),
         (wire.is_draft == Some(true), Keyword::Draft),
         (is(&wire.importance, "high"), Keyword::Important),
     ];
-    Some(
-        keywords
-            .into_iter()
-            .filter_map(|(set, keyword)| set.then_some(keyword))
-            .chain(custom.map(Keyword::Custom))
-            .collect(),
-    )
+    // Few messages have any but the first: a set made of a list would be sorted first.
+    let mut keywords = BTreeSet::new();
+    for (set, keyword) in told {
+        if set {
+            keywords.insert(keyword);
+        }
+    }
+    for name in wire.categories.take().into_iter().flatten().flatten() {
+        keywords.insert(Keyword::Custom(name));
+    }
+    Some(keywords)
 }
 
 /// What a change tells of a message's state; `None` if it tells of other things, so that the message is to be looked at.
@@ -191,21 +194,14 @@ pub(super) fn update(wire: &wire::Message) -> Option<MessageUpdate> {
         .parent_folder_id
         .as_deref()
         .map(|folder| vec![FolderId::from(folder)]);
-    let is = |text: &str, value: &str| text.eq_ignore_ascii_case(value);
-    let flag = wire
-        .flag
-        .as_ref()
-        .and_then(|flag| flag.flag_status.as_deref());
+    let flag = wire.flag.as_ref();
+    let flag = flag.and_then(|flag| flag.flag_status.as_ref());
+    let importance = wire.importance.as_ref();
     let told = [
         (wire.is_read, Keyword::Seen),
-        (flag.map(|flag| is(flag, "flagged")), Keyword::Flagged),
+        (flag.map(|flag| flag.is("flagged")), Keyword::Flagged),
         (wire.is_draft, Keyword::Draft),
-        (
-            wire.importance
-                .as_deref()
-                .map(|importance| is(importance, "high")),
-            Keyword::Important,
-        ),
+        (importance.map(|one| one.is("high")), Keyword::Important),
     ];
     for (set, keyword) in told {
         if let Some(set) = set {
@@ -217,19 +213,22 @@ pub(super) fn update(wire: &wire::Message) -> Option<MessageUpdate> {
     (update.is_move() || update.is_about_keywords()).then_some(update)
 }
 
+pub(super) fn timestamp(told: Option<wire::Timestamp>) -> Option<DateTime<Utc>> {
+    instant(told.and_then(|wire::Timestamp(told)| told))
+}
+
 /// The year 1 is how Exchange writes no date.
-pub(super) fn instant(text: Option<&str>) -> Option<DateTime<Utc>> {
-    let instant = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
-    (instant.year() > 1).then_some(instant)
+fn instant(told: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    told.filter(|instant| instant.year() > 1)
 }
 
 fn addresses(recipients: Option<Vec<Option<wire::Recipient>>>) -> Vec<Address> {
-    recipients
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(address)
-        .collect()
+    let recipients = recipients.unwrap_or_default();
+    let mut addresses = Vec::with_capacity(recipients.len());
+    for recipient in recipients.into_iter().flatten() {
+        addresses.extend(address(recipient));
+    }
+    addresses
 }
 
 /// The address of some senders within an organisation is no internet address; it is given all the same.

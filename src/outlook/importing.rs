@@ -112,7 +112,7 @@ async fn lost(
     arrived: chrono::DateTime<chrono::Utc>,
 ) -> Vec<ImportLoss> {
     let mut lost = vec![ImportLoss::Bytes];
-    let received = convert::instant(made.received_date_time.as_deref());
+    let received = convert::timestamp(made.received_date_time);
     let has_date = matches!(options.date, ImportDate::Now)
         || received.is_some_and(|received| received.timestamp() == arrived.timestamp());
     let knows_date = !matches!(options.date, ImportDate::Kept) || read.message.sent_at.is_some();

@@ -6,6 +6,7 @@
 mod composing;
 mod settings;
 mod watching;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub(super) use settings::{
     NewCategory, NewMessageRule, OutlookCategory, RuleActions, RulePredicates, SizeRange,
 };
 pub(super) use watching::{NewSubscription, Subscription, SubscriptionPatch};
+pub(super) use words::{Timestamp, Word};
 
 /// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
 #[derive(Deserialize)]
@@ -115,11 +117,11 @@ pub(super) struct Message {
     pub(super) is_read: Option<bool>,
     pub(super) is_draft: Option<bool>,
     pub(super) flag: Option<Flag>,
-    pub(super) importance: Option<String>,
+    pub(super) importance: Option<Word>,
     pub(super) categories: Option<Vec<Option<String>>>,
-    pub(super) received_date_time: Option<String>,
-    pub(super) sent_date_time: Option<String>,
-    pub(super) last_modified_date_time: Option<String>,
+    pub(super) received_date_time: Option<Timestamp>,
+    pub(super) sent_date_time: Option<Timestamp>,
+    pub(super) last_modified_date_time: Option<Timestamp>,
     pub(super) subject: Option<String>,
     pub(super) from: Option<Recipient>,
     pub(super) sender: Option<Recipient>,
@@ -139,7 +141,7 @@ pub(super) struct Message {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Flag {
-    pub(super) flag_status: Option<String>,
+    pub(super) flag_status: Option<Word>,
 }
 
 /// <https://learn.microsoft.com/graph/api/resources/recipient>

@@ -233,7 +233,7 @@ pub(in crate::outlook) fn imported(
         internet_message_id: message.message_id.as_deref().map(bracketed),
         is_read: Some(seen),
         flag: has(&Keyword::Flagged).then(|| wire::Flag {
-            flag_status: Some("flagged".to_owned()),
+            flag_status: Some(wire::Word::new("flagged")),
         }),
         categories: custom.collect(),
         single_value_extended_properties: properties,
@@ -318,7 +318,10 @@ pub(in crate::outlook) fn held_until(message: &wire::Message) -> Option<DateTime
         property.id.as_ref().is_some_and(is_it)
     });
     values
-        .filter_map(|property| super::instant(property.value.as_deref()))
+        .filter_map(|property| {
+            let instant = DateTime::parse_from_rfc3339(property.value.as_deref()?);
+            super::instant(instant.ok().map(|instant| instant.to_utc()))
+        })
         .next()
 }
 

@@ -128,7 +128,7 @@ pub(in crate::outlook) fn action(change: &Change) -> Result<Action> {
             let status = if set { "flagged" } else { "notFlagged" };
             Action::Update(wire::MessagePatch {
                 flag: Some(wire::Flag {
-                    flag_status: Some(status.to_owned()),
+                    flag_status: Some(wire::Word::new(status)),
                 }),
                 ..patch
             })

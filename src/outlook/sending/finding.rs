@@ -32,7 +32,7 @@ pub(super) async fn discard_abandoned(api: &Api, key: &SendKey) -> Result<()> {
     }
     let now = api.client.clock.now();
     for abandoned in by_key(api, FolderRole::Drafts, key).await? {
-        let changed = convert::instant(abandoned.last_modified_date_time.as_deref());
+        let changed = convert::timestamp(abandoned.last_modified_date_time);
         let is_old = changed
             .and_then(|changed| (now - changed).to_std().ok())
             .is_some_and(|age| age >= LEFT_ALONE);

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
-
 use super::place::{Kept, Listing, fingerprint};
 use super::{Step, census, is_refusal, terms, unanswered};
 use crate::error::{Error, ErrorKind, Result};
@@ -204,8 +202,8 @@ impl Step<'_> {
 
     /// Whether a message is older than the scope goes back.
     fn is_older(&self, message: &wire::Message) -> bool {
-        let received = message.received_date_time.as_deref();
-        let received = received.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        let received = message.received_date_time;
+        let received = received.and_then(|wire::Timestamp(received)| received);
         match (self.place.scope.since, received) {
             (Some(since), Some(received)) => received.timestamp() < since.timestamp(),
             _ => false,
