@@ -1,19 +1,10 @@
 //! What the emulated Gmail lists, finds and selects. What it refuses is in `emulator_google`. With
 //! `POSTROOM_RECORD` set to a directory, every request and answer is written there.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use gmail_client::{Gmail, READER, mail};
+use crate::gmail_client::{Gmail, READER, mail};
 use postroom::emulator::Emulator;
 use serde_json::json;
 

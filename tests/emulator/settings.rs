@@ -1,18 +1,8 @@
 //! What the emulated services answer to settings that are wrong: filters and the vacation responder at Gmail, rules,
 //! automatic replies and categories at Graph. What they do with right ones is shown by the provider suite.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-mod graph_client;
-
-use gmail_client::{Gmail, READER};
-use graph_client::Graph;
+use crate::gmail_client::{Gmail, READER};
+use crate::graph_client::Graph;
 use http::Method;
 use postroom::emulator::Emulator;
 use serde_json::{Value, json};
@@ -210,8 +200,10 @@ async fn gmail_knows_nothing_of_a_sent_copy_that_appears_late() {
     let emulator = Emulator::builder().empty().start().await.unwrap();
     let gmail = Gmail::new(&emulator, READER);
     emulator.hold_sent_copies(READER);
-    let mail = gmail_client::mail(READER, "team@gmail.example", "Late");
-    let sent = gmail.post("/messages/send", gmail_client::raw(&mail)).await;
+    let mail = crate::gmail_client::mail(READER, "team@gmail.example", "Late");
+    let sent = gmail
+        .post("/messages/send", crate::gmail_client::raw(&mail))
+        .await;
     let id = sent.ok()["id"].as_str().unwrap().to_owned();
     let profile = gmail.read("/profile").await;
     let start = profile["historyId"].as_str().unwrap().to_owned();
@@ -253,7 +245,9 @@ async fn graph_refuses_automatic_replies_that_mean_nothing() {
 async fn rights_to_mail_are_none_to_settings_at_graph() {
     let mut graph = Graph::unrecorded().await;
     let scopes = ["Mail.ReadWrite", "User.Read"];
-    graph.token = graph.emulator.access_token_for(graph_client::WORK, &scopes);
+    graph.token = graph
+        .emulator
+        .access_token_for(crate::graph_client::WORK, &scopes);
     let body = json!({"automaticRepliesSetting": {"status": "disabled"}});
     for (method, path) in [
         (Method::GET, RULES),

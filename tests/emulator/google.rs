@@ -1,19 +1,10 @@
 //! The emulated Gmail refuses what Gmail refuses, in Google's words. What it does for clients that ask
 //! rightly is in `emulator_gmail`.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmail_client::{Gmail, HandClock, READER, TEAM, mail, raw};
+use crate::gmail_client::{Gmail, HandClock, READER, TEAM, mail, raw};
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use serde_json::json;
 

@@ -1,18 +1,9 @@
 //! The emulator's sign-in with Google is as strict as Google's: each wrong thing gets Google's own answer.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod raw_http;
-mod raw_sign_in;
-
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use raw_sign_in::*;
+use crate::raw_sign_in::*;
 
 #[tokio::test]
 async fn google_gives_tokens_and_says_who_the_user_is() {

@@ -1,20 +1,11 @@
 //! The emulated Gmail tells what happened to messages as Gmail does, with all that makes it hard to follow. With
 //! `POSTROOM_RECORD` set to a directory, what is asked rightly is written there.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmail_client::{Gmail, HandClock, READER, mail, raw};
+use crate::gmail_client::{Gmail, HandClock, READER, mail, raw};
 use postroom::emulator::{Emulator, EmulatorBuilder};
 use serde_json::{Value, json};
 
@@ -162,7 +153,7 @@ async fn an_id_that_is_too_old_is_not_found_and_one_that_is_yet_to_come_finds_no
     let later = current(&gmail).await;
     clock.advance(Duration::from_secs(2 * 24 * 60 * 60));
     let gmail = Gmail::new(&emulator, READER);
-    let expired = |answer: gmail_client::Answer| {
+    let expired = |answer: crate::gmail_client::Answer| {
         answer.assert_refused(404, "notFound", "Requested entity was not found.");
     };
     let path = |start: &str| format!("/history?startHistoryId={start}");

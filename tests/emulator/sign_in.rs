@@ -1,14 +1,5 @@
 //! What the emulator's sign-ins with both vendors have in common: pages, redirects, lives of tokens, signatures.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod raw_http;
-mod raw_sign_in;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +11,7 @@ use postroom::emulator::{Consent, Emulator};
 use serde_json::Value;
 use url::Url;
 
-use raw_sign_in::*;
+use crate::raw_sign_in::*;
 
 #[tokio::test]
 async fn a_person_can_click_through_the_page() {

@@ -1,18 +1,9 @@
 //! The emulated Graph tells what changed as Graph does, with all that makes it hard to follow. With `POSTROOM_RECORD` set to
 //! a directory, what is asked rightly is written there.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod graph_client;
-
 use std::path::PathBuf;
 
-use graph_client::{Graph, IMMUTABLE, WORK, encoded, text};
+use crate::graph_client::{Graph, IMMUTABLE, WORK, encoded, text};
 use http::Method;
 use postroom::emulator::Emulator;
 use serde_json::{Value, json};

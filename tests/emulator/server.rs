@@ -1,23 +1,14 @@
 //! The emulator as a server: what goes wrong on request, TLS and HTTP/2, time, the log and the file of
 //! requests, mail of one's own. What each vendor's API does is in the tests named after it.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::gmail_client::{Gmail, HandClock, OUTLOOK, READER, TEAM, mail, raw};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gmail_client::{Gmail, HandClock, OUTLOOK, READER, TEAM, mail, raw};
 use http::Method;
 use postroom::clock::Clock;
 use postroom::emulator::{Emulator, Fault, FaultKind, Vendor};

@@ -1,19 +1,10 @@
 //! Uploads, batches and quota of the emulated Gmail: what is too much, too large or out of order is
 //! refused in Google's words. Other refusals are in `emulator_google`.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmail_client::{Gmail, HandClock, READER, TEAM, mail, raw};
+use crate::gmail_client::{Gmail, HandClock, READER, TEAM, mail, raw};
 use postroom::emulator::{Emulator, EmulatorBuilder};
 
 const SEND: &str = "/upload/gmail/v1/users/me/messages/send";
@@ -156,7 +147,7 @@ async fn a_resumable_upload_is_forgotten_after_a_week() {
 }
 
 /// A batch of these request lines.
-async fn batch(gmail: &Gmail, lines: &[String]) -> gmail_client::Answer {
+async fn batch(gmail: &Gmail, lines: &[String]) -> crate::gmail_client::Answer {
     let mut body = String::new();
     for (index, line) in lines.iter().enumerate() {
         body.push_str(&format!(

@@ -1,19 +1,11 @@
 //! What the emulated Graph answers to a client that asks rightly. These requests are recorded and held
 //! against Microsoft's own description.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod graph_client;
-#[path = "emulator_graph/writing.rs"]
 mod writing;
 
+use crate::graph_client::{Graph, IMMUTABLE, PERSONAL, WORK, encoded, subjects, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use graph_client::{Graph, IMMUTABLE, PERSONAL, WORK, encoded, subjects, text};
 use http::Method;
 use serde_json::json;
 

@@ -1,30 +1,19 @@
 //! The emulator tells what happens as the services do: strictly about who may be told what where, with real requests, and as
 //! unreliably as it is asked to. With `POSTROOM_RECORD` set to a directory, what is asked rightly is written there.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a failure in a test is a panic"
-)]
-
-mod gmail_client;
-mod graph_client;
-mod receiver;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::gmail_client::{Gmail, HandClock, READER, TEAM, mail};
+use crate::graph_client::{Graph, IMMUTABLE, PERSONAL, WORK};
+use crate::receiver::{Posted, Receiver};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gmail_client::{Gmail, HandClock, READER, TEAM, mail};
-use graph_client::{Graph, IMMUTABLE, PERSONAL, WORK};
 use http::Method;
 use postroom::emulator::{
     Emulator, EmulatorBuilder, LifecycleEvent, NotificationFaults, PushSubscription,
 };
-use receiver::{Posted, Receiver};
 use serde_json::{Value, json};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -227,7 +216,7 @@ async fn graph_asks_an_address_whether_it_wants_to_be_told() {
 #[tokio::test]
 async fn graph_makes_no_subscription_that_its_address_does_not_want() {
     let graph = Graph::start(unrecorded().clock(Arc::new(HandClock::new())), WORK).await;
-    let answers: [fn(&Posted) -> receiver::Answer; 4] = [
+    let answers: [fn(&Posted) -> crate::receiver::Answer; 4] = [
         |_| (200, "text/plain", "something else".to_owned()),
         |posted| (202, "text/plain", posted.validation().unwrap()),
         |posted| (200, "text/html", posted.validation().unwrap()),
@@ -435,7 +424,7 @@ async fn what_is_not_taken_is_posted_again() {
     let attempts = std::sync::atomic::AtomicUsize::new(0);
     let receiver = Receiver::answering(move |posted| {
         if posted.validation().is_some() {
-            return receiver::properly(posted);
+            return crate::receiver::properly(posted);
         }
         match attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
             0 | 1 => (503, "text/plain", String::new()),

@@ -1,19 +1,10 @@
 //! The emulator's sign-in with Microsoft is as strict as Microsoft's: each wrong thing gets Microsoft's own answer.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod raw_http;
-mod raw_sign_in;
-
 use http::StatusCode;
 use postroom::emulator::{Emulator, Rotation};
 use url::Url;
 
-use raw_sign_in::*;
+use crate::raw_sign_in::*;
 
 #[tokio::test]
 async fn microsoft_gives_tokens_and_says_who_the_user_is() {

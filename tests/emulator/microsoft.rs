@@ -1,18 +1,10 @@
 //! The emulated Graph refuses what the real one refuses, in its words, and is as awkward.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "emulator_microsoft/batching.rs"]
 mod batching;
-mod graph_client;
 
+use crate::graph_client::{Answer, Graph, PERSONAL, WORK, encoded, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use graph_client::{Answer, Graph, PERSONAL, WORK, encoded, text};
 use http::Method;
 use postroom::emulator::Emulator;
 use serde_json::{Value, json};

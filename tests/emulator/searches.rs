@@ -1,19 +1,8 @@
 //! The emulated services search as awkwardly as the real ones: by beginnings of words at Graph and never more than 1,000
 //! messages, with other recipients among the recipients at Gmail.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a failure in a test is a panic"
-)]
-
-mod gmail_client;
-mod graph_client;
-mod support;
-
+use crate::graph_client::{Graph, PERSONAL, encoded, subjects};
 use futures_util::TryStreamExt;
-use graph_client::{Graph, PERSONAL, encoded, subjects};
 use postroom::{Detail, PageRequest, Query};
 
 fn letter(number: usize, subject: &str, rest: &str) -> String {
@@ -56,7 +45,7 @@ async fn searches_find_what_each_service_takes_for_a_word() {
         letter(3, "Two forms", TWO_FORMS),
     ];
     let directory = written(&letters);
-    let builder = support::emulator().mail(directory.path().to_owned());
+    let builder = crate::support::emulator().mail(directory.path().to_owned());
     let graph = Graph::start(builder, PERSONAL).await;
     for (search, found) in [
         ("plan", &["A plan", "Planets"][..]),
@@ -89,7 +78,7 @@ async fn searches_find_what_each_service_takes_for_a_word() {
         );
         assert_eq!(subjects(&graph.all(&path).await.0), found, "{search}");
     }
-    let gmail = gmail_client::Gmail::new(&graph.emulator, support::GMAIL);
+    let gmail = crate::gmail_client::Gmail::new(&graph.emulator, crate::support::GMAIL);
     for (query, found) in [
         ("plan", 1),
         ("subject:plan", 1),
@@ -114,7 +103,7 @@ async fn a_search_at_graph_gives_1000_messages_and_the_provider_gives_all() {
         .collect();
     letters.extend((1_100..1_110).map(|number| letter(number, "Other", "\r\nText")));
     let directory = written(&letters);
-    let builder = support::emulator()
+    let builder = crate::support::emulator()
         .quota(false)
         .mail(directory.path().to_owned());
     let graph = Graph::start(builder, PERSONAL).await;
@@ -122,7 +111,7 @@ async fn a_search_at_graph_gives_1000_messages_and_the_provider_gives_all() {
     let path = format!("/me/messages?$select=subject&$top=400&$search={search}");
     assert_eq!(graph.all(&path).await.0.len(), 1_000);
 
-    let mailbox = support::unpaced(&graph.emulator, support::OUTLOOK);
+    let mailbox = crate::support::unpaced(&graph.emulator, crate::support::OUTLOOK);
     let page = PageRequest::first().with_size(400);
     let found = mailbox.messages_with(Query::Subject("plan".to_owned()), Detail::Headers, page);
     let found: Vec<_> = found.try_collect().await.unwrap();

@@ -2,20 +2,11 @@
 //! wrongly is in `emulator_google`. With `POSTROOM_RECORD` set to a directory, every request and answer
 //! is written there, to be held against Google's own description of the API.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod gmail_client;
-
 use std::path::PathBuf;
 
+use crate::gmail_client::{Gmail, OUTLOOK, READER, TEAM, mail, raw};
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
-use gmail_client::{Gmail, OUTLOOK, READER, TEAM, mail, raw};
 use postroom::emulator::Emulator;
 use serde_json::{Value, json};
 
