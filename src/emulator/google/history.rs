@@ -110,10 +110,13 @@ fn page(
     let is_told = |record: &&HistoryRecord| {
         record.id > place.again && record.id <= place.after && record.entries.iter().any(wanted)
     };
-    let told = mailbox.history.iter().filter(is_told);
+    // Records stand in the order of their ids.
+    let begin = place.again.min(place.after);
+    let begin = mailbox.history.partition_point(|record| record.id <= begin);
+    let told = mailbox.history.range(begin..).filter(is_told);
     let rest: Vec<&HistoryRecord> = mailbox
         .history
-        .iter()
+        .range(begin..)
         .filter(|record| record.id > place.after && record.entries.iter().any(wanted))
         .collect();
     let length = match (rest.len() > asked, place.number % 2) {
