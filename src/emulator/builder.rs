@@ -23,6 +23,28 @@ pub(super) fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// How much of a page of what changed comes again on the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Repeated {
+    /// Outlook's last entry, nothing of Gmail's.
+    Last,
+    /// Some of its end.
+    Rows,
+    /// All of it.
+    Page,
+}
+
+impl Repeated {
+    /// How many of so many entries come again, `last` of them where nothing else is wanted.
+    pub(crate) fn of(self, entries: usize, last: usize, random: &mut fastrand::Rng) -> usize {
+        match self {
+            Self::Last => last.min(entries),
+            Self::Rows => random.usize(0..=entries),
+            Self::Page => entries,
+        }
+    }
+}
+
 impl EmulatorBuilder {
     /// The source of everything random. The same seed gives the same behaviour again. The default is 1.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -227,7 +249,19 @@ impl EmulatorBuilder {
     /// so, and only of its last entry.
     /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/3611>
     pub fn repeated_pages(mut self, repeated: bool) -> Self {
-        self.settings.repeated_pages = repeated;
+        self.settings.repeated = if repeated {
+            Repeated::Page
+        } else {
+            Repeated::Last
+        };
+        self
+    }
+
+    /// A further page of what changed tells once more some of what the page before it told: another part of it each time, and
+    /// sometimes nothing.
+    /// <https://github.com/microsoftgraph/msgraph-sdk-go/issues/969>
+    pub fn repeated_rows(mut self) -> Self {
+        self.settings.repeated = Repeated::Rows;
         self
     }
 

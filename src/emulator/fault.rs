@@ -26,6 +26,7 @@ pub struct Fault {
     kind: FaultKind,
     method: Option<Method>,
     path: String,
+    is_end: bool,
     vendor: Option<Vendor>,
     skip: u32,
     times: u32,
@@ -102,10 +103,34 @@ impl FaultKind {
         Self::status(403, None)
     }
 
-    /// There is no such thing.
+    /// There is no such thing. Both services say so of what is there, too: of messages that have just come, and of folders
+    /// (<https://github.com/byeokim/gmailpush/issues/10>, <https://github.com/microsoftgraph/msgraph-sdk-dotnet/issues/259>).
     #[must_use]
     pub fn not_found() -> Self {
         Self::status(404, None)
+    }
+
+    /// What Gmail says now and then of a request that is right, whatever it asks for, and not when it is asked again: 400,
+    /// `failedPrecondition`.
+    /// <https://github.com/googleapis/google-api-php-client/issues/2558>,
+    /// <https://github.com/googleapis/google-api-java-client-services/issues/15307>
+    #[must_use]
+    pub fn precondition_failed() -> Self {
+        let message = "Precondition check failed.";
+        let status = "FAILED_PRECONDITION";
+        let body = google_error(400, status, "global", "failedPrecondition", message);
+        Self::Status {
+            code: 400,
+            body: Some(body.to_string()),
+            headers: Vec::new(),
+        }
+    }
+
+    /// What Graph says now and then of what is there: 404, `ResourceNotFound`.
+    /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/2914>
+    #[must_use]
+    pub fn resource_not_found() -> Self {
+        Self::graph_error(404, "ResourceNotFound", "Resource could not be discovered.")
     }
 
     /// An error of Google's in its own JSON, for the many meanings of 403 and 429: such as 403,
@@ -157,6 +182,7 @@ impl Fault {
             kind,
             method: None,
             path: String::new(),
+            is_end: false,
             vendor: None,
             skip: 0,
             times: 1,
@@ -169,6 +195,12 @@ impl Fault {
         self.method = Some(method);
         self.path = path.into();
         self
+    }
+
+    /// The same for requests whose path ends with `path`: for a list, and for nothing in it.
+    pub fn on_end(mut self, method: Method, path: impl Into<String>) -> Self {
+        self.is_end = true;
+        self.on(method, path)
     }
 
     /// Only requests to this vendor.
@@ -193,7 +225,11 @@ impl Fault {
         self.times > 0
             && self.vendor.is_none_or(|wanted| wanted == vendor)
             && self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && path.contains(&self.path)
+            && if self.is_end {
+                path.ends_with(&self.path)
+            } else {
+                path.contains(&self.path)
+            }
     }
 }
 

@@ -48,7 +48,7 @@ pub use self::misconfiguration::Misconfiguration;
 pub use self::push::{NotificationFaults, NotificationLogEntry};
 pub use self::record::RequestLogEntry;
 
-use self::builder::owned;
+use self::builder::{Repeated, owned};
 use self::world::World;
 use crate::clock::{Clock, SystemClock};
 
@@ -180,7 +180,7 @@ pub(crate) struct Settings {
     pub(crate) largest_message: usize,
     pub(crate) longest_subscription: Duration,
     pub(crate) longest_page: usize,
-    pub(crate) repeated_pages: bool,
+    pub(crate) repeated: Repeated,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) text_expires_in: bool,
     pub(crate) public_client: bool,
@@ -298,7 +298,7 @@ impl Emulator {
                 largest_message: builder::LARGEST_MESSAGE,
                 longest_subscription: builder::LONGEST_SUBSCRIPTION,
                 longest_page: 1_000,
-                repeated_pages: false,
+                repeated: Repeated::Last,
                 redirect_uris: Vec::new(),
                 text_expires_in: false,
                 public_client: false,

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 
 use crate::graph_client::{Graph, IMMUTABLE, WORK, encoded, text};
 use http::Method;
-use postroom::emulator::Emulator;
+use postroom::emulator::{Emulator, EmulatorBuilder};
 use serde_json::{Value, json};
 
 /// An empty mailbox with so many messages in the inbox.
 async fn start(messages: usize) -> Graph {
+    start_with(Emulator::builder(), messages).await
+}
+
+async fn start_with(builder: EmulatorBuilder, messages: usize) -> Graph {
     let directory = std::env::var_os("POSTROOM_RECORD").map(PathBuf::from);
-    let builder = Emulator::builder().empty().quota(false).record(directory);
+    let builder = builder.empty().quota(false).record(directory);
     let graph = Graph::start(builder, WORK).await;
     for number in 0..messages {
         deliver(&graph, &format!("Number {number}"));
@@ -74,6 +78,41 @@ async fn a_first_round_tells_everything_in_pages_that_repeat_and_are_empty() {
     let wish = format!("{}, odata.maxpagesize=100", IMMUTABLE.1);
     let (items, sizes, _) = round(&graph, &graph.url(INBOX), &wish).await;
     assert!(items.len() == 25 && sizes == [25]);
+}
+
+/// What was told twice, of a round in pages of ten.
+async fn told_again(builder: EmulatorBuilder) -> Vec<usize> {
+    let graph = start_with(builder, 60).await;
+    let mut url = graph.url(INBOX);
+    let (mut before, mut again): (Vec<String>, Vec<usize>) = Default::default();
+    loop {
+        let answer = graph.send(Method::GET, &url, &[IMMUTABLE], "").await;
+        let body = answer.json();
+        let page = ids(body["value"].as_array().unwrap());
+        if !page.is_empty() {
+            let repeated = page.iter().take_while(|id| before.contains(id)).count();
+            // It is the end of the page before, in that order.
+            assert_eq!(page[..repeated], before[before.len() - repeated..]);
+            again.push(repeated);
+            before = page[repeated..].to_vec();
+        }
+        match body["@odata.nextLink"].as_str() {
+            Some(link) => url = link.to_owned(),
+            None => break,
+        }
+    }
+    again.remove(0);
+    again
+}
+
+#[tokio::test]
+async fn a_page_repeats_the_last_entry_of_the_one_before_or_all_of_it_or_some() {
+    assert_eq!(told_again(Emulator::builder()).await, [1; 5]);
+    let all = Emulator::builder().repeated_pages(true);
+    assert_eq!(told_again(all).await, [10; 5]);
+    let some = told_again(Emulator::builder().repeated_rows()).await;
+    let is_part = |count: &&usize| (1..10).contains(*count);
+    assert!(some.iter().filter(is_part).count() > 1, "{some:?}");
 }
 
 #[tokio::test]

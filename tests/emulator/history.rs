@@ -140,6 +140,37 @@ async fn every_page_says_where_the_mailbox_is_and_an_empty_page_may_have_a_next(
 }
 
 #[tokio::test]
+async fn a_page_repeats_some_of_the_one_before_or_all_of_it_where_that_is_wanted() {
+    for (builder, is_all) in [
+        (builder().repeated_pages(true), true),
+        (builder().repeated_rows(), false),
+    ] {
+        let emulator = builder.start().await.unwrap();
+        let gmail = Gmail::new(&emulator, READER);
+        let start = current(&gmail).await;
+        for number in 0..60 {
+            deliver(&emulator, &format!("Number {number}"));
+        }
+        let pages = pages(&gmail, &start, "&maxResults=10").await;
+        let pages: Vec<Vec<Value>> = pages
+            .iter()
+            .map(|page| records(std::slice::from_ref(page)))
+            .filter(|records| !records.is_empty())
+            .collect();
+        let mut again = Vec::new();
+        let mut before: Vec<Value> = Vec::new();
+        for page in &pages {
+            let repeated = page.iter().filter(|record| before.contains(record)).count();
+            again.push(repeated == before.len());
+            before = page[repeated..].to_vec();
+        }
+        assert_eq!(again[1..].iter().all(|all| *all), is_all);
+        let told: usize = pages.iter().map(Vec::len).sum();
+        assert!(told > 70, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn an_id_that_is_too_old_is_not_found_and_one_that_is_yet_to_come_finds_nothing() {
     let clock = Arc::new(HandClock::new());
     let emulator = builder().clock(clock.clone()).start().await.unwrap();

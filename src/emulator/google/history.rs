@@ -134,10 +134,13 @@ fn page(
     if !left.is_empty() {
         let next = Place {
             after: shown.last().map_or(place.after, |record| record.id),
-            again: match shown.last() {
-                None => place.again,
-                Some(_) if call.state.settings.repeated_pages => place.after,
-                Some(last) => last.id,
+            again: match shown.len() {
+                0 => place.again,
+                length => {
+                    let repeated = call.state.settings.repeated.of(length, 0, random);
+                    let before = shown.split_at(length - repeated).0.last();
+                    before.map_or(place.after, |record| record.id)
+                }
             },
             number: place.number + 1,
             ..place

@@ -55,6 +55,22 @@ impl Emulator {
             mailbox.journal.ends_walk_early = true;
         }
     }
+
+    /// Which of the mailbox's messages, by the ids that stay, lie in a folder whose changes do not tell of them any more, by
+    /// one of the tokens that were given out: they left it and came back within a round.
+    /// <https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>
+    #[must_use]
+    pub fn forgotten_by_deltas(&self, address: &str) -> Vec<String> {
+        let mut world = self.state.world();
+        let Some((mailbox, _)) = world.outlook(address) else {
+            return Vec::new();
+        };
+        let keys = mailbox.journal.forgotten();
+        let messages = keys.iter().filter_map(|key| mailbox.messages.get(key));
+        messages
+            .map(|message| message.immutable_id.clone())
+            .collect()
+    }
 }
 
 /// `GET …/mailFolders/{id}/messages/delta`. Only folders tell what changed in them:
@@ -398,12 +414,8 @@ fn page(
     for told in again.iter().chain(&shown) {
         items.extend(show(call, mailbox, &token.options, told));
     }
-    let repeated = if call.state.settings.repeated_pages {
-        shown.len()
-    } else {
-        1
-    };
-    let told_again = shown.len().saturating_sub(repeated)..;
+    let repeated = call.state.settings.repeated.of(shown.len(), 1, random);
+    let told_again = shown.len() - repeated..;
     token.again = shown.get(told_again).unwrap_or_default().to_vec();
     token.number += 1;
     if begins && left > count && mailbox.journal.ends_walk_early {

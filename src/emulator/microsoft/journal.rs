@@ -168,6 +168,14 @@ impl Journal {
         }
     }
 
+    /// The messages that any token has forgotten.
+    pub(crate) fn forgotten(&self) -> BTreeSet<u64> {
+        let tokens = self.tokens.values();
+        tokens
+            .flat_map(|(_, token)| token.forgotten.iter().copied())
+            .collect()
+    }
+
     /// Forgets tokens: of one folder or of all, and those within rounds only if asked.
     pub(crate) fn forget(&mut self, folder: Option<&str>, only_within_rounds: bool) {
         self.tokens.retain(|_, (ends_round, token)| {

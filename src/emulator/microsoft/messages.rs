@@ -152,7 +152,15 @@ fn matching<'a>(
             let search = listing.search.as_ref();
             search.is_none_or(|search| search.accepts(message, today))
         })
-        .map(|message| (represent::for_filter(call, message, listing), message))
+        .map(|message| {
+            // Of very many messages, only what is needed is written out.
+            let shown = if listing.filter.is_none() && listing.is_newest_first() {
+                Value::Null
+            } else {
+                represent::for_filter(call, message, listing)
+            };
+            (shown, message)
+        })
         .filter(|(shown, _)| {
             let filter = listing.filter.as_ref();
             filter.is_none_or(|filter| filter.accepts(shown))
@@ -168,7 +176,9 @@ fn matching<'a>(
         found.truncate(search::MOST);
     } else {
         found.sort_by_key(|(_, message)| Reverse((message.received, message.key)));
-        listing.sort(&mut found);
+        if !listing.is_newest_first() {
+            listing.sort(&mut found);
+        }
     }
     Ok(found.into_iter().map(|(_, message)| message).collect())
 }

@@ -388,6 +388,15 @@ impl Listing {
                 .is_some_and(|filter| filter.paths().any(is_at))
     }
 
+    /// Whether the order is the one that messages have anyway: the newest first.
+    pub(crate) fn is_newest_first(&self) -> bool {
+        match self.order.as_slice() {
+            [] => true,
+            [(path, falls)] => *falls && path.eq_ignore_ascii_case("receivedDateTime"),
+            _ => false,
+        }
+    }
+
     /// Sorts by the order that was asked for; what is equal keeps its place.
     pub(crate) fn sort<T>(&self, items: &mut [(Value, T)]) {
         items.sort_by(|(left, _), (right, _)| {
