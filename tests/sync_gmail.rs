@@ -246,6 +246,33 @@ async fn a_history_that_is_lost_again_and_again_is_an_error_and_no_loop() {
     assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
 }
 
+/// A host that says it has what it was told was wrong, and goes on saying so.
+#[tokio::test]
+async fn a_host_that_stores_nothing_of_what_it_is_told_ends_in_an_error_and_no_loop() {
+    let (emulator, mailbox, mirror) = start(5_100).await;
+    let mut scope = Scope::everything();
+    scope.detail = Detail::Ids;
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    scope.detail = Detail::Headers;
+    let stuck = mirror.fork();
+    let cursor = mirror.cursor();
+    let entries = cursor.unwrap().entries().unwrap().into_iter();
+    let headers = entries.map(|(name, value)| (name, value.replace("\"ids\"", "\"headers\"")));
+    let cursor = SyncCursor::from_entries(headers);
+    deliver(&emulator, "New");
+    emulator.expire_history(GMAIL);
+    let mut pages = mailbox.sync(Some(cursor), scope.clone(), stuck);
+    let mut count = 0;
+    let error = loop {
+        match pages.next().await.unwrap() {
+            Ok(page) => count += page.changes.len(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!((5_000..20_000).contains(&count), "{count}");
+}
+
 #[tokio::test]
 async fn later_pages_that_are_always_refused_lead_to_no_loop() {
     let (emulator, mailbox, mirror) = begin(emulator().longest_page(3), 8).await;

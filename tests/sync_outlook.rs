@@ -412,6 +412,85 @@ async fn a_folder_that_is_said_not_to_be_there_although_it_is_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_folder_whose_listing_is_refused_is_made_up_for_as_soon_as_it_is_not() {
+    let (emulator, mailbox, mirror) = start(30).await;
+    let refused = || Fault::new(FaultKind::resource_not_found()).on_end(Method::GET, "/messages");
+    let mut scope = Scope::everything();
+    scope.roles = vec![FolderRole::Inbox];
+    // What was there before.
+    emulator.fault(refused());
+    for _ in 0..2 {
+        mirror.follow(&mailbox, &scope).await.unwrap();
+    }
+    assert_eq!(mirror.messages(), truth(&emulator));
+
+    // What the host has, compared with what is there.
+    let lost = mirror.messages().into_keys().next().unwrap();
+    mirror.forget(&lost);
+    scope.since = Some("2026-11-01T12:00:00Z".parse().unwrap());
+    emulator.fault(refused());
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(!mirror.messages().contains_key(&lost));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!((messages(&pages).len(), deleted(&pages)), (1, 0));
+    assert_eq!(mirror.messages(), truth(&emulator));
+
+    // One that is refused for ever holds up nothing, and is not taken for an empty one.
+    emulator.fault(refused().times(1_000));
+    scope.since = None;
+    for _ in 0..2 {
+        let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+        assert_eq!(changes(&pages).count(), 0);
+    }
+    let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+    assert_eq!(audit.await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_count_that_is_refused_says_nothing_of_what_is_there() {
+    let (emulator, mailbox, mirror) = start(30).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    let lost = mirror.messages().into_keys().next().unwrap();
+    mirror.forget(&lost);
+    // After its changes, it is asked how many messages it has.
+    let refused = Fault::new(FaultKind::resource_not_found());
+    emulator.fault(refused.on(Method::GET, in_path(&inbox)).after(1));
+    let pages = mirror.follow_audited(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages).len(), 1);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+/// A host that says it has what it was told was wrong, and goes on saying so.
+#[tokio::test]
+async fn a_host_that_stores_nothing_of_what_it_is_told_ends_in_an_error_and_no_loop() {
+    let (emulator, mailbox, mirror) = start(2_100).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    for (id, mut copy) in mirror.messages() {
+        copy.keywords.insert(Keyword::Flagged);
+        mirror.put(id, copy);
+    }
+    emulator.expire_deltas(OUTLOOK, None);
+    let stuck = mirror.fork();
+    let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), stuck);
+    let mut count = 0;
+    let error = loop {
+        match pages.next().await.unwrap() {
+            Ok(page) => count += page.changes.len(),
+            Err(error) => break error,
+        }
+    };
+    drop(pages);
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!((2_000..10_000).contains(&count), "{count}");
+    // One that stores it gets to the end.
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
 async fn an_address_that_rots_while_a_forgotten_folder_is_made_up_for_only_makes_it_longer() {
     let (emulator, mailbox, mirror) = begin(emulator().longest_page(10), 35).await;
     let scope = Scope::everything();

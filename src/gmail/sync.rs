@@ -68,7 +68,7 @@ pub(super) async fn page(
             let mut step = Step::new(&api, place);
             step.rescope(scope);
             step.guards = mode.guards;
-            if mode.audited {
+            if mode.audited && mode.guards.hold(SyncRule::CountCheck) {
                 step.place.lost.get_or_insert_default();
             }
             step.go_on(known).await?;
@@ -142,7 +142,8 @@ impl<'a> Step<'a> {
             expected: baseline.messages.filter(|_| !scope.names_folders()),
             ..Listing::default()
         });
-        place.lost = mode.audited.then(Lost::default);
+        let is_compared = mode.audited && mode.guards.hold(SyncRule::CountCheck);
+        place.lost = is_compared.then(Lost::default);
         let mut step = Self::new(api, place);
         step.guards = mode.guards;
         step.phase = SyncPhase::Snapshot;
@@ -337,7 +338,10 @@ impl<'a> Step<'a> {
                 self.place.lost.get_or_insert_default();
                 return Ok(());
             }
-            Err(error) if census::is_of_no_label(self.api, search, &error).await? => {
+            Err(error)
+                if (is_refusal(&error) && !self.guards.hold(SyncRule::UnknownIsNotAbsent))
+                    || census::is_of_no_label(self.api, search, &error).await? =>
+            {
                 wire::MessageList::default()
             }
             page => page?,
@@ -493,6 +497,10 @@ impl<'a> Step<'a> {
 
     /// Tells of what only the host has.
     async fn probe(&mut self, ids: Vec<MessageId>) -> Result<()> {
+        if !self.guards.hold(SyncRule::Probe) {
+            self.found.extend(ids.into_iter().map(SyncChange::Deleted));
+            return Ok(());
+        }
         let fates = census::fates(self.api, &self.place.scope, &ids).await?;
         for (id, fate) in ids.into_iter().zip(fates) {
             match fate {

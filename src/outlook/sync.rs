@@ -16,7 +16,7 @@ mod listing;
 mod place;
 mod round;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::backlog::Waiting;
 use self::census::Area;
@@ -101,12 +101,32 @@ pub(super) async fn audit(
     let folders = reading::folders(api, own).await?;
     let area = Area::new(scope, &folders);
     let covered: Vec<_> = area.covered().cloned().collect();
-    let mut census = census::take(api, scope, window, &covered).await?;
+    let (mut census, refused) = census::take(api, scope, window, &covered).await?;
+    still_gone(api, refused).await?;
     let terms = sync::all_differences(scope.detail);
     let mut differences = compare(known, &mut census, |_| true, terms).await?;
     differences.extra = gone(api, &area, differences.extra).await?;
     let cost = api.client.limiter.spent().since(before);
     Ok(sync::audited(differences, cost))
+}
+
+/// Folders that were deleted while others were listed have no messages. Of one that is there and is not listed nothing is
+/// known, and an audit that has not seen it must not say that all is well.
+async fn still_gone(api: &Api, refused: BTreeSet<FolderId>) -> Result<()> {
+    let calls = refused.iter().map(|id| api.folder(id.as_str())).collect();
+    for answer in batch::send(api, calls).await {
+        match answer {
+            Err(error) if is_refusal(error.kind()) => {}
+            Err(error) => return Err(error),
+            Ok(_) => {
+                let message = "the service does not list a folder that is there";
+                return Err(
+                    Error::new(ErrorKind::Unavailable, message).with_operation(listing::LIST)
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Those of the messages that are really not within the scope: one that was moved while folders were listed one after the
@@ -290,10 +310,15 @@ impl<'a> Step<'a> {
         let is_compared = |id: &&FolderId| comparison.all || comparison.folders.contains(*id);
         let folders: Vec<FolderId> = area.covered().filter(is_compared).cloned().collect();
         let scope = self.place.scope.clone();
-        let mut census = census::take(self.api, &scope, AuditWindow::all(), &folders).await?;
+        let window = AuditWindow::all();
+        let (mut census, refused) = census::take(self.api, &scope, window, &folders).await?;
+        self.list_later(&refused);
         let is_about = |message: &KnownMessage| {
-            let mut folders = message.folders.iter();
-            comparison.all || folders.any(|folder| comparison.folders.contains(folder))
+            let is_in = |folders: &BTreeSet<FolderId>| {
+                let mut of_message = message.folders.iter();
+                of_message.any(|folder| folders.contains(folder))
+            };
+            (comparison.all || is_in(&comparison.folders)) && !is_in(&refused)
         };
         let terms = terms(scope.detail);
         let differences = compare(known, &mut census, is_about, terms).await?;
@@ -337,11 +362,17 @@ impl<'a> Step<'a> {
             // How many of a folder's messages are recent enough is not told.
             comparison.all = true;
         } else {
-            let had = count_known(known).await?;
+            let (had, unplaced) = count_known(known).await?;
+            for id in unplaced {
+                self.place.look(id);
+            }
             let folders: Vec<FolderId> = area.covered().cloned().collect();
-            for (id, number) in self.numbers_in(&folders).await? {
+            let numbers = self.numbers_in(&folders).await?;
+            for id in folders {
+                // One that is said not to be there is perhaps there all the same.
+                let number = numbers.get(&id).copied();
                 let had = had.get(&id).copied().unwrap_or_default();
-                if number != had && !torn.contains(&id) {
+                if number != Some(had) && !torn.contains(&id) {
                     comparison.folders.insert(id);
                 }
             }
@@ -353,6 +384,16 @@ impl<'a> Step<'a> {
             self.place.comparison = Some(comparison);
         }
         Ok(())
+    }
+
+    /// Folders that are said not to be there are compared in the next round, which tells whether they are gone: anything on the
+    /// way may say so.
+    fn list_later<'b>(&mut self, refused: impl IntoIterator<Item = &'b FolderId>) {
+        for id in refused {
+            if let Some(kept) = self.place.folders.get_mut(id) {
+                kept.unlisted = true;
+            }
+        }
     }
 
     fn note_uncertainty(&mut self, folder: &FolderId) {
@@ -373,21 +414,26 @@ fn terms(detail: Detail) -> Terms {
     }
 }
 
-/// How many messages the host has of each folder.
-async fn count_known(known: &dyn Known) -> Result<BTreeMap<FolderId, u64>> {
+/// How many messages the host has of each folder, and some of those that it has in none, since they could not be read: these
+/// are read again.
+async fn count_known(known: &dyn Known) -> Result<(BTreeMap<FolderId, u64>, Vec<MessageId>)> {
     let mut counts = BTreeMap::new();
+    let mut unplaced = Vec::new();
     let mut last: Option<MessageId> = None;
     loop {
         let page = known.page(last.as_ref(), KNOWN_PAGE).await?;
         let is_last = page.len() < KNOWN_PAGE;
         for message in &page {
+            if message.folders.is_empty() && unplaced.len() < MOST_WAITING {
+                unplaced.push(message.id.clone());
+            }
             for folder in &message.folders {
                 *counts.entry(folder.clone()).or_default() += 1;
             }
         }
         let next = page.last().map(|message| message.id.clone());
         if is_last || next == last {
-            return Ok(counts);
+            return Ok((counts, unplaced));
         }
         last = next;
     }

@@ -21,7 +21,7 @@ pub(crate) struct Copy {
     pub(crate) keywords: BTreeSet<Keyword>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stored {
     cursor: Option<SyncCursor>,
     messages: BTreeMap<MessageId, Copy>,
@@ -37,6 +37,11 @@ pub(crate) struct Mirror(Mutex<Stored>);
 impl Mirror {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// A copy of the copy, which goes its own way.
+    pub(crate) fn fork(&self) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(self.0.lock().unwrap().clone())))
     }
 
     pub(crate) fn cursor(&self) -> Option<SyncCursor> {

@@ -71,7 +71,10 @@ pub(super) fn searches(scope: &Scope, window: AuditWindow) -> Result<Vec<Search>
     if !scope.names_folders() {
         return Ok(vec![all]);
     }
-    let labels = labels(scope).into_iter();
+    // A listing of either has what is in it, whether or not spam and trash are asked for.
+    let is_covered =
+        |label: &String| scope.junk_and_trash || !matches!(label.as_str(), "SPAM" | "TRASH");
+    let labels = labels(scope).into_iter().filter(is_covered);
     Ok(labels.map(|label| labelled(&all, label)).collect())
 }
 

@@ -170,18 +170,20 @@ pub(super) struct States {
     marks: Vec<Mark>,
 }
 
-/// Lists these folders. Nothing may be concluded from a listing that did not come to its end, so an error ends all of it.
+/// Lists these folders, and says which of them are said not to be there: that they are gone only the tree of folders tells.
+/// Nothing may be concluded from a listing that did not come to its end, so any other error ends all of it.
 pub(super) async fn take(
     api: &Api,
     scope: &Scope,
     window: AuditWindow,
     folders: &[FolderId],
-) -> Result<States> {
+) -> Result<(States, BTreeSet<FolderId>)> {
     let filter = filter(scope, window);
     let first = |folder: &FolderId| api.states(folder.as_str(), filter.as_deref());
     let mut open: Vec<(&FolderId, Option<String>)> =
         folders.iter().map(|folder| (folder, None)).collect();
     let mut counting = Counting::new();
+    let mut refused = BTreeSet::new();
     while !open.is_empty() {
         let waiting = open.split_off(open.len().min(batch::LARGEST));
         let calls = open
@@ -196,8 +198,10 @@ pub(super) async fn take(
         for ((folder, link), answer) in open.into_iter().zip(answers) {
             let page: wire::Collection = match answer {
                 Ok(answer) => reading::read(LIST, &answer)?,
-                // Deleted since the folders were listed.
-                Err(error) if link.is_none() && is_refusal(error.kind()) => continue,
+                Err(error) if link.is_none() && is_refusal(error.kind()) => {
+                    refused.insert(folder.clone());
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             for item in page.value.ok_or_else(|| no_list(LIST))? {
@@ -217,7 +221,7 @@ pub(super) async fn take(
         next.extend(waiting);
         open = next;
     }
-    counting.sorted().await
+    Ok((counting.sorted().await?, refused))
 }
 
 /// A listing may be filtered by when messages were received; only changes must not be.

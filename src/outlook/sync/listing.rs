@@ -70,8 +70,9 @@ impl Step<'_> {
                 self.begin_second_again(listing);
                 return Ok(());
             }
-            // It is not there any longer, which the tree tells.
+            // Whether it is not there any longer the tree tells.
             Err(error) if listing.folder.is_some() && is_refusal(error.kind()) => {
+                self.list_later(listing.folder.as_ref());
                 (Vec::new(), None)
             }
             Err(error) => return Err(error),

@@ -81,6 +81,9 @@ pub(super) struct Kept {
     /// Whether the folder was said not to be there the last time, although it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) refused: bool,
+    /// Whether a listing of it was refused, so that it is compared in the next round.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unlisted: bool,
     /// Whether the service has forgotten something that lies here.
     pub(super) torn: bool,
 }
@@ -252,6 +255,16 @@ impl Place {
         let comparison = self.comparison.get_or_insert_with(Comparison::default);
         comparison.all = true;
         comparison.differed = None;
+    }
+
+    /// What could not be listed in an earlier round is compared in this one.
+    pub(super) fn compare_unlisted(&mut self) {
+        let folders = self.folders.iter_mut();
+        let unlisted =
+            folders.filter_map(|(id, kept)| std::mem::take(&mut kept.unlisted).then(|| id.clone()));
+        for id in unlisted.collect::<Vec<_>>() {
+            self.compare_later(&id);
+        }
     }
 
     pub(super) fn read(cursor: &SyncCursor) -> Result<Self> {

@@ -42,6 +42,7 @@ impl Step<'_> {
                 kept.ready = false;
                 kept.base.clone_from(&kept.link);
             }
+            self.place.compare_unlisted();
         }
         let is_open = |id: &FolderId| self.place.folders.get(id).is_some_and(|kept| !kept.ready);
         covered.retain(is_open);
