@@ -50,7 +50,8 @@ async fn follow(mailbox: &Mailbox, database: &Arc<Database>) -> Anyhow<()> {
 fn tell(page: &SyncPage) {
     let count = |is: fn(&&SyncChange) -> bool| page.changes.iter().filter(is).count();
     let messages = count(|change| matches!(change, SyncChange::Message(_)));
-    let updated = count(|change| matches!(change, SyncChange::Updated(_)));
+    let moved = count(|change| change.is_move());
+    let marked = count(|change| matches!(change, SyncChange::Updated(_)) && !change.is_move());
     let gone =
         |change: &&SyncChange| matches!(change, SyncChange::Deleted(_) | SyncChange::OutOfScope(_));
     let progress = page.progress;
@@ -59,7 +60,7 @@ fn tell(page: &SyncPage) {
         None => progress.done.to_string(),
     };
     println!(
-        "  {:?}: {messages} messages, {updated} updates, {} gone; done {expected}; {} requests, {} units",
+        "  {:?}: {messages} messages, {moved} moved, {marked} marked, {} gone; done {expected}; {} requests, {} units",
         page.phase,
         count(gone),
         progress.requests,

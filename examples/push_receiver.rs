@@ -159,7 +159,7 @@ impl UpkeepHost for Copies {
             for change in page.changes {
                 synced = Synced::Changed;
                 match change {
-                    SyncChange::Message(message) => {
+                    SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
                         let folders = message.folders.clone().unwrap_or_default();
                         let known = KnownMessage::new(message.id.clone(), folders, Vec::new());
                         if stored.messages.insert(message.id.clone(), known).is_none() {

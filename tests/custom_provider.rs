@@ -460,6 +460,7 @@ impl Known for Copy {
 fn ids_of(page: &SyncPage) -> Vec<String> {
     let named = |change: &SyncChange| match change {
         SyncChange::Message(message) => Some(message.id.as_str().to_owned()),
+        SyncChange::Moved { message, .. } => Some(format!(">{}", message.id.as_str())),
         SyncChange::Deleted(id) => Some(format!("-{}", id.as_str())),
         SyncChange::Updated(update) => Some(format!("~{}", update.id.as_str())),
         SyncChange::Folder(_) => None,

@@ -9,6 +9,7 @@
 mod mirror;
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -406,6 +407,25 @@ async fn conversations_are_read_as_wholes_and_what_has_several_labels_is_read_on
     let mirror = Mirror::new();
     let pages = mirror.follow(&mailbox, &scope).await.unwrap();
     assert_eq!(messages(&pages).len(), 60);
+    assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
+
+    // Only looking tells whether one that loses a label of the scope has another, and it is moved if it has.
+    let both = &ids[30..35];
+    mailbox.apply(both, &Change::Archive).await.unwrap();
+    let seen = Change::Set(Keyword::Seen);
+    mailbox.apply(&ids[40..42], &seen).await.unwrap();
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    let moved = changes(&pages).filter_map(|change| match change {
+        SyncChange::Moved { message, out_of } => Some((&message.id, out_of)),
+        _ => None,
+    });
+    let (moved, out_of): (BTreeSet<_>, Vec<_>) = moved.unzip();
+    assert!(moved.into_iter().eq(both));
+    assert!(
+        out_of
+            .iter()
+            .all(|out_of| out_of.iter().eq([&scope.folders[0]]))
+    );
     assert_eq!(mirror.messages(), gmail_truth(&emulator, GMAIL, &scope));
 }
 

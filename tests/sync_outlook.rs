@@ -152,6 +152,14 @@ async fn a_move_is_no_deletion_and_what_went_away_and_came_back_is_still_there()
     let pages = mirror.follow(&mailbox, &scope).await.unwrap();
     assert_eq!(deleted(&pages), 2);
     assert_eq!(mirror.messages(), truth(&emulator));
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    let moved = changes(&pages).filter_map(|change| match change {
+        SyncChange::Moved { message, out_of } => Some((message.id.clone(), out_of.clone())),
+        _ => None,
+    });
+    let moved: BTreeMap<_, _> = moved.collect();
+    assert!(moved.keys().eq(&ids[..10]));
+    assert!(moved.values().all(|out_of| out_of.iter().eq([&inbox])));
 
     // Graph tells nothing of these any longer, and an audited round finds out.
     mailbox.apply(&ids[10..12], &Change::Delete).await.unwrap();

@@ -1,5 +1,6 @@
 //! What `sync` shows: how far it has got, what a round told, what an audit found.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -18,10 +19,12 @@ const TICK: Duration = Duration::from_millis(120);
 /// What a round told.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Round {
-    /// Messages that came, or whose content changed.
+    /// Messages that came whole: those that are new, have changed, or were moved in a way that says nothing of the rest.
     messages: usize,
-    /// Messages that were moved or marked.
-    updated: usize,
+    new: usize,
+    changed: usize,
+    moved: usize,
+    marked: usize,
     gone: usize,
     unreadable: usize,
     folders: usize,
@@ -42,15 +45,24 @@ pub(crate) struct Mended {
 }
 
 impl Round {
-    pub(crate) fn note(&mut self, page: &SyncPage) {
+    /// Notes a page, of whose messages the copy had these before.
+    pub(crate) fn note(&mut self, page: &SyncPage, had: &BTreeSet<MessageId>) {
         self.pages += 1;
         self.units += page.progress.units;
         self.requests += page.progress.requests;
         self.uncertain |= page.uncertain.is_some();
         for change in &page.changes {
             match change {
-                SyncChange::Message(_) => self.messages += 1,
-                SyncChange::Updated(_) => self.updated += 1,
+                SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
+                    self.messages += 1;
+                    match (had.contains(&message.id), change.is_move()) {
+                        (false, _) => self.new += 1,
+                        (true, true) => self.moved += 1,
+                        (true, false) => self.changed += 1,
+                    }
+                }
+                SyncChange::Updated(_) if change.is_move() => self.moved += 1,
+                SyncChange::Updated(_) => self.marked += 1,
                 SyncChange::Unreadable(..) => self.unreadable += 1,
                 SyncChange::OutOfScope(_) | SyncChange::Deleted(_) => self.gone += 1,
                 SyncChange::Folder(_) | SyncChange::FolderDeleted(_) => self.folders += 1,
@@ -67,15 +79,17 @@ impl Round {
     /// What happened, for people.
     fn told(&self) -> Vec<String> {
         let counts = [
-            (self.messages, "message came", "messages came"),
-            (self.updated, "was moved or marked", "were moved or marked"),
-            (self.gone, "is gone", "are gone"),
+            (self.new, "new", "new"),
+            (self.moved, "moved", "moved"),
+            (self.marked, "marked", "marked"),
+            (self.changed, "changed", "changed"),
+            (self.gone, "gone", "gone"),
             (
                 self.folders,
                 "folder is new or changed",
                 "folders are new or changed",
             ),
-            (self.unreadable, "cannot be read", "cannot be read"),
+            (self.unreadable, "unreadable", "unreadable"),
         ];
         let some = counts.into_iter().filter(|(count, ..)| *count > 0);
         some.map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))

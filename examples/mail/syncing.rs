@@ -1,6 +1,7 @@
 //! `sync`: a copy of a mailbox in SQLite that is kept in step and can be audited. Its tables are `mirror/database.rs`'s, what it
 //! shows `synced.rs`'s.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 use chrono::{NaiveDate, NaiveTime};
 use clap::{Args, ValueEnum};
 use futures_util::TryStreamExt;
-use postroom::{Audit, AuditWindow, Detail, ErrorKind, Mailbox, Scope, SyncChange};
+use postroom::{
+    Audit, AuditWindow, Detail, ErrorKind, Mailbox, MessageId, Scope, SyncChange, SyncPage,
+};
 
 use crate::Failure;
 use crate::database::Database;
@@ -231,10 +234,11 @@ impl Copy {
         let mut round = Round::default();
         let progress = Progress::new();
         while let Some(page) = pages.try_next().await? {
+            let had = self.had(&page).await.map_err(unusable)?;
             if !self.database.store(&page).await.map_err(unusable)? {
                 return Err(self.overtaken());
             }
-            round.note(&page);
+            round.note(&page, &had);
             if page.more {
                 progress.show(page.progress, &round);
             }
@@ -242,6 +246,18 @@ impl Copy {
         progress.finish();
         round.seconds = began.elapsed().as_secs_f64();
         Ok(round)
+    }
+
+    /// Which of the messages of a page the copy has.
+    async fn had(&self, page: &SyncPage) -> sqlx::Result<BTreeSet<MessageId>> {
+        let messages = page.changes.iter().filter_map(SyncChange::message);
+        let ids: Vec<&str> = messages.map(|message| message.id.as_str()).collect();
+        let had = "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))";
+        let had: Vec<String> = sqlx::query_scalar(had)
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&self.database.pool)
+            .await?;
+        Ok(had.into_iter().map(MessageId::new).collect())
     }
 
     /// Does what an audit found to be missing. Where the mailbox has changed since, the next round says so.

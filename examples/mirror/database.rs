@@ -148,7 +148,8 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 /// Makes one change. Making it twice does no harm.
 async fn make(connection: &mut SqliteConnection, change: &SyncChange) -> sqlx::Result<()> {
     match change {
-        SyncChange::Message(message) => {
+        // What it had of a message that was moved goes, too: where it lies now comes with it.
+        SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
             remove(connection, &message.id).await?;
             insert(connection, message, None).await?;
             let folders = message.folders.iter().flatten();

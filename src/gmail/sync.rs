@@ -11,6 +11,8 @@ mod census;
 mod history;
 mod place;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::census::Fate;
@@ -287,6 +289,7 @@ impl<'a> Step<'a> {
         match effect {
             Effect::Deleted => {
                 self.place.backlog.retain(|waiting| waiting.id != id);
+                self.place.left.remove(&id);
                 self.found.push(SyncChange::Deleted(id));
             }
             Effect::Look(thread) => self.place.next(Listed { id, thread }),
@@ -303,6 +306,10 @@ impl<'a> Step<'a> {
                 if hidden || left {
                     self.found.push(SyncChange::OutOfScope(id));
                 } else if unclear {
+                    let left: BTreeSet<_> = update.out_of.into_iter().filter(is_one).collect();
+                    if !left.is_empty() {
+                        self.place.left.entry(id.clone()).or_default().extend(left);
+                    }
                     self.place.next(Listed { id, thread });
                 } else {
                     self.found.push(SyncChange::Updated(update));
@@ -390,9 +397,10 @@ impl<'a> Step<'a> {
         let read = reading::hydrate(self.api, &wanted, detail).await;
         for (listed, outcome) in wanted.into_iter().zip(read) {
             let id = listed.id;
+            let left = self.place.left.remove(&id).unwrap_or_default();
             self.found.push(match outcome {
                 Ok(message) if census::covers(&self.place.scope, &message) => {
-                    SyncChange::Message(Box::new(message))
+                    SyncChange::of(message, left)
                 }
                 Ok(_) => SyncChange::OutOfScope(id),
                 Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
@@ -443,6 +451,7 @@ impl<'a> Step<'a> {
         place.again = false;
         place.restarts = 0;
         place.backlog.clear();
+        place.left.clear();
         let again = place.listing.as_ref().is_some_and(|listing| listing.again);
         place.listing = again.then(Listing::again);
         Ok(true)

@@ -122,8 +122,9 @@ impl Mailbox {
     /// Store each page's changes and its cursor in one transaction, where the stored cursor is still the page's `after`.
     /// After a crash, go on with the cursor that is stored: some changes may come again, none is left out.
     ///
-    /// `known` is asked only while reconciling: after the service lost the cursor, after the scope was changed, or where a scope
-    /// names several of Gmail's labels, so that a message that has two of them is read once. It is read while pages are still
+    /// `known` is asked only while reconciling: after the service lost the cursor, after the scope was changed, where a scope
+    /// names several of Gmail's labels, so that a message that has two of them is read once, or where mail left Outlook's folders
+    /// while so much of one second was listed that it took several pages. It is read while pages are still
     /// being made, so that every page must be stored before the next is asked for.
     ///
     /// The example `mirror` is a host that keeps such a copy in SQLite, tables and all: `cargo run --example mirror` shows it at

@@ -260,7 +260,13 @@ impl<'a> Step<'a> {
             let change = match outcome {
                 Ok(message) => {
                     self.note_torn(&message, &left);
-                    self.told(message, &area)
+                    // What is back where it was has not moved, whatever it left meanwhile.
+                    let is_back = left.iter().any(|folder| message.is_in(folder));
+                    let is_had = self.was_told(&message) && !is_back;
+                    match self.told(message, &area) {
+                        SyncChange::Message(message) if is_had => SyncChange::of(*message, left),
+                        told => told,
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
                 Err(error) if error.code() == Some("ErrorInvalidIdMalformed") => {
@@ -292,6 +298,15 @@ impl<'a> Step<'a> {
             self.place.done += 1;
         }
         SyncChange::Message(Box::new(message))
+    }
+
+    /// Whether the listing has come by a message, so that the host has it.
+    fn was_told(&self, message: &Message) -> bool {
+        self.place.listing.as_ref().is_none_or(|listing| {
+            let named = self.place.scope.names_folders();
+            let is_past = message.received_at > listing.until && listing.until.is_some();
+            listing.over || (!named && is_past)
+        })
     }
 
     fn is_too_old(&self, message: &Message) -> bool {

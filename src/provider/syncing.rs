@@ -1,6 +1,7 @@
 //! What a sync says, page by page, and what it asks the host. What the data means is in `model/sync.rs`, how hosts run one in
 //! `mailbox/syncing.rs`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -63,11 +64,34 @@ impl SyncPage {
 }
 
 /// One change that a sync found. Pages may come again after a crash, so that every change can be applied twice.
+///
+/// What a host does with each:
+///
+/// | Change | To its copy |
+/// |---|---|
+/// | [`Message`](Self::Message) | puts the message in place of what it has of it. It is new if it has nothing, and changed otherwise |
+/// | [`Moved`](Self::Moved) | the same; what it had of it lay in other folders |
+/// | [`Updated`](Self::Updated) | [applies](MessageUpdate::apply) the folders and keywords, if it has the message |
+/// | [`Unreadable`](Self::Unreadable) | notes that there is such a message |
+/// | [`OutOfScope`](Self::OutOfScope), [`Deleted`](Self::Deleted) | removes the message |
+/// | [`Folder`](Self::Folder), [`FolderDeleted`](Self::FolderDeleted) | puts the folder in place, or removes it |
+///
+/// [`message`](Self::message) gives the whole message of the first two, and [`is_move`](Self::is_move) tells whether a message went
+/// from one folder to another, however the service tells it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SyncChange {
-    /// A message is new to the scope, or its content changed; this is its latest state.
+    /// A message is new to the scope, or its content changed; this is its latest state. Services do not say which of the two: it
+    /// is new to a host that does not have it.
     Message(Box<Message>),
+    /// A message lies elsewhere now. It comes whole, since a service that tells a move as leaving one folder and being in
+    /// another says nothing of what else happened to it: to a host that does not have the message, which can be, it is new.
+    Moved {
+        /// Its latest state, with the folders that it is in now.
+        message: Box<Message>,
+        /// Folders of the scope that it left.
+        out_of: BTreeSet<FolderId>,
+    },
     /// A message is in other folders or has other keywords. It is nothing to a host that does not have the message: that
     /// one is out of scope, or still to come.
     Updated(MessageUpdate),
@@ -84,14 +108,54 @@ pub enum SyncChange {
 }
 
 impl SyncChange {
+    /// The message that comes whole with it, if one does.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) | Self::Moved { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
     /// The message it is about, if it is about one.
     #[must_use]
     pub fn message_id(&self) -> Option<&MessageId> {
         match self {
-            Self::Message(message) => Some(&message.id),
+            Self::Message(message) | Self::Moved { message, .. } => Some(&message.id),
             Self::Updated(update) => Some(&update.id),
             Self::Unreadable(id, _) | Self::OutOfScope(id) | Self::Deleted(id) => Some(id),
             Self::Folder(_) | Self::FolderDeleted(_) => None,
+        }
+    }
+
+    /// Whether it says that a message is in other folders than it was.
+    #[must_use]
+    pub fn is_move(&self) -> bool {
+        match self {
+            Self::Moved { .. } => true,
+            Self::Updated(update) => update.is_move(),
+            _ => false,
+        }
+    }
+
+    /// A message that is said to have left folders: moved, unless it lies in all of them after all.
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    pub(crate) fn of(message: Message, left: impl IntoIterator<Item = FolderId>) -> Self {
+        let left = left.into_iter().filter(|folder| !message.is_in(folder));
+        let out_of: BTreeSet<FolderId> = left.collect();
+        let message = Box::new(message);
+        if out_of.is_empty() {
+            Self::Message(message)
+        } else {
+            Self::Moved { message, out_of }
+        }
+    }
+
+    /// What became of its message has changed since it was made.
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    pub(crate) fn stay_true(&mut self) {
+        if let Self::Moved { message, out_of } = self {
+            out_of.retain(|folder| !message.is_in(folder));
         }
     }
 }

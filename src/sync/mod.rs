@@ -85,13 +85,21 @@ impl Found {
         if let Some(earlier) = place.and_then(|place| self.changes.get_mut(place)) {
             match (&mut *earlier, change) {
                 (SyncChange::Updated(earlier), SyncChange::Updated(later)) => earlier.go_on(later),
-                (SyncChange::Message(earlier), SyncChange::Updated(later)) => {
+                (
+                    SyncChange::Message(message) | SyncChange::Moved { message, .. },
+                    SyncChange::Updated(later),
+                ) => {
                     // The host may not have it yet, and needs all of it.
                     let (mut no_folders, mut no_keywords) = Default::default();
                     later.apply(
-                        earlier.folders.as_mut().unwrap_or(&mut no_folders),
-                        earlier.keywords.as_mut().unwrap_or(&mut no_keywords),
+                        message.folders.as_mut().unwrap_or(&mut no_folders),
+                        message.keywords.as_mut().unwrap_or(&mut no_keywords),
                     );
+                    earlier.stay_true();
+                }
+                (SyncChange::Moved { message, .. }, SyncChange::Message(later)) => {
+                    *message = later;
+                    earlier.stay_true();
                 }
                 (earlier, later) => *earlier = later,
             }

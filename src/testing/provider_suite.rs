@@ -17,6 +17,7 @@ mod claiming;
 mod drafting;
 mod facts;
 mod importing;
+mod moves;
 mod organising;
 mod reading;
 mod replying;
@@ -43,6 +44,7 @@ pub use self::claiming::{confirm_is_refused_unless_claimed, sync_is_refused_unle
 pub use self::drafting::*;
 pub use self::facts::*;
 pub use self::importing::*;
+pub use self::moves::*;
 pub use self::organising::*;
 pub use self::reading::*;
 pub use self::replying::*;
@@ -140,6 +142,7 @@ macro_rules! mail_provider_tests {
             sync_is_refused_unless_claimed
             a_first_sync_tells_everything_newest_first
             a_later_sync_tells_what_happened_and_nothing_else
+            a_move_is_told_as_a_move
             a_sync_goes_on_where_its_host_stopped
             another_scope_brings_what_it_brings
             folders_are_told_with_what_becomes_of_them

@@ -537,6 +537,7 @@ fn summary(page: &SyncPage) -> String {
     for change in &page.changes {
         let name = match change {
             SyncChange::Message(_) => "messages",
+            SyncChange::Moved { .. } => "moved",
             SyncChange::Updated(_) => "updated",
             SyncChange::Unreadable(..) => "unreadable",
             SyncChange::OutOfScope(_) => "out of scope",

@@ -84,7 +84,7 @@ impl Mirror {
                 assert!(seen.insert(id.clone()), "{id} is told twice on one page");
             }
             match change {
-                SyncChange::Message(message) => {
+                SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
                     let folders = message.folders.iter().flatten();
                     let copy = Copy {
                         folders: folders.map(ToString::to_string).collect(),
@@ -282,9 +282,8 @@ pub(crate) fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
 pub(crate) fn messages(pages: &[SyncPage]) -> Vec<&str> {
     let mut subjects = Vec::new();
     for change in changes(pages) {
-        if let SyncChange::Message(message) = change {
-            subjects.extend(message.subject.as_deref());
-        }
+        let message = change.message();
+        subjects.extend(message.and_then(|message| message.subject.as_deref()));
     }
     subjects
 }

@@ -21,8 +21,8 @@ const PAGE: usize = 2;
 pub(crate) struct Journal {
     /// Messages as they were when somebody last looked.
     seen: BTreeMap<String, (String, BTreeSet<Keyword>)>,
-    /// Which message changed, in order.
-    changed: Vec<String>,
+    /// Which message changed, in order, and which folder it lay in before.
+    changed: Vec<(String, Option<String>)>,
 }
 
 impl Journal {
@@ -38,7 +38,9 @@ impl Journal {
             .collect();
         let is_news = |id: &&String| self.seen.get(*id) != now.get(*id);
         let ids: BTreeSet<_> = self.seen.keys().chain(now.keys()).collect();
-        let news: Vec<_> = ids.into_iter().filter(is_news).cloned().collect();
+        let before = |id: &String| self.seen.get(id).map(|(folder, _)| folder.clone());
+        let news = ids.into_iter().filter(is_news);
+        let news: Vec<_> = news.map(|id| (id.clone(), before(id))).collect();
         self.changed.extend(news);
         self.seen = now;
     }
@@ -71,15 +73,16 @@ impl Place {
 }
 
 fn covers(scope: &Scope, kept: &Kept) -> bool {
-    let is = |role: &FolderRole| role.as_str() == kept.folder;
+    let is_old = |since| kept.received_at < since;
+    covers_folder(scope, &kept.folder) && !scope.since.is_some_and(is_old)
+}
+
+fn covers_folder(scope: &Scope, folder: &str) -> bool {
+    let is = |role: &FolderRole| role.as_str() == folder;
     let hidden = [FolderRole::Trash, FolderRole::Junk].iter().any(is);
     let mut named = scope.folders.iter().map(FolderId::as_str);
-    let is_old = |since| kept.received_at < since;
     (scope.junk_and_trash || !hidden)
-        && (!scope.names_folders()
-            || named.any(|id| id == kept.folder)
-            || scope.roles.iter().any(is))
-        && !scope.since.is_some_and(is_old)
+        && (!scope.names_folders() || named.any(|id| id == folder) || scope.roles.iter().any(is))
 }
 
 /// All that a host has.
@@ -199,12 +202,20 @@ impl Shelf {
 
     /// Tells what changed since the cursor. A cursor that has told nothing yet begins here.
     fn tell_changes(&self, kept: &[Kept], place: &mut Place, changes: &mut Changes) {
+        let scope = &place.scope;
         let mut journals = self.office.journals.lock().unwrap();
         let journal = journals.entry(self.address.clone()).or_default();
         journal.note(kept);
-        for id in journal.changed.iter().skip(place.told) {
+        let news = || journal.changed.iter().skip(place.told);
+        for (id, _) in news() {
             changes.tell(match kept.iter().find(|kept| kept.id == *id) {
-                Some(kept) if covers(&place.scope, kept) => told(kept, place.scope.detail),
+                Some(kept) if covers(&place.scope, kept) => {
+                    let left = news().filter(|(moved, _)| moved == id);
+                    let left = left.filter_map(|(_, folder)| folder.as_deref());
+                    let is_left =
+                        |folder: &&str| *folder != kept.folder && covers_folder(scope, folder);
+                    moved(kept, left.filter(is_left), scope.detail)
+                }
                 Some(_) => SyncChange::OutOfScope(MessageId::new(id.as_str())),
                 None => SyncChange::Deleted(MessageId::new(id.as_str())),
             });
@@ -270,6 +281,18 @@ impl Shelf {
             .map(|kept| MessageId::new(kept.id.as_str()))
             .collect();
         Ok(audit)
+    }
+}
+
+/// A message that left these folders, if it left any.
+fn moved<'a>(kept: &Kept, left: impl Iterator<Item = &'a str>, detail: Detail) -> SyncChange {
+    let out_of: BTreeSet<FolderId> = left.map(FolderId::new).collect();
+    if out_of.is_empty() {
+        return told(kept, detail);
+    }
+    SyncChange::Moved {
+        message: Box::new(message(kept, detail)),
+        out_of,
     }
 }
 

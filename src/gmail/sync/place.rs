@@ -1,6 +1,6 @@
 //! Where a sync of Gmail has got to, and how that is written as a cursor.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -38,6 +38,8 @@ pub(super) struct Place {
     pub(super) listing: Option<Listing>,
     /// What is known to be there and still to be read, in that order.
     pub(super) backlog: VecDeque<Listed>,
+    /// Of what waits to be read, what left which labels of the scope.
+    pub(super) left: BTreeMap<MessageId, BTreeSet<FolderId>>,
     /// Whether what the host has is still to be compared with what is there.
     pub(super) lost: Option<Lost>,
     /// When that was done last, if the history was of no use since.
@@ -105,6 +107,7 @@ impl Place {
             first: false,
             listing: None,
             backlog: VecDeque::new(),
+            left: BTreeMap::new(),
             lost: None,
             compared: None,
             done: 0,
@@ -164,6 +167,7 @@ impl Place {
         add("done", (self.done > 0).then(|| self.done.to_string()));
         let backlog = (!self.backlog.is_empty()).then(|| write_backlog(&self.backlog));
         add("backlog", backlog);
+        add("left", (!self.left.is_empty()).then(|| json(&self.left)));
         for (id, print) in &self.labels {
             entries.push((format!("{LABEL}{id}"), print.clone()));
         }
@@ -188,6 +192,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.compared = optional(entries.remove("compared"))?;
     place.done = optional(entries.remove("done"))?.unwrap_or_default();
     place.backlog = read_backlog(&entries.remove("backlog").unwrap_or_default());
+    place.left = optional(entries.remove("left"))?.unwrap_or_default();
     for (name, print) in entries {
         let id = FolderId::from(name.strip_prefix(LABEL)?);
         place.labels.insert(id, print);

@@ -27,7 +27,7 @@ use crate::provider::{Known, SyncChange, SyncPage};
 
 /// Where a message is and how it is marked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     folders: BTreeSet<FolderId>,
     keywords: BTreeSet<Keyword>,
 }
@@ -50,10 +50,10 @@ struct Stored {
 
 /// A host's copy of a mailbox.
 #[derive(Debug, Default)]
-struct Copy(Mutex<Stored>);
+pub(super) struct Copy(Mutex<Stored>);
 
 impl Copy {
-    fn messages(&self) -> BTreeMap<MessageId, State> {
+    pub(super) fn messages(&self) -> BTreeMap<MessageId, State> {
         self.0.lock().unwrap().messages.clone()
     }
 
@@ -70,7 +70,7 @@ impl Copy {
                 assert!(told.insert(id.clone()), "a message is told once on a page");
             }
             match change {
-                SyncChange::Message(message) => {
+                SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
                     stored
                         .messages
                         .insert(message.id.clone(), State::of(message));
@@ -100,7 +100,11 @@ impl Copy {
     }
 
     /// Syncs until nothing is left to tell, and gives what was told.
-    async fn follow(self: &Arc<Self>, mailbox: &Mailbox, scope: &Scope) -> Vec<SyncPage> {
+    pub(super) async fn follow(
+        self: &Arc<Self>,
+        mailbox: &Mailbox,
+        scope: &Scope,
+    ) -> Vec<SyncPage> {
         let mut pages = mailbox.sync(self.cursor(), scope.clone(), self.clone());
         let mut told: Vec<SyncPage> = Vec::new();
         while let Some(page) = pages.try_next().await.unwrap() {
@@ -138,7 +142,7 @@ impl Known for Copy {
     }
 }
 
-fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
+pub(super) fn changes(pages: &[SyncPage]) -> impl Iterator<Item = &SyncChange> {
     pages.iter().flat_map(|page| &page.changes)
 }
 
@@ -150,9 +154,8 @@ fn told(pages: &[SyncPage]) -> BTreeSet<MessageId> {
 }
 
 fn whole(pages: &[SyncPage]) -> BTreeSet<MessageId> {
-    let whole = changes(pages).filter(|change| matches!(change, SyncChange::Message(_)));
-    whole
-        .filter_map(|change| change.message_id().cloned())
+    changes(pages)
+        .filter_map(|change| Some(change.message()?.id.clone()))
         .collect()
 }
 
@@ -164,7 +167,7 @@ fn deleted(pages: &[SyncPage]) -> BTreeSet<MessageId> {
 }
 
 /// What is there, but for junk and trash.
-async fn truth(mailbox: &Mailbox) -> BTreeMap<MessageId, State> {
+pub(super) async fn truth(mailbox: &Mailbox) -> BTreeMap<MessageId, State> {
     let messages = all(mailbox, Query::All, Detail::Headers).await.into_iter();
     messages
         .map(|message| (message.id.clone(), State::of(&message)))
@@ -176,7 +179,7 @@ fn ids(messages: impl IntoIterator<Item = (MessageId, State)>) -> Vec<MessageId>
 }
 
 /// A mailbox with some messages, if it syncs: which it has, oldest first.
-async fn with_messages(
+pub(super) async fn with_messages(
     fixture: &dyn ProviderFixture,
     count: usize,
 ) -> Option<(Mailbox, Vec<Message>)> {
