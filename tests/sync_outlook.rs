@@ -556,6 +556,39 @@ async fn an_entry_that_says_nothing_ends_neither_a_recovery_nor_an_audit() {
 }
 
 #[tokio::test]
+async fn an_entry_that_tells_only_an_id_changes_nothing_and_its_message_is_read() {
+    // Not to be held against the service's description: it always tells more.
+    let (emulator, mailbox, mirror) = begin(emulator().record(None), 1).await;
+    let mut scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    let seen = Change::Set(Keyword::Seen);
+    mailbox.apply(&ids, &seen).await.unwrap();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let inbox = mailbox.folder(FolderRole::Inbox).await.unwrap().id;
+    let only_id = || {
+        let kind = FaultKind::Status {
+            code: 200,
+            body: Some(format!(r#"{{"value":[{{"id":"{}"}}]}}"#, ids[0])),
+            headers: Vec::new(),
+        };
+        Fault::new(kind).on(Method::GET, in_path(&inbox))
+    };
+    emulator.fault(only_id());
+    let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+    let audit = audit.await.unwrap();
+    assert_eq!((audit.checked, audit.is_clean()), (1, true));
+
+    // What changed comes first, and then the listing that a comparison needs.
+    emulator.fault(only_id().after(1));
+    scope.since = Some("2020-01-01T00:00:00Z".parse().unwrap());
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(messages(&pages), ["Number 0"]);
+    assert_eq!(changes(&pages).count(), 1);
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
 async fn another_scope_does_not_begin_a_listing_again() {
     let (emulator, mailbox, mirror) = start(600).await;
     let mut pages = mailbox.sync(None, Scope::default(), mirror.clone());

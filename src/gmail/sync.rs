@@ -474,6 +474,7 @@ impl<'a> Step<'a> {
         let terms = Terms {
             most: MOST_WAITING,
             states: scope.detail != Detail::Ids,
+            reads: true,
         };
         let differences = compare(known, &mut census, |_| true, terms).await?;
         let count = differences.count();

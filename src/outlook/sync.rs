@@ -426,6 +426,7 @@ fn terms(detail: Detail) -> Terms {
     Terms {
         most: MOST_WAITING,
         states: detail != Detail::Ids,
+        reads: true,
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct There {
     pub(crate) rank: u64,
     pub(crate) folders: BTreeSet<FolderId>,
     pub(crate) keywords: BTreeSet<Keyword>,
+    /// Whether listings tell of the last two at all: what they are silent about is not nothing.
+    pub(crate) told: bool,
 }
 
 /// What a service has, as far as complete listings tell: each message once, sorted by id.
@@ -62,6 +64,8 @@ pub(crate) struct Terms {
     pub(crate) most: usize,
     /// Whether the host has more than ids, so that what it has can be stale.
     pub(crate) states: bool,
+    /// Whether messages of which no more than the id is told are to be read, as what is missing is.
+    pub(crate) reads: bool,
 }
 
 /// What is different. Of what the host has, only what the census is about is compared with it.
@@ -98,7 +102,7 @@ pub(crate) async fn compare<C: Census>(
             }
             match there.take_if(|there| there.id == message.id) {
                 Some(found) => {
-                    comparison.find(&message, &found);
+                    comparison.find(&message, found);
                     there = census.next().await?;
                 }
                 None => comparison.exceed(message),
@@ -137,9 +141,12 @@ impl Comparison {
         }
     }
 
-    fn find(&mut self, known: &KnownMessage, there: &There) {
+    fn find(&mut self, known: &KnownMessage, there: There) {
+        if self.terms.states && self.terms.reads && !there.told {
+            return self.miss(there);
+        }
         self.differences.checked += 1;
-        let update = update(known, there).filter(|_| self.terms.states);
+        let update = update(known, &there).filter(|_| self.terms.states && there.told);
         let Some(update) = update else {
             return;
         };

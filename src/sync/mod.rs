@@ -147,6 +147,7 @@ pub(crate) fn all_differences(detail: Detail) -> Terms {
     Terms {
         most: usize::MAX,
         states: detail != Detail::Ids,
+        reads: false,
     }
 }
 

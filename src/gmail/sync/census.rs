@@ -262,6 +262,7 @@ impl Census for Listings {
                 .collect();
             labels.dedup();
             return Ok(Some(There {
+                told: true,
                 id: first.id,
                 thread: first.thread,
                 rank: first.rank,

@@ -81,6 +81,8 @@ impl Area {
 enum Mark {
     Folder(FolderId),
     Keyword(Keyword),
+    /// Of a message with an id and nothing else, the state is not told.
+    Untold,
     /// A folder whose walk was begun again: nothing is known of what only the earlier one saw there.
     Forgotten,
 }
@@ -105,9 +107,11 @@ impl Counting {
 
     /// Notes a message. Of one that was moved meanwhile and comes twice, what comes later holds.
     pub(super) async fn note(&mut self, message: Message) -> Result<()> {
+        let is_told = message.folders.is_some() && message.keywords.is_some();
         let folders = message.folders.into_iter().flatten().map(Mark::Folder);
         let keywords = message.keywords.into_iter().flatten().map(Mark::Keyword);
-        let marks = folders.chain(keywords).collect::<Vec<_>>();
+        let untold = (!is_told).then_some(Mark::Untold);
+        let marks = folders.chain(keywords).chain(untold).collect::<Vec<_>>();
         let marks = marks.into_iter().map(|mark| self.number(mark)).collect();
         let received = message.received_at.map_or(0, |at| at.timestamp_millis());
         self.add(
@@ -257,12 +261,14 @@ impl Census for States {
                 rank: latest.rank,
                 folders: BTreeSet::new(),
                 keywords: BTreeSet::new(),
+                told: true,
             };
             for number in latest.marks {
                 let place = usize::try_from(number).unwrap_or(usize::MAX);
                 match self.marks.get(place) {
                     Some(Mark::Folder(folder)) => _ = there.folders.insert(folder.clone()),
                     Some(Mark::Keyword(keyword)) => _ = there.keywords.insert(keyword.clone()),
+                    Some(Mark::Untold) => there.told = false,
                     Some(Mark::Forgotten) => is_forgotten = true,
                     None => {}
                 }
