@@ -238,21 +238,27 @@ async fn staying_in_step_with_outlook_costs_what_happened() {
     );
 }
 
+/// What was lost is made up for without reading what is there already: by states of some 600 bytes a message, most of which is
+/// its id and the names of what is told. A host that has whole messages pays a small part of them again; one that has only what a
+/// list shows has little more of each than that, and pays a large part.
 #[tokio::test]
 async fn recovery_reads_no_mail() {
     let line = "A sentence of a newsletter that goes on and on, as newsletters do.\r\n";
     let service = Service::start(OUTLOOK, 150, &line.repeat(300)).await;
-    let mut scope = Scope::everything();
-    scope.detail = Detail::Full;
-    let first = service.sync(&scope).await;
-    service.emulator.expire_deltas(OUTLOOK, None);
-    let recovery = service.sync(&scope).await;
-    assert!(changes(&recovery.pages).next().is_none());
-    tell(&format!(
-        "Outlook, 150 messages of 20 KB: first {} bytes, recovery {} bytes",
-        first.bytes, recovery.bytes
-    ));
-    assert!(recovery.bytes * 20 < first.bytes);
+    for (detail, share) in [(Detail::Full, 20), (Detail::Headers, 2)] {
+        let mut scope = Scope::everything();
+        scope.detail = detail;
+        service.mirror.begin_again();
+        let first = service.sync(&scope).await;
+        service.emulator.expire_deltas(OUTLOOK, None);
+        let recovery = service.sync(&scope).await;
+        assert!(changes(&recovery.pages).next().is_none());
+        tell(&format!(
+            "Outlook, 150 messages of 20 KB, {detail:?}: first {} bytes, recovery {} bytes",
+            first.bytes, recovery.bytes
+        ));
+        assert!(recovery.bytes * share < first.bytes);
+    }
 }
 
 /// The most memory that was in use at once, as far as it is looked at: whenever something is sent, comes, or is asked of the host.

@@ -68,6 +68,11 @@ impl Mirror {
         self.0.lock().unwrap().messages.remove(id);
     }
 
+    /// Loses everything.
+    pub(crate) fn begin_again(&self) {
+        *self.0.lock().unwrap() = Stored::default();
+    }
+
     pub(crate) fn put(&self, id: MessageId, copy: Copy) {
         self.0.lock().unwrap().messages.insert(id, copy);
     }
