@@ -37,9 +37,9 @@ use postroom::http::{ReqwestTransport, Transport};
 use postroom::oauth::{Endpoints, SignInOptions};
 use postroom::push::{GraphPost, PubSubEndpoint, Rejected};
 use postroom::{
-    Account, AccountId, Accounts, Content, Known, KnownMessage, Mailbox, MessageId,
-    ProviderConfiguration, Scope, Secret, SyncChange, SyncCursor, SyncReason, Synced, UpkeepHints,
-    UpkeepHost, UpkeepPlan, WatchTarget,
+    Account, AccountId, Accounts, Change, Content, Detail, Keyword, Known, KnownMessage, Mailbox,
+    MessageId, PageRequest, ProviderConfiguration, Query, Scope, Secret, SyncChange, SyncCursor,
+    SyncReason, Synced, UpkeepHints, UpkeepHost, UpkeepPlan, WatchTarget,
 };
 use tokio::sync::mpsc;
 
@@ -102,6 +102,8 @@ struct Copies {
 /// What happens to the copies.
 enum Event {
     New(AccountId, String),
+    /// Something else became of a message.
+    Other(AccountId, MessageId, &'static str),
     Synced(AccountId),
 }
 
@@ -158,18 +160,43 @@ impl UpkeepHost for Copies {
             stored.cursor = Some(page.cursor);
             for change in page.changes {
                 synced = Synced::Changed;
+                let is_move = change.is_move();
+                let other = |id: MessageId, what| {
+                    let _ = self.events.send(Event::Other(account.id.clone(), id, what));
+                };
                 match change {
                     SyncChange::Message(message) | SyncChange::Moved { message, .. } => {
                         let folders = message.folders.clone().unwrap_or_default();
-                        let known = KnownMessage::new(message.id.clone(), folders, Vec::new());
+                        let keywords = message.keywords.clone().unwrap_or_default();
+                        let keywords = keywords.into_iter().collect();
+                        let known = KnownMessage::new(message.id.clone(), folders, keywords);
                         if stored.messages.insert(message.id.clone(), known).is_none() {
                             let subject = message.subject.unwrap_or_default();
                             let _ = self.events.send(Event::New(account.id.clone(), subject));
+                        } else {
+                            other(message.id, if is_move { "moved" } else { "changed" });
                         }
                     }
-                    SyncChange::Deleted(id) | SyncChange::OutOfScope(id) => {
-                        stored.messages.remove(&id);
+                    SyncChange::Updated(update) => {
+                        if let Some(known) = stored.messages.get_mut(&update.id) {
+                            let mut keywords = known.keywords.drain(..).collect();
+                            update.apply(&mut known.folders, &mut keywords);
+                            known.keywords.extend(keywords);
+                            other(update.id, if is_move { "moved" } else { "marked" });
+                        }
                     }
+                    SyncChange::Unreadable(id, error) => {
+                        eprintln!("{}: a message cannot be read: {error}", account.id);
+                        let known = KnownMessage::new(id.clone(), Vec::new(), Vec::new());
+                        stored.messages.entry(id).or_insert(known);
+                    }
+                    SyncChange::Deleted(id) | SyncChange::OutOfScope(id) => {
+                        let had = stored.messages.remove(&id);
+                        if had.is_some() {
+                            other(id, "gone");
+                        }
+                    }
+                    // A host that shows folders keeps them, too.
                     _ => {}
                 }
             }
@@ -247,6 +274,25 @@ async fn main() -> Anyhow<()> {
         if let Event::New(account, subject) = next(&mut happened).await? {
             println!("  {account}: new: {subject}");
             waiting -= 1;
+        }
+    }
+
+    println!("One of them is read somewhere else …");
+    for address in ADDRESSES {
+        let account = AccountId::new(address);
+        let mailbox = accounts.open(&account).await?;
+        let one = PageRequest::first().with_size(1);
+        let newest = mailbox.page(&Query::All, Detail::Ids, one).await?;
+        let newest = newest.items.into_iter().flatten();
+        let ids: Vec<MessageId> = newest.map(|message| message.id).collect();
+        mailbox.apply(&ids, &Change::Set(Keyword::Seen)).await?;
+        loop {
+            if let Event::Other(account, id, what) = next(&mut happened).await?
+                && ids.contains(&id)
+            {
+                println!("  {account}: {what}");
+                break;
+            }
         }
     }
 

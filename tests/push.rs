@@ -491,6 +491,7 @@ fn the_example_is_told_and_syncs() {
     assert!(output.status.success(), "{said}{complained}");
     for address in [GMAIL, OUTLOOK] {
         assert!(said.contains(&format!("{address}: new: Hello")), "{said}");
+        assert!(said.contains(&format!("{address}: marked")), "{said}");
     }
     assert!(said.contains("refused with 401"), "{said}");
 }
