@@ -26,7 +26,8 @@ const FETCHED: usize = 100;
 pub(crate) struct Sync {
     /// The SQLite file with the copy; it is made if need be
     database: PathBuf,
-    /// Go on, and ask again and again what happened, until Ctrl-C
+    /// Go on, and ask again and again what happened, until Ctrl-C. The services are not asked to tell it by themselves: they tell a
+    /// public address, or a Google Cloud project with an account of its own, which the example push_receiver shows
     #[arg(long, conflicts_with_all = ["audit", "mend"])]
     follow: bool,
     /// How many seconds lie between two rounds
@@ -142,7 +143,10 @@ impl Sync {
 }
 
 /// A service that is asked at intervals says everything, only later than one that is listened to: a notification would end
-/// this wait early, and do nothing else.
+/// this wait early, and do nothing else. A program at somebody's desk has nothing to be notified by: Graph posts to a public
+/// address that answers within seconds (<https://learn.microsoft.com/graph/change-notifications-delivery-webhooks>), and Gmail's
+/// notifications wait in a Pub/Sub topic that is read with the credentials of the Google Cloud project, not with those of the
+/// mailbox's user (<https://developers.google.com/workspace/gmail/api/guides/push>). `push_receiver.rs` is a server that has both.
 async fn until_something_may_have_happened(interval: Duration) {
     tokio::time::sleep(interval).await;
 }
@@ -260,7 +264,8 @@ impl Copy {
         Ok(had.into_iter().map(MessageId::new).collect())
     }
 
-    /// Does what an audit found to be missing. Where the mailbox has changed since, the next round says so.
+    /// Does what an audit found to be missing. What it found only here it has asked the service for, one by one, so that it is not
+    /// in the mailbox, or not within the scope. Where that has changed since, the next round says so.
     async fn mend(
         &self,
         mailbox: &Mailbox,
