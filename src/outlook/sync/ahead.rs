@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backlog::Waiting;
 use super::listing::{LIST, Listed, filter, read, second};
+use super::place::Listing;
 use super::{Step, is_refusal};
 use crate::error::Result;
 use crate::model::{Detail, FolderId, MessageId};
@@ -46,7 +47,8 @@ impl Step<'_> {
     /// Tells the newest messages if this is a long round and some time has passed: at once where nothing was told yet.
     pub(super) async fn look_ahead(&mut self) -> Result<()> {
         let now = self.api.client.clock.now();
-        let is_first = self.place.first && self.place.ahead.is_none();
+        let is_new = self.place.listing.as_ref().is_some_and(Listing::is_new);
+        let is_first = self.place.first && is_new && self.place.ahead.is_none();
         let last = self
             .place
             .ahead
