@@ -368,6 +368,9 @@ pub struct Capabilities {
     pub custom_keywords: bool,
     /// Whether `sync` works.
     pub sync: bool,
+    /// Whether a `sync` tells of a message that goes to another folder as [moved](SyncChange::is_move), and not as one that is
+    /// there anew.
+    pub sync_moves: bool,
     /// Whether `audit` works.
     pub audit: bool,
     /// How the service tells that something happened; `None` where it does not, and asking it now and then is all that
@@ -408,6 +411,7 @@ impl Capabilities {
             import: false,
             custom_keywords: false,
             sync: false,
+            sync_moves: false,
             audit: false,
             watch: None,
             authentication_server: None,
@@ -441,6 +445,7 @@ impl Capabilities {
             import: self.import && change,
             custom_keywords: self.custom_keywords && change,
             sync: self.sync && read,
+            sync_moves: self.sync_moves && read,
             audit: self.audit && read,
             watch: self.watch.filter(|_| read),
             threads: self.threads && read,

@@ -126,6 +126,7 @@ impl Shelf {
         capabilities.identities = true;
         capabilities.import = true;
         capabilities.sync = true;
+        capabilities.sync_moves = true;
         capabilities.audit = true;
         capabilities.copy = true;
         capabilities.edit_folders = true;

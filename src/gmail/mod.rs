@@ -274,6 +274,7 @@ fn capabilities(access: Access, one_by_one: usize) -> Capabilities {
         // As in the examples of <https://support.google.com/a/answer/13198639>.
         authentication_server: Some(AuthenticationServer::Named("mx.google.com".to_owned())),
         sync: access.contains(Access::READ),
+        sync_moves: access.contains(Access::READ),
         audit: access.contains(Access::READ),
         watch: access.contains(Access::READ).then_some(WatchKind::Topic),
         threads: access.contains(Access::READ),

@@ -120,6 +120,7 @@ impl Mailbox {
     /// there, newest first, and what happens meanwhile.
     ///
     /// Store each page's changes and its cursor in one transaction, where the stored cursor is still the page's `after`.
+    /// What each change does to a copy is told at [`SyncChange`](crate::SyncChange).
     /// After a crash, go on with the cursor that is stored: some changes may come again, none is left out.
     ///
     /// `known` is asked only while reconciling: after the service lost the cursor, after the scope was changed, where a scope

@@ -315,6 +315,7 @@ fn capabilities(access: Access) -> Capabilities {
         custom_keywords: access.contains(Access::READ_WRITE),
         authentication_server: Some(AuthenticationServer::Unnamed),
         sync: access.contains(Access::READ),
+        sync_moves: access.contains(Access::READ),
         audit: access.contains(Access::READ),
         watch: access.contains(Access::READ).then_some(WatchKind::Webhook),
         threads: access.contains(Access::READ),
