@@ -259,8 +259,8 @@ async fn one_by_one(quota: bool) {
         let kind = outcome.err().map(|error| error.kind());
         assert_eq!(kind, gone.contains(id).then_some(ErrorKind::NotFound));
     }
-    // Of 25 at first, and of as many as 50 while all of them are taken.
-    let fewest = fewest(MESSAGES, 50, &fails)..fewest(MESSAGES, 25, &fails);
+    // Of 25 at first, and of as many as 40 while all of them are taken.
+    let fewest = fewest(MESSAGES, 40, &fails)..fewest(MESSAGES, 25, &fails);
     assert!(fewest.contains(&requests), "{requests}");
     let truth = service.emulator.messages(GMAIL);
     assert_eq!(truth.len(), MESSAGES - gone.len());

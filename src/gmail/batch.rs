@@ -22,9 +22,9 @@ pub(super) use crate::http::{
 /// concurrent requests for user" (<https://github.com/googleapis/google-api-dotnet-client/issues/1982>).
 pub(super) const LARGEST: usize = 25;
 
-/// Calls in one batch of an account that has taken all of the others: no more are advised
-/// (<https://developers.google.com/workspace/gmail/api/guides/batch>).
-const GROWN: usize = 50;
+/// Calls in one batch of an account that has taken all of the others. More than fifty are not advised
+/// (<https://developers.google.com/workspace/gmail/api/guides/batch>), and other requests are under way beside it.
+const GROWN: usize = 40;
 
 /// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
 const MOST_UNITS: u32 = 500;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::client::{Answer, ApiClient};
+use super::limit::Sizes;
 use super::refusal::{TooLong, TooNarrow, is_of_registration};
 use super::request::{ApiRequest, Cost, Replay};
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -135,10 +136,17 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
 pub(crate) fn largest<B: Batch>(service: &B) -> (usize, u32) {
     let client = service.client();
     let (limiter, clock) = (&client.limiter, client.clock.as_ref());
-    let size = limiter.batch_size(B::LARGEST, B::GROWN, clock);
+    let size = limiter.batch_size(sizes::<B>(), clock);
     let most = limiter.batch_calls(B::RUN_AT_ONCE, clock);
     let size = size.max(SMALLEST).min(most.unwrap_or(usize::MAX));
     (size, limiter.batch_units(B::MOST_UNITS, clock))
+}
+
+fn sizes<B: Batch>() -> Sizes {
+    Sizes {
+        usual: B::LARGEST,
+        most: B::GROWN,
+    }
 }
 
 /// The first of those that wait: as many as one batch may have, if there are any.
@@ -227,7 +235,7 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
             }
         }
     };
-    let Some(answers) = answers else {
+    let Some((answers, bytes)) = answers else {
         for part in chunk {
             round
                 .settled
@@ -279,9 +287,8 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
         }
     }
     if round.failed.is_empty() {
-        let (usual, most) = (B::LARGEST, B::GROWN);
-        let clock = client.clock.as_ref();
-        client.limiter.batch_went_through(count, usual, most, clock);
+        let (limiter, clock) = (&client.limiter, client.clock.as_ref());
+        limiter.batch_went_through(count, bytes, sizes::<B>(), clock);
     }
     // One call alone makes the client renew the token, once; the others then have the new one.
     if !round.again.is_empty() {
@@ -293,8 +300,9 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     round
 }
 
-/// One batch request. Whether the service works is told by its parts: the batch itself is answered in any case.
-async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<Vec<Option<Answer>>> {
+/// One batch request: the answers to its parts, and how many bytes they have together. Whether the service works is told by
+/// them: the batch itself is answered in any case.
+async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<(Vec<Option<Answer>>, usize)> {
     let count = |calls: usize| u32::try_from(calls).unwrap_or(u32::MAX);
     let units = calls
         .iter()
@@ -311,7 +319,7 @@ async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<Vec<Option<
     let parts = B::parts(&answer, calls.len()).map_err(|error| error.with_operation(operation))?;
     let works = |part: &Answer| !matches!(part.status.as_u16(), 408 | 500..=599);
     client.judge(parts.iter().flatten().any(works), trial);
-    Ok(parts)
+    Ok((parts, answer.body.len()))
 }
 
 fn may_repeat(call: &ApiRequest, error: &Error) -> bool {

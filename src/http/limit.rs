@@ -12,6 +12,7 @@ mod refusals;
 mod scheduler;
 
 pub use circuit::CircuitPolicy;
+pub(super) use growth::Sizes;
 pub(crate) use scheduler::Limiter;
 pub(super) use scheduler::{Permit, Trial};
 

@@ -13,9 +13,12 @@ const FASTER_EACH: Duration = Duration::from_secs(15);
 /// Where there are as many units a minute, or more, all of it can be saved up.
 const USUAL_RATE: u32 = 6_000;
 
-/// A part of what is allowed, from 0 to 1.
+/// A part of what is allowed, from 0 to 1; all of it where nothing was refused lately.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Option<Box<Slowed>>);
+
 #[derive(Debug)]
-pub(super) struct Pace {
+struct Slowed {
     part: f64,
     /// When it was last made smaller or larger.
     since: Duration,
@@ -24,32 +27,32 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// All of it.
-    pub(super) const fn full() -> Self {
-        Self {
-            part: 1.0,
-            since: Duration::ZERO,
-            refused_at: Duration::ZERO,
-        }
-    }
-
     pub(super) fn now(&mut self, now: Duration) -> f64 {
-        while self.part < 1.0 && now.saturating_sub(self.since) >= FASTER_EACH {
-            self.part = (self.part + FASTER).min(1.0);
-            self.since += FASTER_EACH;
+        let Some(slowed) = &mut self.0 else {
+            return 1.0;
+        };
+        while slowed.part < 1.0 && now.saturating_sub(slowed.since) >= FASTER_EACH {
+            slowed.part += FASTER;
+            slowed.since += FASTER_EACH;
         }
-        self.part
+        if slowed.part >= 1.0 {
+            self.0 = None;
+            return 1.0;
+        }
+        slowed.part
     }
 
     /// Something was refused. All that was under way is refused alike.
     pub(super) fn slower(&mut self, now: Duration) {
-        let just_now = now.saturating_sub(self.refused_at) < ONE_EVENT;
-        if self.part < 1.0 && just_now {
+        let refused_at = self.0.as_ref().map(|slowed| slowed.refused_at);
+        if refused_at.is_some_and(|at| now.saturating_sub(at) < ONE_EVENT) {
             return;
         }
-        self.part = (self.now(now) * SLOWER).max(SLOWEST);
-        self.since = now;
-        self.refused_at = now;
+        self.0 = Some(Box::new(Slowed {
+            part: (self.now(now) * SLOWER).max(SLOWEST),
+            since: now,
+            refused_at: now,
+        }));
     }
 }
 

@@ -19,7 +19,7 @@ use super::super::request::Cost;
 use super::Limits;
 use super::bucket::{Bucket, Recent, Window};
 use super::circuit::{Circuit, CircuitPolicy};
-use super::growth::Growth;
+use super::growth::{Growth, Sizes};
 use super::pace::{Pace, of_rate, part};
 use super::refusals::{failing, paused, used_up};
 use crate::clock::Clock;
@@ -71,14 +71,13 @@ struct State {
     /// Units of the last 24 hours.
     day: Option<Box<Recent>>,
     pace: Pace,
-    growth: Growth,
     circuit: Circuit,
     spent: Spent,
     /// What most mailboxes never need.
     rare: Option<Box<Rare>>,
 }
 
-/// What is remembered of rare refusals.
+/// What is remembered of rare refusals, and of many batches.
 #[derive(Default)]
 struct Rare {
     /// Nothing is sent before this monotonic time: what is allowed for the day is used up.
@@ -88,6 +87,7 @@ struct Rare {
     believed_until: Duration,
     /// How many calls a batch may have so that its answer is not too long, and until when that is thought.
     short_batches: (usize, Duration),
+    growth: Growth,
 }
 
 /// One who waits.
@@ -144,8 +144,7 @@ impl Limiter {
                 units: None,
                 requests: None,
                 day: None,
-                pace: Pace::full(),
-                growth: Growth::default(),
+                pace: Pace::default(),
                 circuit: Circuit::default(),
                 spent: Spent::default(),
                 rare: None,
@@ -294,7 +293,7 @@ impl Limiter {
         let now = clock.monotonic();
         let mut state = self.lock();
         state.pace.slower(now);
-        state.growth.refused(now);
+        state.rare().growth.refused(now);
         let pace = state.pace.now(now);
         if let Some(units) = &mut state.units {
             units.empty(pace, now);
@@ -326,29 +325,28 @@ impl Limiter {
         self.lock().rare().believed_until = until;
     }
 
-    /// How many calls a batch has that has so many as a rule and never more than `most`: fewer since the service refused
-    /// some, and more where it takes all.
-    pub(in crate::http) fn batch_size(
-        &self,
-        usual: usize,
-        most: usize,
-        clock: &dyn Clock,
-    ) -> usize {
+    /// How many calls a batch has: fewer than usual since the service refused some, and more where it takes all.
+    pub(in crate::http) fn batch_size(&self, sizes: Sizes, clock: &dyn Clock) -> usize {
         let mut state = self.lock();
-        let whole = state.growth.size(usual, most);
+        let growth = state.rare.as_deref().map(|rare| &rare.growth);
+        let whole = growth.map_or(sizes.usual, |growth| growth.size(sizes));
         part(state.pace.now(clock.monotonic()), whole)
     }
 
-    /// A batch of so many calls went through, and nothing in it was refused.
+    /// A batch of so many calls went through, nothing in it was refused, and its answer had so many bytes.
     pub(in crate::http) fn batch_went_through(
         &self,
         calls: usize,
-        usual: usize,
-        most: usize,
+        bytes: usize,
+        sizes: Sizes,
         clock: &dyn Clock,
     ) {
-        let now = clock.monotonic();
-        self.lock().growth.went_through(calls, usual, most, now);
+        if calls >= sizes.usual && sizes.most > sizes.usual {
+            let now = clock.monotonic();
+            let mut state = self.lock();
+            let growth = &mut state.rare().growth;
+            growth.went_through(calls, bytes, sizes, now);
+        }
     }
 
     /// As much of `most` units as a batch may cost, so that nobody waits long while it is paid for. Where none are counted it
