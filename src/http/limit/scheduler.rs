@@ -9,6 +9,7 @@ mod permit;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ struct Waiter {
     lane: Lane,
     cost: Cost,
     since: Duration,
+    /// Whether it stands in its queue, which is long where many mailboxes of a registration wait.
+    queued: AtomicBool,
     /// Set once, when it may go.
     admitted: Mutex<Option<Permit>>,
     woken: Notify,
@@ -169,6 +172,7 @@ impl Limiter {
             lane,
             cost,
             since: clock.monotonic(),
+            queued: AtomicBool::new(true),
             admitted: Mutex::new(None),
             woken: Notify::new(),
         });
@@ -573,7 +577,8 @@ impl State {
     }
 
     fn remove(&mut self, waiter: &Arc<Waiter>) {
-        if let Some(queue) = self.waiting.get_mut(waiter.lane as usize)
+        if waiter.queued.swap(false, Ordering::Relaxed)
+            && let Some(queue) = self.waiting.get_mut(waiter.lane as usize)
             && let Some(place) = queue.iter().position(|other| Arc::ptr_eq(other, waiter))
         {
             queue.remove(place);
