@@ -408,12 +408,12 @@ async fn pages_grow_while_they_come_fast_and_none_is_longer_or_heavier_than_it_m
         .start()
         .await
         .unwrap();
-    let many: Vec<String> = (0..50)
+    let many: Vec<String> = (0..80)
         .map(|number| format!("Member {number} of the group <member-{number}@group.example>"))
         .collect();
-    for number in 0..500 {
+    for number in 0..700 {
         clock.advance(Duration::from_secs(60));
-        let to = if number < 200 {
+        let to = if number >= 550 {
             many.join(", ")
         } else {
             many[0].clone()
@@ -434,17 +434,18 @@ async fn pages_grow_while_they_come_fast_and_none_is_longer_or_heavier_than_it_m
         let read = mailbox.messages_with(Query::inbox(), Detail::Headers, page);
         let read: Vec<Message> = read.try_collect().await.unwrap();
         let subjects = read.iter().map(|message| message.subject.clone().unwrap());
-        let expected = (0..500).rev().map(|number| number.to_string());
+        let expected = (0..700).rev().map(|number| number.to_string());
         assert!(subjects.eq(expected));
         pages_since(&emulator, before)
     };
+    // The newest have so many recipients that a page of 250 would be more than a megabyte; those after them have not.
     let pages = read(PageRequest::first()).await;
-    assert_eq!(pages[..2], [100, 250]);
+    assert_eq!(pages[0], 100);
+    assert!((100..240).contains(&pages[1]), "{pages:?}");
     assert_eq!(pages.iter().max(), Some(&250));
-    // What is older has so many recipients that a page of 250 would be megabytes.
-    assert!(*pages.last().unwrap() < 240, "{pages:?}");
     let pages = read(PageRequest::first().with_size(1_000)).await;
-    assert!(pages[0] == 100 && pages[1] > 500, "{pages:?}");
+    assert!((100..240).contains(&pages[1]), "{pages:?}");
+    assert!(pages.iter().max() > Some(&500), "{pages:?}");
     let pages = read(PageRequest::first().with_size(50)).await;
     assert_eq!(pages.iter().max(), Some(&50));
     // As short as this they follow one another.

@@ -79,6 +79,7 @@ pub(in crate::outlook) fn stream(
             _ => 1,
         },
         place: Place::Open(None, None),
+        before_open: Some(AT_ONCE - 1),
         ranges: FuturesOrdered::new(),
         rest: None,
         seen: HashSet::new(),
@@ -110,6 +111,9 @@ struct Ahead {
     /// How many pages are read one after another before the rest is divided.
     undivided: u32,
     place: Place,
+    /// How many more ranges are asked for before an open page tells whether there is more than those, once in a listing: one that
+    /// ends there needs no further request, and a longer one waits for it this once.
+    before_open: Option<usize>,
     ranges: FuturesOrdered<Request<Read>>,
     /// The rest of a range that has more than a page.
     rest: Option<(Query, PageToken)>,
@@ -175,8 +179,14 @@ impl Ahead {
             let (query, token, about) = match &mut self.place {
                 Place::Divided(until, density) => {
                     let (width, meant) = width(self.size, *density);
+                    let is_open = self.before_open == Some(0);
+                    self.before_open = match self.before_open {
+                        Some(ranges) if ranges > 0 => Some(ranges - 1),
+                        _ => None,
+                    };
                     // When mail came is outside data, and may be when no clock goes.
-                    let Some(from) = until.checked_sub_signed(width) else {
+                    let from = until.checked_sub_signed(width);
+                    let Some(from) = from.filter(|_| !is_open) else {
                         self.place = Place::Open(Some(*until), None);
                         continue;
                     };
