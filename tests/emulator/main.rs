@@ -6,6 +6,10 @@
     clippy::unwrap_used,
     reason = "a failure in a test is a panic"
 )]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "what several clients are made of, each brings along"
+)]
 
 #[path = "../gmail_client/mod.rs"]
 mod gmail_client;
