@@ -383,39 +383,42 @@ async fn a_folder_that_is_renamed_or_moved_is_told_with_those_in_it_and_without_
     }
 }
 
+/// Five messages come, of which one cannot be read.
+async fn come_with_one_unreadable(world: &World) -> MessageId {
+    for number in 0..5 {
+        world.deliver(&format!("Number {number}"), "");
+    }
+    let (strange, one) = if world.address == GMAIL {
+        let refused = "Precondition check failed.";
+        let strange = FaultKind::google_error(400, "failedPrecondition", refused);
+        (strange, "/users/me/messages/")
+    } else {
+        let refused = "The MIME content is invalid.";
+        let strange = FaultKind::graph_error(400, "ErrorMimeContentInvalid", refused);
+        (strange, "/me/messages/")
+    };
+    let fault = Fault::new(strange).on(Method::GET, one).after(2);
+    world.emulator.fault(fault);
+    let pages = world.mirror.follow(&world.mailbox, &world.scope);
+    let pages = pages.await.unwrap();
+    let mut unreadable = Vec::new();
+    for change in changes(&pages) {
+        if let SyncChange::Unreadable(id, error) = change {
+            assert_eq!(error.status(), Some(400), "{error:?}");
+            unreadable.push(id.clone());
+        }
+    }
+    assert_eq!(unreadable.len(), 1, "{}", world.address);
+    assert_eq!(messages(&pages).len(), 4, "{}", world.address);
+    unreadable.remove(0)
+}
+
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_told_with_its_error_and_ends_no_page() {
     for address in SERVICES {
         let world = World::new(address).await;
         world.follow().await;
-        for number in 0..5 {
-            world.deliver(&format!("Number {number}"), "");
-        }
-        let (strange, one) = if address == GMAIL {
-            let refused = "Precondition check failed.";
-            let strange = FaultKind::google_error(400, "failedPrecondition", refused);
-            (strange, "/users/me/messages/")
-        } else {
-            let refused = "The MIME content is invalid.";
-            let strange = FaultKind::graph_error(400, "ErrorMimeContentInvalid", refused);
-            (strange, "/me/messages/")
-        };
-        let fault = Fault::new(strange).on(Method::GET, one).after(2);
-        world.emulator.fault(fault);
-        let pages = world
-            .mirror
-            .follow(&world.mailbox, &world.scope)
-            .await
-            .unwrap();
-        let mut unreadable = Vec::new();
-        for change in changes(&pages) {
-            if let SyncChange::Unreadable(id, error) = change {
-                assert_eq!(error.status(), Some(400), "{error:?}");
-                unreadable.push(id.clone());
-            }
-        }
-        assert_eq!(unreadable.len(), 1, "{address}");
-        assert_eq!(messages(&pages).len(), 4, "{address}");
+        let unreadable = [come_with_one_unreadable(&world).await];
         // It counts as one that the host has, and is told as soon as something happens to it.
         assert_eq!(world.mirror.messages().len(), 5);
         world.apply(&unreadable, &Change::Archive).await;
@@ -428,6 +431,22 @@ async fn a_message_that_cannot_be_read_is_told_with_its_error_and_ends_no_page()
             .mailbox
             .audit(&world.scope, AuditWindow::all(), world.mirror.as_ref());
         assert!(audit.await.unwrap().missing.is_empty());
+    }
+}
+
+/// Nobody knows in which folder it was, so that no folder's count tells of it.
+#[tokio::test]
+async fn a_message_that_could_not_be_read_and_is_deleted_leaves_the_copy() {
+    for address in SERVICES {
+        let world = World::new(address).await;
+        world.follow().await;
+        let unreadable = come_with_one_unreadable(&world).await;
+        world.emulator.expire_history(GMAIL);
+        world.emulator.expire_deltas(OUTLOOK, None);
+        world.apply(&[unreadable], &Change::Delete).await;
+        let pages = world.mirror.follow_audited(&world.mailbox, &world.scope);
+        pages.await.unwrap();
+        assert_eq!(world.mirror.messages().len(), 4, "{address}");
     }
 }
 

@@ -179,6 +179,25 @@ async fn what_goes_to_the_trash_leaves_the_scope_and_comes_back_as_a_message() {
 }
 
 #[tokio::test]
+async fn a_scope_that_names_the_trash_and_does_not_cover_it_has_nothing_of_it() {
+    let (emulator, mailbox, mirror) = start(10).await;
+    let mut scope = Scope::default();
+    scope.folders = vec!["INBOX".into(), "TRASH".into()];
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..4], &Change::Trash).await.unwrap();
+    // What the host has is compared with what the labels list.
+    emulator.expire_history(GMAIL);
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages().len(), 6);
+    let audit = mailbox.audit(&scope, AuditWindow::all(), mirror.as_ref());
+    assert!(audit.await.unwrap().is_clean());
+    let afresh = Mirror::new();
+    afresh.follow(&mailbox, &scope).await.unwrap();
+    assert_eq!(afresh.messages(), mirror.messages());
+}
+
+#[tokio::test]
 async fn a_lost_history_is_made_up_for_at_the_cost_of_what_was_missed() {
     let (emulator, mailbox, mirror) = start(600).await;
     let scope = Scope::everything();

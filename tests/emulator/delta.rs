@@ -107,9 +107,14 @@ async fn told_again(builder: EmulatorBuilder) -> Vec<usize> {
 
 #[tokio::test]
 async fn a_page_repeats_the_last_entry_of_the_one_before_or_all_of_it_or_some() {
-    assert_eq!(told_again(Emulator::builder()).await, [1; 5]);
-    let all = Emulator::builder().repeated_pages(true);
-    assert_eq!(told_again(all).await, [10; 5]);
+    // What follows an empty page repeats nothing.
+    let is = |told: &[usize], count: usize| {
+        told.contains(&count) && told.iter().all(|told| *told == count || *told == 0)
+    };
+    let last = told_again(Emulator::builder()).await;
+    assert!(is(&last, 1), "{last:?}");
+    let all = told_again(Emulator::builder().repeated_pages(true)).await;
+    assert!(is(&all, 10), "{all:?}");
     let some = told_again(Emulator::builder().repeated_rows()).await;
     let is_part = |count: &&usize| (1..10).contains(*count);
     assert!(some.iter().filter(is_part).count() > 1, "{some:?}");
