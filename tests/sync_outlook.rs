@@ -176,6 +176,25 @@ async fn a_move_is_no_deletion_and_what_went_away_and_came_back_is_still_there()
 }
 
 #[tokio::test]
+async fn what_came_back_and_could_not_be_read_is_made_up_for_in_an_audited_round() {
+    let (emulator, mailbox, mirror) = start(3).await;
+    let scope = Scope::everything();
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..1], &Change::Archive).await.unwrap();
+    mailbox.apply(&ids[..1], &to("inbox")).await.unwrap();
+    emulator.fault(Fault::new(FaultKind::NotJson).on(Method::GET, "/messages/"));
+    let pages = mirror.follow(&mailbox, &scope).await.unwrap();
+    let is_unreadable = |change: &SyncChange| matches!(change, SyncChange::Unreadable(..));
+    assert!(changes(&pages).any(is_unreadable));
+    // Graph tells nothing of it any longer.
+    let seen = Change::Set(Keyword::Seen);
+    mailbox.apply(&ids[..1], &seen).await.unwrap();
+    mirror.follow_audited(&mailbox, &scope).await.unwrap();
+    assert_eq!(mirror.messages(), truth(&emulator));
+}
+
+#[tokio::test]
 async fn what_changes_of_state_is_told_without_reading_a_message() {
     let (emulator, mailbox, mirror) = start(20).await;
     let scope = Scope::everything();

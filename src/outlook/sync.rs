@@ -259,7 +259,7 @@ impl<'a> Step<'a> {
         for (Waiting { id, left }, outcome) in wanted.into_iter().zip(read) {
             let change = match outcome {
                 Ok(message) => {
-                    self.note_torn(&message, &left);
+                    self.note_torn(left.iter().filter(|folder| message.is_in(folder)));
                     // What is back where it was has not moved, whatever it left meanwhile.
                     let is_back = left.iter().any(|folder| message.is_in(folder));
                     let is_had = self.was_told(&message) && !is_back;
@@ -273,7 +273,11 @@ impl<'a> Step<'a> {
                     SyncChange::Deleted(id)
                 }
                 Err(error) if concerns_all(&error) => return Err(error),
-                Err(error) => SyncChange::Unreadable(id, error),
+                Err(error) => {
+                    // Where it is now nobody knows: it may have come back, too.
+                    self.note_torn(&left);
+                    SyncChange::Unreadable(id, error)
+                }
             };
             self.found.push(change);
         }
@@ -282,8 +286,8 @@ impl<'a> Step<'a> {
 
     /// A message that is where it is said to have left has come back meanwhile, and the service has forgotten it there
     /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>).
-    fn note_torn(&mut self, message: &Message, left: &[FolderId]) {
-        for folder in left.iter().filter(|folder| message.is_in(folder)) {
+    fn note_torn<'b>(&mut self, folders: impl IntoIterator<Item = &'b FolderId>) {
+        for folder in folders {
             if let Some(kept) = self.place.folders.get_mut(folder) {
                 kept.torn = true;
             }
