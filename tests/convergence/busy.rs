@@ -13,11 +13,15 @@ use super::Told;
 use crate::support::direct::Direct;
 use crate::support::random::Random;
 
+/// How much somebody does until they tire: if as much happened as a small page tells, for ever, no round would come to an end.
+const MOST_DEEDS: u32 = 100;
+
 /// What somebody is about to do, and where.
 #[derive(Debug)]
 struct Stir {
     random: u64,
     folders: Vec<FolderId>,
+    left: u32,
 }
 
 /// The way, and who else uses the mailbox.
@@ -50,7 +54,11 @@ impl Busy {
 
     /// From now on somebody does something, in these folders among others.
     pub(crate) fn stir(&self, random: u64, folders: Vec<FolderId>) {
-        *self.stir.lock().unwrap() = Some(Stir { random, folders });
+        *self.stir.lock().unwrap() = Some(Stir {
+            random,
+            folders,
+            left: MOST_DEEDS,
+        });
     }
 
     /// From now on nobody does.
@@ -64,9 +72,10 @@ impl Busy {
         let stir = stir.as_mut()?;
         let mut random = Random(stir.random);
         stir.random = random.next();
-        if random.below(4) > 0 {
+        if stir.left == 0 || random.below(4) > 0 {
             return None;
         }
+        stir.left -= 1;
         let messages = self.emulator.messages(self.address);
         let some = messages.iter().filter(|_| random.below(5) == 0);
         let ids: Vec<MessageId> = some
