@@ -450,6 +450,27 @@ async fn a_message_that_could_not_be_read_and_is_deleted_leaves_the_copy() {
     }
 }
 
+/// Outlook reads drafts anew whatever becomes of them. Nothing but its state tells that the copy of this one is as it was before.
+#[tokio::test]
+async fn a_draft_that_could_not_be_read_again_is_read_in_the_next_audited_round() {
+    let world = World::new(OUTLOOK).await;
+    let drafts = world.mailbox.drafts().unwrap();
+    let draft = Outgoing::new().subject("A beginning").text("First words");
+    drafts.create(&draft).await.unwrap();
+    world.follow().await;
+    let ids = world.in_role(FolderRole::Drafts).await;
+    world.apply(&ids, &Change::Set(Keyword::Flagged)).await;
+    let not_json = Fault::new(FaultKind::NotJson).on(Method::GET, "/messages/");
+    world.emulator.fault(not_json);
+    let pages = world.mirror.follow(&world.mailbox, &world.scope);
+    let pages = pages.await.unwrap();
+    let is_unreadable = |change: &SyncChange| matches!(change, SyncChange::Unreadable(..));
+    assert!(changes(&pages).any(is_unreadable));
+    let pages = world.mirror.follow_audited(&world.mailbox, &world.scope);
+    pages.await.unwrap();
+    world.follow().await;
+}
+
 /// Thousands of messages that somebody files away at once are told for no more than it takes to say so.
 #[tokio::test]
 async fn thousands_of_messages_moved_at_once_are_told_for_little() {

@@ -67,6 +67,7 @@ pub(super) async fn page(
         step.place.audited = true;
         // Of folders, too, more may have become of than the service tells.
         step.place.tree = None;
+        step.place.retry_unreadable();
     }
     step.rescope(scope);
     step.go_on(known).await?;
@@ -276,6 +277,7 @@ impl<'a> Step<'a> {
                 Err(error) => {
                     // Where it is now nobody knows: it may have come back, too.
                     self.note_torn(&left);
+                    self.place.unreadable.note(id.clone());
                     SyncChange::Unreadable(id, error)
                 }
             };

@@ -95,7 +95,8 @@ pub enum SyncChange {
     /// A message is in other folders or has other keywords. It is nothing to a host that does not have the message: that
     /// one is out of scope, or still to come.
     Updated(MessageUpdate),
-    /// A message is there and could not be read. It counts among those that the host has.
+    /// A message is there and could not be read. It counts among those that the host has. It is tried again when something
+    /// happens to it, and in the next audited round.
     Unreadable(MessageId, Error),
     /// A message is no longer within the scope. It is still in the mailbox.
     OutOfScope(MessageId),

@@ -21,6 +21,9 @@ const FOLDER: &str = "folder:";
 /// How many messages that left folders are remembered one by one: they stand in the cursor.
 const MOST_HELD: usize = 2_000;
 
+/// How many messages that could not be read are remembered one by one.
+const MOST_UNREADABLE: usize = 1_000;
+
 /// Where a sync has got to.
 pub(super) struct Place {
     pub(super) scope: Scope,
@@ -40,6 +43,8 @@ pub(super) struct Place {
     pub(super) held: BTreeMap<MessageId, Vec<FolderId>>,
     /// What is to be read, in that order.
     pub(super) backlog: Backlog,
+    /// What could not be read, so that what the host has of it is perhaps of before.
+    pub(super) unreadable: Unreadable,
     /// A listing with pages still to come.
     pub(super) listing: Option<Listing>,
     /// What was told ahead of its turn.
@@ -138,6 +143,25 @@ pub(super) struct Comparison {
     pub(super) differed: Option<usize>,
 }
 
+/// What could not be read, and is tried again in the next audited round.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Unreadable {
+    pub(super) ids: BTreeSet<MessageId>,
+    /// Whether there is more than is remembered one by one.
+    pub(super) more: bool,
+}
+
+impl Unreadable {
+    pub(super) fn note(&mut self, id: MessageId) {
+        if self.ids.len() < MOST_UNREADABLE {
+            self.ids.insert(id);
+        } else {
+            self.more |= !self.ids.contains(&id);
+        }
+    }
+}
+
 impl Place {
     pub(super) fn new(
         scope: Scope,
@@ -155,6 +179,7 @@ impl Place {
             begun: now,
             held: BTreeMap::new(),
             backlog: Backlog::default(),
+            unreadable: Unreadable::default(),
             listing: None,
             ahead: None,
             comparison: None,
@@ -194,6 +219,19 @@ impl Place {
 
     pub(super) fn is_drafts(&self, folder: &FolderId) -> bool {
         self.roles.contains(&(FolderRole::Drafts, folder.clone()))
+    }
+
+    /// What could not be read is tried once more; where that is too much, everything is compared.
+    pub(super) fn retry_unreadable(&mut self) {
+        let unreadable = std::mem::take(&mut self.unreadable);
+        for id in unreadable.ids {
+            self.look(id);
+        }
+        if unreadable.more {
+            let comparison = self.comparison.get_or_insert_with(Comparison::default);
+            comparison.all = true;
+            comparison.differed = None;
+        }
     }
 
     /// A message is to be read before others. What is known to be there waits no longer to be asked for.
@@ -304,6 +342,11 @@ impl Place {
             .map(|one| (&one.id, &one.left))
             .collect();
         add("backlog", (!backlog.is_empty()).then(|| json(&backlog)));
+        let nothing = Unreadable::default();
+        add(
+            "unreadable",
+            (self.unreadable != nothing).then(|| json(&self.unreadable)),
+        );
         for (id, kept) in &self.folders {
             entries.push((format!("{FOLDER}{id}"), json(kept)));
         }
@@ -342,6 +385,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     let backlog = backlog.unwrap_or_default().into_iter();
     let backlog = backlog.map(|(id, left)| Waiting { id, left });
     place.backlog.extend(backlog);
+    place.unreadable = optional(entries.remove("unreadable"))?.unwrap_or_default();
     for (name, kept) in entries {
         let id = FolderId::from(name.strip_prefix(FOLDER)?);
         place.folders.insert(id, serde_json::from_str(&kept).ok()?);
