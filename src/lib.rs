@@ -169,8 +169,8 @@ pub use model::{
     Page, PageRequest, PageToken, Profile, Purse, Query, QueryError, QueryPlan, Renewed,
     ReplyAudience, ReplySchedule, ReplyText, Rule, RuleActions, RuleConditions, RuleId, RulePart,
     Scope, SendKey, SendTicket, SendingLimits, Sent, Spent, SubscriptionId, SyncCursor, SyncPhase,
-    SyncProgress, Terms, ThreadId, Uncertainty, UnknownColor, Watch, WatchKind, WatchPlace,
-    WatchTarget, Work,
+    SyncProgress, Terms, ThreadId, Uncertainty, UnknownColor, UntoldDifferences, Watch, WatchKind,
+    WatchPlace, WatchTarget, Work,
 };
 #[cfg(feature = "outlook")]
 pub use outlook::Outlook;

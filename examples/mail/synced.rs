@@ -44,6 +44,14 @@ pub(crate) struct Mended {
     pub(crate) corrected: usize,
 }
 
+impl Mended {
+    pub(crate) fn add(&mut self, further: Self) {
+        self.fetched += further.fetched;
+        self.removed += further.removed;
+        self.corrected += further.corrected;
+    }
+}
+
 impl Round {
     /// Notes a page, of whose messages the copy had these before.
     pub(crate) fn note(&mut self, page: &SyncPage, had: &BTreeSet<MessageId>) {
@@ -160,6 +168,7 @@ impl Round {
                 "missing": audit.missing,
                 "extra": audit.extra,
                 "stale": audit.stale,
+                "untold": audit.untold,
                 "units": audit.units,
                 "requests": audit.requests,
             });
@@ -176,16 +185,18 @@ impl Round {
             return output.line("The copy is just what the mailbox is.");
         }
         let stale: Vec<MessageId> = audit.stale.iter().map(|update| update.id.clone()).collect();
-        for (what, ids) in [
-            ("missing from the copy", &audit.missing),
-            ("only in the copy", &audit.extra),
-            ("with other folders or marks", &stale),
+        let untold = audit.untold;
+        for (what, ids, untold) in [
+            ("missing from the copy", &audit.missing, untold.missing),
+            ("only in the copy", &audit.extra, untold.extra),
+            ("with other folders or marks", &stale, untold.stale),
         ] {
             if !ids.is_empty() {
                 let named = ids.iter().take(NAMED).map(|id| clean(id.as_str()));
                 let named: Vec<String> = named.collect();
+                let all = untold.saturating_add(ids.len() as u64);
                 let more = if ids.len() > NAMED { ", …" } else { "" };
-                output.line(&format!("{} {what}: {}{more}", ids.len(), named.join(", ")));
+                output.line(&format!("{all} {what}: {}{more}", named.join(", ")));
             }
         }
         output.line(&match mended {

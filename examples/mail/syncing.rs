@@ -92,19 +92,15 @@ impl Sync {
             round.show(counts, output);
             return Ok(());
         }
-        let progress = output.spinner("Comparing every message");
-        let audit = mailbox
-            .audit(&scope, AuditWindow::all(), copy.database.as_ref())
-            .await;
-        progress.finish_and_clear();
-        let audit = audit?;
-        let mended = if self.mend {
-            Some(copy.mend(mailbox, &scope, &audit).await?)
+        let audit = copy.audit(mailbox, &scope, output).await?;
+        let (mended, is_whole) = if self.mend {
+            let (mended, is_whole) = copy.mend_all(mailbox, &scope, &audit, output).await?;
+            (Some(mended), is_whole)
         } else {
-            None
+            (None, audit.is_clean())
         };
         round.show_audited(counts, &audit, mended.as_ref(), output);
-        if audit.is_clean() || mended.is_some() {
+        if is_whole {
             Ok(())
         } else {
             Err(Failure::Different)
@@ -262,6 +258,42 @@ impl Copy {
             .fetch_all(&self.database.pool)
             .await?;
         Ok(had.into_iter().map(MessageId::new).collect())
+    }
+
+    /// Compares every message with the service.
+    async fn audit(
+        &self,
+        mailbox: &Mailbox,
+        scope: &Scope,
+        output: &Output,
+    ) -> Result<Audit, Failure> {
+        let progress = output.spinner("Comparing every message");
+        let database = self.database.as_ref();
+        let audit = mailbox.audit(scope, AuditWindow::all(), database).await;
+        progress.finish_and_clear();
+        Ok(audit?)
+    }
+
+    /// Mends all that differs, audit by audit: one tells only so much. Gives whether nothing is left, as far as is known: of a
+    /// mailbox in which more happens than is mended there is always something.
+    async fn mend_all(
+        &self,
+        mailbox: &Mailbox,
+        scope: &Scope,
+        audit: &Audit,
+        output: &Output,
+    ) -> Result<(Mended, bool), Failure> {
+        let mut mended = self.mend(mailbox, scope, audit).await?;
+        let mut left = audit.untold.total();
+        while left > 0 {
+            let further = self.audit(mailbox, scope, output).await?;
+            mended.add(self.mend(mailbox, scope, &further).await?);
+            if further.untold.total() >= left {
+                return Ok((mended, false));
+            }
+            left = further.untold.total();
+        }
+        Ok((mended, true))
     }
 
     /// Does what an audit found to be missing. What it found only here it has asked the service for, one by one, so that it is not

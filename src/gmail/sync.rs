@@ -29,7 +29,7 @@ use crate::model::{
     SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, compare};
+use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, Unprobed, compare};
 
 /// How many messages a page reads at most: at 20 units each, a third of a minute's units.
 const SLICE: usize = 100;
@@ -92,20 +92,9 @@ pub(super) async fn audit(
     let before = api.client.limiter.spent();
     let labels = convert::labels(api.labels().await?);
     let mut census = census::take(api, scope, window, &labels).await?;
-    let terms = sync::all_differences(scope.detail);
-    let mut differences = compare(known, &mut census, |_| true, terms).await?;
-    let extra = std::mem::take(&mut differences.extra);
-    let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
-    for (extra, fate) in extra
-        .into_iter()
-        .zip(census::fates(api, scope, &ids).await?)
-    {
-        match fate {
-            Fate::Here => {}
-            Fate::Elsewhere | Fate::Deleted => differences.extra.push(extra),
-            Fate::Unreadable(error) => return Err(error),
-        }
-    }
+    let terms = sync::audit_terms(scope.detail, window);
+    let probe = census::OneByOne { api, scope };
+    let differences = compare(known, &mut census, |_| true, terms, &probe).await?;
     let cost = api.client.limiter.spent().since(before);
     Ok(sync::audited(differences, cost))
 }
@@ -476,12 +465,12 @@ impl<'a> Step<'a> {
             states: scope.detail != Detail::Ids,
             reads: true,
         };
-        let differences = compare(known, &mut census, |_| true, terms).await?;
+        let differences = compare(known, &mut census, |_| true, terms, &Unprobed).await?;
         let count = differences.count();
         if lost.differed.is_some_and(|before| count >= before) {
             return Err(sync::no_progress());
         }
-        if differences.more > 0 {
+        if differences.more.total() > 0 {
             self.place.lost = Some(Lost {
                 since: lost.since,
                 differed: Some(count),

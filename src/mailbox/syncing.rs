@@ -206,9 +206,10 @@ impl Mailbox {
     /// `known` gives the host's messages within `scope` and `window`. Audit after a round of a sync is complete: what the
     /// sync has not told yet is found as missing, extra or stale.
     ///
-    /// However large the mailbox, an audit holds no more than what differs; but that it holds whole, and each message that only
-    /// the host has is asked for. Where much may differ, as after a host lost its copy, audit window by window, or mend the
-    /// copy with [`sync_audited`](Self::sync_audited), which tells a part of it at a time.
+    /// It takes no more memory for a large mailbox than for a small one, and none for a copy that is wrong from end to end: of each
+    /// kind of difference at most [`Audit::MOST_TOLD`] are told, or [as many as are wanted](AuditWindow::telling), and the others
+    /// [counted](Audit::untold). To see all of them, audit window by window; to have them mended, run
+    /// [`sync_audited`](Self::sync_audited), which tells a part of them at a time.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] where [`audit`](crate::Capabilities::audit) is not claimed; else as

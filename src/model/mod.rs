@@ -59,7 +59,7 @@ pub use sending_limits::{AccountType, SendingLimits};
 pub use spending::{Cap, Estimate, Lane, Purse, Spent, Terms, Work};
 pub use sync::{
     Audit, AuditWindow, KnownMessage, MessageUpdate, Scope, SyncCursor, SyncPhase, SyncProgress,
-    Uncertainty,
+    Uncertainty, UntoldDifferences,
 };
 pub use unknown::UnknownFields;
 #[cfg(any(feature = "gmail", feature = "outlook"))]

@@ -243,14 +243,16 @@ pub struct SyncProgress {
 }
 
 /// Which messages an audit compares: those received within a time. Unset ends are open, and what is less than a second of an
-/// end does not count: that is as exactly as services tell.
+/// end does not count: that is as exactly as services tell. And how much it tells of what differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct AuditWindow {
     /// Received then or later.
     pub from: Option<DateTime<Utc>>,
     /// Received before then.
     pub until: Option<DateTime<Utc>>,
+    most_told: Option<usize>,
 }
 
 impl AuditWindow {
@@ -265,7 +267,7 @@ impl AuditWindow {
     pub fn since(from: DateTime<Utc>) -> Self {
         Self {
             from: Some(from),
-            until: None,
+            ..Self::default()
         }
     }
 
@@ -275,20 +277,41 @@ impl AuditWindow {
         self.until = Some(until);
         self
     }
+
+    /// Tells no more than so many differences of each kind, of 1 to [`Audit::MOST_TOLD`], and only counts the others. Each message
+    /// that only the host has costs a request or a part of one, as it is asked for, until so many are told: a host that just wants
+    /// to know does with few.
+    #[must_use]
+    pub fn telling(mut self, most: usize) -> Self {
+        self.most_told = Some(most);
+        self
+    }
+
+    /// How many differences of each kind are told at most.
+    #[must_use]
+    pub fn most_told(&self) -> usize {
+        let most = self.most_told.unwrap_or(Audit::MOST_TOLD);
+        most.clamp(1, Audit::MOST_TOLD)
+    }
 }
 
-/// What an audit found: how what the host has differs from what the service has.
+/// What an audit found: how what the host has differs from what the service has. Of each kind of difference it tells at most
+/// [as many as were wanted](AuditWindow::telling), and [counts](Self::untold) the others, so that it takes no more memory for a
+/// copy that is wrong from end to end than for one that is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {
     /// How many messages the service has within the window.
     pub checked: u64,
-    /// Messages that the host does not have.
+    /// Messages that the host does not have; if there are more than are told, the newest.
     pub missing: Vec<MessageId>,
-    /// Messages that only the host has.
+    /// Messages that only the host has; if there are more than are told, the first by id. The service was asked for each of
+    /// them by itself, and does not have it, or not within the scope.
     pub extra: Vec<MessageId>,
-    /// What is different of messages that both have.
+    /// What is different of messages that both have; if there are more than are told, of the first by id.
     pub stale: Vec<MessageUpdate>,
+    /// How many more differ than are told.
+    pub untold: UntoldDifferences,
     /// About how many quota units it took, where the service counts those.
     pub units: u64,
     /// About how many requests it took; the parts of a batch count each.
@@ -296,9 +319,38 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// How many differences of each kind are told at most: 10,000.
+    pub const MOST_TOLD: usize = 10_000;
+
     /// Whether the host has just what the service has.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.missing.is_empty() && self.extra.is_empty() && self.stale.is_empty()
+        self.missing.is_empty()
+            && self.extra.is_empty()
+            && self.stale.is_empty()
+            && self.untold.total() == 0
+    }
+}
+
+/// How many differences an audit found that it does not tell one by one. Of a kind of which it tells fewer than the
+/// [most](AuditWindow::most_told) it tells all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UntoldDifferences {
+    /// Further messages that the host does not have.
+    pub missing: u64,
+    /// Further messages that no listing of the service's had. They were not asked for one by one as those that are told were, so
+    /// that this is the most that there can be: one that was moved from folder to folder while these were listed may be among
+    /// them.
+    pub extra: u64,
+    /// Further messages that both have and that are different.
+    pub stale: u64,
+}
+
+impl UntoldDifferences {
+    /// How many there are of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.missing + self.extra + self.stale
     }
 }

@@ -30,7 +30,7 @@ use crate::model::{
     SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, compare};
+use crate::sync::{self, Found, Guards, Mode, Probe, SyncRule, Terms, Unprobed, compare};
 
 /// How many messages a page reads at most one by one: five batches.
 const SLICE: usize = 100;
@@ -104,9 +104,9 @@ pub(super) async fn audit(
     let covered: Vec<_> = area.covered().cloned().collect();
     let (mut census, refused) = census::take(api, scope, window, &covered).await?;
     still_gone(api, refused).await?;
-    let terms = sync::all_differences(scope.detail);
-    let mut differences = compare(known, &mut census, |_| true, terms).await?;
-    differences.extra = gone(api, &area, differences.extra).await?;
+    let terms = sync::audit_terms(scope.detail, window);
+    let probe = OneByOne { api, area: &area };
+    let differences = compare(known, &mut census, |_| true, terms, &probe).await?;
     let cost = api.client.limiter.spent().since(before);
     Ok(sync::audited(differences, cost))
 }
@@ -130,21 +130,27 @@ async fn still_gone(api: &Api, refused: BTreeSet<FolderId>) -> Result<()> {
     Ok(())
 }
 
-/// Those of the messages that are really not within the scope: one that was moved while folders were listed one after the
-/// other may be in none of the lists.
-async fn gone(api: &Api, area: &Area, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
-    let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
-    let found = reading::get(api, &ids, Detail::Ids).await?;
-    let mut gone = Vec::new();
-    for (extra, found) in extra.into_iter().zip(found) {
-        match found {
-            Ok(message) if area.covers(&message) => {}
-            Ok(_) => gone.push(extra),
-            Err(error) if is_refusal(error.kind()) => gone.push(extra),
-            Err(error) => return Err(error),
+/// Asks for messages one by one.
+struct OneByOne<'a> {
+    api: &'a Api,
+    area: &'a Area,
+}
+
+impl Probe for OneByOne<'_> {
+    async fn gone(&self, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
+        let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
+        let found = reading::get(self.api, &ids, Detail::Ids).await?;
+        let mut gone = Vec::new();
+        for (extra, found) in extra.into_iter().zip(found) {
+            match found {
+                Ok(message) if self.area.covers(&message) => {}
+                Ok(_) => gone.push(extra),
+                Err(error) if is_refusal(error.kind()) => gone.push(extra),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(gone)
     }
-    Ok(gone)
 }
 
 /// Whether the service says that what was named is not there, or no name at all.
@@ -342,12 +348,12 @@ impl<'a> Step<'a> {
             (comparison.all || is_in(&comparison.folders)) && !is_in(&refused)
         };
         let terms = terms(scope.detail);
-        let differences = compare(known, &mut census, is_about, terms).await?;
+        let differences = compare(known, &mut census, is_about, terms, &Unprobed).await?;
         let count = differences.count();
         if comparison.differed.is_some_and(|before| count >= before) {
             return Err(sync::no_progress());
         }
-        if differences.more > 0 {
+        if differences.more.total() > 0 {
             self.place.comparison = Some(Comparison {
                 differed: Some(count),
                 ..comparison

@@ -1,14 +1,19 @@
-//! What the host has against what is there: one walk over both, sorted by id, which takes no more memory than what is
-//! different. How what is there is listed is each provider's, how it is sorted `spool.rs`'s.
+//! What the host has against what is there: one walk over both, sorted by id, which holds no more of what is different than
+//! is asked for and counts the rest. How what is there is listed is each provider's, how it is sorted `spool.rs`'s.
 
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FolderId, Keyword, KnownMessage, MessageId, MessageUpdate, ThreadId};
+use crate::model::{
+    FolderId, Keyword, KnownMessage, MessageId, MessageUpdate, ThreadId, UntoldDifferences,
+};
 use crate::provider::Known;
 
 /// How many of the host's messages are read at once.
 const KNOWN_PAGE: usize = 1_000;
+
+/// How many messages that only the host has are asked for at once: as many as fill batches of either service.
+const PROBED: usize = 500;
 
 /// A message that is there, as far as listings tell.
 #[derive(Debug)]
@@ -28,6 +33,25 @@ pub(crate) trait Census: Send {
     fn next(&mut self) -> impl Future<Output = Result<Option<There>>> + Send;
 }
 
+/// Asks for what no listing had before it is said to be only the host's: a message that moves while folders are listed one
+/// after the other may be in none of the lists.
+pub(crate) trait Probe: Sync {
+    /// Those that are really not there, or not within what is compared.
+    fn gone(
+        &self,
+        extra: Vec<KnownMessage>,
+    ) -> impl Future<Output = Result<Vec<KnownMessage>>> + Send;
+}
+
+/// Asks for nothing: whoever compares does that.
+pub(crate) struct Unprobed;
+
+impl Probe for Unprobed {
+    async fn gone(&self, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
+        Ok(extra)
+    }
+}
+
 /// A message that the host does not have.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Missing {
@@ -43,24 +67,26 @@ pub(crate) struct Differences {
     pub(crate) checked: u64,
     /// What the host does not have, the lowest rank first.
     pub(crate) missing: Vec<Missing>,
-    /// What only the host has.
+    /// What only the host has, as far as it was probed.
     pub(crate) extra: Vec<KnownMessage>,
     /// What is different of those that both have.
     pub(crate) stale: Vec<MessageUpdate>,
-    /// How many more there are of any kind than were asked for.
-    pub(crate) more: usize,
+    /// How many more there are than were asked for.
+    pub(crate) more: UntoldDifferences,
 }
 
 impl Differences {
-    pub(crate) fn count(&self) -> usize {
-        self.missing.len() + self.extra.len() + self.stale.len() + self.more
+    pub(crate) fn count(&self) -> u64 {
+        let told = self.missing.len() + self.extra.len() + self.stale.len();
+        self.more.total() + u64::try_from(told).unwrap_or(u64::MAX)
     }
 }
 
 /// What of the differences is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// How many of each kind at most: of what is missing those with the lowest ranks.
+    /// How many of each kind at most: of what is missing those with the lowest ranks. What only the host has is probed until
+    /// there are so many.
     pub(crate) most: usize,
     /// Whether the host has more than ids, so that what it has can be stale.
     pub(crate) states: bool,
@@ -69,16 +95,19 @@ pub(crate) struct Terms {
 }
 
 /// What is different. Of what the host has, only what the census is about is compared with it.
-pub(crate) async fn compare<C: Census>(
+pub(crate) async fn compare<C: Census, P: Probe>(
     known: &dyn Known,
     census: &mut C,
     is_about: impl Fn(&KnownMessage) -> bool + Send,
     terms: Terms,
+    probe: &P,
 ) -> Result<Differences> {
     let mut comparison = Comparison {
         differences: Differences::default(),
         missing: BinaryHeap::new(),
+        suspected: Vec::new(),
         terms,
+        probe,
     };
     let mut there = census.next().await?;
     let mut last: Option<MessageId> = None;
@@ -105,7 +134,7 @@ pub(crate) async fn compare<C: Census>(
                     comparison.find(&message, found);
                     there = census.next().await?;
                 }
-                None => comparison.exceed(message),
+                None => comparison.exceed(message).await?,
             }
         }
         if is_last {
@@ -116,18 +145,22 @@ pub(crate) async fn compare<C: Census>(
         comparison.miss(lacking);
         there = census.next().await?;
     }
+    comparison.probe().await?;
     let mut differences = comparison.differences;
     differences.missing = comparison.missing.into_sorted_vec();
     Ok(differences)
 }
 
-struct Comparison {
+struct Comparison<'a, P> {
     differences: Differences,
     missing: BinaryHeap<Missing>,
+    /// What no listing had, and was not probed yet.
+    suspected: Vec<KnownMessage>,
     terms: Terms,
+    probe: &'a P,
 }
 
-impl Comparison {
+impl<P: Probe> Comparison<'_, P> {
     fn miss(&mut self, there: There) {
         self.differences.checked += 1;
         self.missing.push(Missing {
@@ -137,7 +170,7 @@ impl Comparison {
         });
         if self.missing.len() > self.terms.most {
             self.missing.pop();
-            self.differences.more += 1;
+            self.differences.more.missing += 1;
         }
     }
 
@@ -153,16 +186,35 @@ impl Comparison {
         if self.differences.stale.len() < self.terms.most {
             self.differences.stale.push(update);
         } else {
-            self.differences.more += 1;
+            self.differences.more.stale += 1;
         }
     }
 
-    fn exceed(&mut self, known: KnownMessage) {
-        if self.differences.extra.len() < self.terms.most {
-            self.differences.extra.push(known);
-        } else {
-            self.differences.more += 1;
+    async fn exceed(&mut self, known: KnownMessage) -> Result<()> {
+        if self.differences.extra.len() >= self.terms.most {
+            self.differences.more.extra += 1;
+            return Ok(());
         }
+        self.suspected.push(known);
+        if self.suspected.len() >= PROBED.min(self.terms.most) {
+            self.probe().await?;
+        }
+        Ok(())
+    }
+
+    async fn probe(&mut self) -> Result<()> {
+        if self.suspected.is_empty() {
+            return Ok(());
+        }
+        let suspected = std::mem::take(&mut self.suspected);
+        for gone in self.probe.gone(suspected).await? {
+            if self.differences.extra.len() < self.terms.most {
+                self.differences.extra.push(gone);
+            } else {
+                self.differences.more.extra += 1;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,4 +232,99 @@ fn update(known: &KnownMessage, there: &There) -> Option<MessageUpdate> {
     update.set = keywords.difference(&known_keywords).cloned().collect();
     update.cleared = known_keywords.difference(keywords).cloned().collect();
     Some(update)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Messages that are there, as many as there are numbers.
+    struct Numbers(std::ops::Range<u64>);
+
+    impl Census for Numbers {
+        async fn next(&mut self) -> Result<Option<There>> {
+            Ok(self.0.next().map(|number| There {
+                id: id(number),
+                thread: None,
+                // The later ones are the newer ones.
+                rank: u64::MAX - number,
+                folders: BTreeSet::new(),
+                keywords: BTreeSet::new(),
+                told: true,
+            }))
+        }
+    }
+
+    /// A host that has these numbers, each with a keyword.
+    #[derive(Debug)]
+    struct Host(std::ops::Range<u64>);
+
+    #[async_trait]
+    impl Known for Host {
+        async fn page(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<KnownMessage>> {
+            let all = self.0.clone().map(id);
+            let following = all.filter(|id| after.is_none_or(|after| id > after));
+            let known = following.map(|id| KnownMessage::new(id, Vec::new(), vec![Keyword::Seen]));
+            Ok(known.take(limit).collect())
+        }
+    }
+
+    /// A service on which the messages up to a number are there, whatever listings say.
+    struct Moving(u64);
+
+    impl Probe for Moving {
+        async fn gone(&self, mut extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
+            extra.retain(|extra| extra.id > id(self.0));
+            Ok(extra)
+        }
+    }
+
+    fn id(number: u64) -> MessageId {
+        MessageId::new(format!("{number:08}"))
+    }
+
+    fn terms(most: usize) -> Terms {
+        Terms {
+            most,
+            states: true,
+            reads: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_differs_beyond_what_is_asked_for_is_counted() {
+        let (host, mut census) = (Host(0..5_000), Numbers(2_000..9_000));
+        let compared = compare(&host, &mut census, |_| true, terms(10), &Unprobed).await;
+        let differences = compared.unwrap_or_default();
+        assert_eq!(differences.checked, 7_000);
+        let missing: Vec<_> = differences
+            .missing
+            .iter()
+            .map(|missing| &missing.id)
+            .collect();
+        let newest: Vec<_> = (8_990..9_000).rev().map(id).collect();
+        assert_eq!(missing, newest.iter().collect::<Vec<_>>());
+        assert_eq!(differences.extra.len(), 10);
+        assert_eq!(differences.stale.len(), 10);
+        let more = differences.more;
+        assert_eq!(
+            (more.missing, more.extra, more.stale),
+            (3_990, 1_990, 2_990)
+        );
+        assert_eq!(differences.count(), 9_000);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_all_the_same_takes_nobodys_place() {
+        for (there, extra, more) in [(2_999, 0, 0), (2_994, 5, 0), (2_899, 10, 90)] {
+            let (host, mut census) = (Host(0..3_000), Numbers(0..0));
+            let compared = compare(&host, &mut census, |_| true, terms(10), &Moving(there)).await;
+            let differences = compared.unwrap_or_default();
+            assert_eq!(differences.extra.len(), extra);
+            assert!(differences.extra.iter().all(|extra| extra.id > id(there)));
+            assert_eq!(differences.more.extra, more);
+        }
+    }
 }

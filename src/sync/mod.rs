@@ -12,10 +12,10 @@ mod spool;
 use std::collections::HashMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Audit, Detail, FolderRole, MessageId, Scope, Spent, SyncProgress};
+use crate::model::{Audit, AuditWindow, Detail, FolderRole, MessageId, Scope, Spent, SyncProgress};
 use crate::provider::SyncChange;
 
-pub(crate) use comparison::{Census, Differences, Terms, There, compare};
+pub(crate) use comparison::{Census, Differences, Probe, Terms, There, Unprobed, compare};
 pub(crate) use spool::{Sighting, Sorted, Spool};
 
 /// A rule that keeps mail from being lost, or from being deleted by mistake. Tests switch single ones off, to see that they
@@ -143,9 +143,9 @@ pub(crate) fn progress(done: u64, expected: Option<u64>, cost: Spent) -> SyncPro
 }
 
 /// What an audit compares.
-pub(crate) fn all_differences(detail: Detail) -> Terms {
+pub(crate) fn audit_terms(detail: Detail, window: AuditWindow) -> Terms {
     Terms {
-        most: usize::MAX,
+        most: window.most_told(),
         states: detail != Detail::Ids,
         reads: false,
     }
@@ -160,6 +160,7 @@ pub(crate) fn audited(differences: Differences, cost: Spent) -> Audit {
         missing: missing.map(|missing| missing.id).collect(),
         extra: extra.map(|extra| extra.id).collect(),
         stale: differences.stale,
+        untold: differences.more,
         units: cost.units,
         requests: cost.requests,
     }

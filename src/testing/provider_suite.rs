@@ -13,6 +13,7 @@
     reason = "a test that fails panics"
 )]
 
+mod auditing;
 mod claiming;
 mod drafting;
 mod facts;
@@ -39,6 +40,7 @@ use crate::model::{
     MessageId, Outgoing, OutgoingAttachment, PageRequest, Query, SendKey, WatchTarget,
 };
 
+pub use self::auditing::*;
 use self::claiming::{changes, sends};
 pub use self::claiming::{confirm_is_refused_unless_claimed, sync_is_refused_unless_claimed};
 pub use self::drafting::*;
@@ -147,6 +149,7 @@ macro_rules! mail_provider_tests {
             another_scope_brings_what_it_brings
             folders_are_told_with_what_becomes_of_them
             an_audit_finds_how_a_copy_differs
+            an_audit_counts_what_it_does_not_tell
             imports_with_old_dates_are_told_and_audited_by_date
             confirm_is_refused_unless_claimed
             watches_are_kept_where_that_is_claimed

@@ -275,13 +275,24 @@ impl Shelf {
                 None => audit.extra.push(known.id.clone()),
             }
         }
-        let has = |kept: &&Kept| !known.iter().any(|known| known.id.as_str() == kept.id);
-        let missing = kept.iter().filter(has);
-        audit.missing = missing
-            .map(|kept| MessageId::new(kept.id.as_str()))
-            .collect();
+        let has = |kept: &Kept| known.iter().any(|known| known.id.as_str() == kept.id);
+        kept.retain(|kept| !has(kept));
+        kept.sort_by_key(|kept| std::cmp::Reverse(kept.received_at));
+        let missing = kept.iter().map(|kept| MessageId::new(kept.id.as_str()));
+        audit.missing = missing.collect();
+        let most = window.most_told();
+        audit.untold.missing = shortened(&mut audit.missing, most);
+        audit.untold.extra = shortened(&mut audit.extra, most);
+        audit.untold.stale = shortened(&mut audit.stale, most);
         Ok(audit)
     }
+}
+
+/// Leaves only the first ones, and says how many others there were.
+fn shortened<T>(all: &mut Vec<T>, most: usize) -> u64 {
+    let more = all.len().saturating_sub(most);
+    all.truncate(most);
+    more as u64
 }
 
 /// A message that left these folders, if it left any.

@@ -10,8 +10,8 @@ use crate::gmail::query::{self, Search};
 use crate::gmail::reading::{self, Listed};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
-use crate::model::{AuditWindow, Detail, Message, MessageId, Query, Scope};
-use crate::sync::{self, Census, Sighting, Sorted, Spool, There};
+use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope};
+use crate::sync::{self, Census, Probe, Sighting, Sorted, Spool, There};
 
 pub(super) const LIST: &str = "gmail.messages.list";
 
@@ -246,6 +246,28 @@ pub(super) async fn fates(api: &Api, scope: &Scope, ids: &[MessageId]) -> Result
         Err(error) => Ok(Fate::Unreadable(error)),
     });
     fates.collect()
+}
+
+/// Asks for messages one by one.
+pub(super) struct OneByOne<'a> {
+    pub(super) api: &'a Api,
+    pub(super) scope: &'a Scope,
+}
+
+impl Probe for OneByOne<'_> {
+    async fn gone(&self, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
+        let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
+        let fates = fates(self.api, self.scope, &ids).await?;
+        let mut gone = Vec::new();
+        for (extra, fate) in extra.into_iter().zip(fates) {
+            match fate {
+                Fate::Here => {}
+                Fate::Elsewhere | Fate::Deleted => gone.push(extra),
+                Fate::Unreadable(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
 }
 
 impl Census for Listings {

@@ -91,7 +91,7 @@ pub(super) struct Lost {
     /// Since when the history is lost; unset if it is not.
     pub(super) since: Option<DateTime<Utc>>,
     /// How many messages differed the last time.
-    pub(super) differed: Option<usize>,
+    pub(super) differed: Option<u64>,
 }
 
 impl Place {

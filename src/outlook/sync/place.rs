@@ -140,7 +140,7 @@ pub(super) struct Comparison {
     pub(super) folders: BTreeSet<FolderId>,
     pub(super) all: bool,
     /// How many messages differed the last time.
-    pub(super) differed: Option<usize>,
+    pub(super) differed: Option<u64>,
 }
 
 /// What could not be read, and is tried again in the next audited round.

@@ -12,7 +12,7 @@ use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
 use crate::provider::{Known, SyncChange};
-use crate::sync::{SyncRule, compare};
+use crate::sync::{SyncRule, Unprobed, compare};
 
 const CHANGES: &str = "outlook.messages.delta";
 const FOLDERS: &str = "outlook.mailFolders.delta";
@@ -260,7 +260,8 @@ impl Step<'_> {
                 folders.any(|folder| ids.contains(folder))
             };
             let terms = terms(self.place.scope.detail);
-            let differences = compare(known, &mut walked.states, is_about, terms).await?;
+            let differences =
+                compare(known, &mut walked.states, is_about, terms, &Unprobed).await?;
             // A walk that ended early looks like one that has not.
             let numbers = self.numbers_in(ids).await?;
             let is_short = |(id, number): (&FolderId, &u64)| {
@@ -273,7 +274,7 @@ impl Step<'_> {
                 break (differences, walked.links);
             }
         };
-        if differences.more > 0 {
+        if differences.more.total() > 0 {
             for id in ids {
                 self.place.compare_later(id);
             }
