@@ -371,7 +371,7 @@ fn peak() -> u64 {
 }
 
 /// The process whose memory is measured: a first sync, recoveries from a lost cursor with and without the host's messages, and
-/// an audit.
+/// an audit, also of a copy that was lost.
 #[tokio::test]
 #[ignore = "started by the test that measures it"]
 async fn client() {
@@ -431,11 +431,30 @@ async fn client() {
         println!("forget");
         stdin.next().unwrap().unwrap();
     }
-    let audit = mailbox
-        .audit(&scope, AuditWindow::all(), known().as_ref())
-        .await
-        .unwrap();
-    say("audit", format!("{} differ", audit.stale.len()));
+    let lost = Lost(Arc::clone(&gauge));
+    for (phase, known, window) in [
+        ("audit", known() as Arc<dyn Known>, AuditWindow::all()),
+        ("lost", Arc::new(lost), AuditWindow::all().telling(100)),
+    ] {
+        let audit = mailbox.audit(&scope, window, known.as_ref());
+        let audit = audit.await.unwrap();
+        let differ = audit.missing.len() + audit.stale.len();
+        let more = audit.untold.total();
+        gauge.look();
+        say(phase, format!("{differ} differ, and {more} more"));
+    }
+}
+
+/// A host that has lost its copy.
+#[derive(Debug)]
+struct Lost(Arc<Gauge>);
+
+#[async_trait]
+impl Known for Lost {
+    async fn page(&self, _: Option<&MessageId>, _: usize) -> postroom::Result<Vec<KnownMessage>> {
+        self.0.look();
+        Ok(Vec::new())
+    }
 }
 
 /// The most memory that the phases of a client had in use at once, in bytes, and the process in all, in KiB.
@@ -499,7 +518,7 @@ async fn measured(address: &'static str, count: usize, detail: &str) -> Used {
     }
     reader.join().unwrap();
     assert!(client.wait().unwrap().success());
-    assert_eq!(used.phases.len(), 3);
+    assert_eq!(used.phases.len(), 4);
     used
 }
 
