@@ -8,6 +8,8 @@
 //! It needs no account and no network: it starts the emulator, which calls this server as the services would, for a mailbox at
 //! each. With the services themselves the server needs an address that they reach over HTTPS, and Google a topic and a
 //! subscription of Cloud Pub/Sub that pushes there (`docs/set-up-google.md`, `docs/set-up-microsoft.md`); the rest is as here.
+//! What the server does with what is posted is in `push_receiver/receiving.rs`; to try it with a mailbox of your own, there is
+//! `cargo run --example mail -- sync copy.sqlite --follow --listen …`.
 //!
 //! What is told gets lost now and then. The upkeep syncs without being told, too, so that it is only later then; and where
 //! nothing can be called from outside, it is all there is to run.
@@ -18,24 +20,22 @@
     reason = "a program talks to its user"
 )]
 
+#[path = "push_receiver/receiving.rs"]
+mod receiving;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
 use postroom::clock::SystemClock;
 use postroom::credentials::{MemoryStore, Service};
 use postroom::emulator::{self, Emulator, PushSubscription};
 use postroom::http::{ReqwestTransport, Transport};
 use postroom::oauth::{Endpoints, SignInOptions};
-use postroom::push::{GraphPost, PubSubEndpoint, Rejected};
+use postroom::push::{Notification, PubSubEndpoint, Rejected, Unverified};
 use postroom::{
     Account, AccountId, Accounts, Change, Content, Detail, Keyword, Known, KnownMessage, Mailbox,
     MessageId, PageRequest, ProviderConfiguration, Query, Scope, Secret, SyncChange, SyncCursor,
@@ -43,52 +43,19 @@ use postroom::{
 };
 use tokio::sync::mpsc;
 
+use crate::receiving::{Hints, from_google, from_microsoft};
+
 type Anyhow<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// What the web server needs to know.
-#[derive(Clone)]
-struct Receiver {
-    google: Arc<PubSubEndpoint>,
-    hints: UpkeepHints,
-}
-
-/// Google Cloud Pub/Sub pushes here.
-async fn google(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    match receiver.google.receive(&headers, &body).await {
-        Ok(notification) => {
-            receiver.hints.notified(&notification);
-            StatusCode::NO_CONTENT
-        }
-        Err(rejected) => refused(&rejected),
+/// What is told leads to a round of the upkeep, which looks up whose watch it is about.
+impl Hints for UpkeepHints {
+    fn notified(&self, notification: &Notification) {
+        self.notified(notification);
     }
-}
 
-/// Microsoft Graph posts here: what happened in mailboxes, and what becomes of watches.
-async fn microsoft(
-    State(receiver): State<Receiver>,
-    RawQuery(query): RawQuery,
-    body: Bytes,
-) -> Response {
-    match GraphPost::read(query.as_deref(), &body) {
-        // While a watch is being set up: is anybody there?
-        Ok(GraphPost::Validation(answer)) => answer.into_response(),
-        Ok(GraphPost::Notifications(notifications)) => {
-            for told in notifications {
-                // It is believed if it knows what only Graph was told of the account's watch, which the upkeep looks up.
-                if let Err(rejected) = receiver.hints.told(&told) {
-                    eprintln!("{rejected}");
-                }
-            }
-            StatusCode::ACCEPTED.into_response()
-        }
-        Ok(_) => StatusCode::ACCEPTED.into_response(),
-        Err(rejected) => refused(&rejected).into_response(),
+    fn told(&self, told: &Unverified) -> Result<(), Rejected> {
+        self.told(told)
     }
-}
-
-fn refused(rejected: &Rejected) -> StatusCode {
-    eprintln!("{rejected}");
-    StatusCode::from_u16(rejected.status()).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// The host's copies of its users' mailboxes. They are gone when the program ends: `examples/mirror.rs` has some that last.
@@ -236,21 +203,17 @@ async fn main() -> Anyhow<()> {
     let upkeep = accounts.upkeep(Arc::new(copies)).with_plan(plan);
 
     let transport = Arc::new(ReqwestTransport::new()?);
-    let receiver = Receiver {
-        // With Google itself it is PubSubEndpoint::new(address, service_account).
-        google: Arc::new(PubSubEndpoint::with(
-            google_url.as_str(),
-            emulator.push_service_account(),
-            Endpoints::google_at(&emulator.google().base_url)?,
-            transport.clone(),
-            Arc::new(SystemClock::new()),
-        )?),
-        hints: upkeep.hints(),
-    };
+    // With Google itself it is PubSubEndpoint::new(address, service_account).
+    let endpoint = PubSubEndpoint::with(
+        google_url.as_str(),
+        emulator.push_service_account(),
+        Endpoints::google_at(&emulator.google().base_url)?,
+        transport.clone(),
+        Arc::new(SystemClock::new()),
+    )?;
     let router = Router::new()
-        .route("/push/google", post(google))
-        .route("/push/microsoft", any(microsoft))
-        .with_state(receiver);
+        .route("/push/google", from_google(endpoint, upkeep.hints()))
+        .route("/push/microsoft", from_microsoft(upkeep.hints()));
     tokio::spawn(async move { axum::serve(listener, router).await });
     tokio::spawn(async move { upkeep.run().await });
 

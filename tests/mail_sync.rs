@@ -9,11 +9,11 @@
 
 mod programs;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, ChildStderr, ChildStdout, Command};
 
-use postroom::emulator::Emulator;
+use postroom::emulator::{Emulator, LifecycleEvent, PushSubscription};
 use programs::{Mail, errors, id};
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -160,6 +160,7 @@ async fn a_copy_that_was_tampered_with_is_found_out_and_mended() {
         assert_eq!(audit["checked"], messages);
         assert_eq!(audit["missing"], Value::from(vec![lost.as_str()]));
         assert_eq!(audit["extra"], Value::from(vec!["made-up"]));
+        assert_eq!(audit["untold"]["missing"], 0);
         assert_eq!(
             audit["stale"].as_array().unwrap().len(),
             2,
@@ -255,47 +256,144 @@ async fn a_file_that_is_no_copy_of_this_mailbox_stays_as_it_is() {
     );
 }
 
+/// `mail sync --follow` in a process of its own.
+struct Following {
+    process: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    messages: Lines<BufReader<ChildStderr>>,
+}
+
+impl Following {
+    fn start(mail: &Mail, options: &[&str]) -> Self {
+        let follow = ["--account", "work", "sync", "copy.sqlite", "--follow"];
+        let mut process = mail.command([&follow, options].concat()).spawn().unwrap();
+        Self {
+            output: BufReader::new(process.stdout.take().unwrap()).lines(),
+            messages: BufReader::new(process.stderr.take().unwrap()).lines(),
+            process,
+        }
+    }
+
+    /// What it tells next.
+    fn next(&mut self) -> String {
+        self.output.next().unwrap().unwrap()
+    }
+
+    /// What it says next beside that.
+    fn says(&mut self) -> String {
+        self.messages.next().unwrap().unwrap()
+    }
+
+    /// Stops it by Ctrl-C, and gives what it says until it ends; `None` where that cannot be done.
+    fn stop(mut self) -> Option<Vec<String>> {
+        let interrupt = Command::new("kill")
+            .args(["-INT", &self.process.id().to_string()])
+            .status();
+        if !interrupt.is_ok_and(|status| status.success()) {
+            return None; // Only Unix has the program.
+        }
+        let said = self.messages.by_ref().map(Result::unwrap).collect();
+        assert_eq!(self.process.wait().unwrap().code(), Some(130), "{said:?}");
+        Some(said)
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn following_tells_what_happens_until_it_is_stopped() {
     let emulator = emulator().await;
     for address in [GMAIL, OUTLOOK] {
         let mail = connected(&emulator, address);
-        let follow = [
-            "--account",
-            "work",
-            "sync",
-            "copy.sqlite",
-            "--follow",
-            "--interval",
-            "1",
-        ];
-        let mut process = mail.command(follow).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
+        let mut following = Following::start(&mail, &["--interval", "1"]);
+        let begin = following.says();
+        assert!(begin.starts_with("Asking every second "), "{begin}");
+        let first = following.next();
         assert!(first.starts_with(&format!("{MESSAGES} new, ")), "{first}");
         deliver(&emulator, address, "Just arrived");
-        let news = lines.next().unwrap().unwrap();
+        let news = following.next();
         assert!(news.starts_with("1 new. The copy has"), "{news}");
-
-        let interrupt = Command::new("kill")
-            .args(["-INT", &process.id().to_string()])
-            .status();
-        if !interrupt.is_ok_and(|status| status.success()) {
-            process.kill().unwrap();
-            process.wait().unwrap();
-            return; // Only Unix has the program.
-        }
-        let mut said = String::new();
-        let mut messages = process.stderr.take().unwrap();
-        messages.read_to_string(&mut said).unwrap();
-        assert_eq!(process.wait().unwrap().code(), Some(130));
+        let Some(said) = following.stop() else { return };
         assert!(
-            said.starts_with("Stopped. What was copied is kept"),
-            "{said}"
+            said[0].starts_with("Stopped. What was copied is kept"),
+            "{said:?}"
         );
         assert_eq!(
             mail.run(["sync", "copy.sqlite", "--audit"]).status.code(),
             Some(0)
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_is_told_and_need_not_ask() {
+    let emulator = emulator().await;
+    for address in [GMAIL, OUTLOOK] {
+        let mail = connected(&emulator, address);
+        let topic = emulator.create_topic("mail");
+        let account = emulator.push_service_account();
+        let gmail = ["--topic", &topic, "--push-account", account];
+        let options = ["--interval", "86400", "--listen", "127.0.0.1:0"];
+        let options = match address {
+            GMAIL => [&options[..], &gmail].concat(),
+            _ => options.to_vec(),
+        };
+        let mut following = Following::start(&mail, &options);
+        let listening = following.says();
+        let (_, url) = listening.rsplit_once(" to ").unwrap();
+        emulator.push_topic(&topic, PushSubscription::new(url.parse().unwrap()));
+        assert!(following.says().starts_with("Asking every 86400 seconds"));
+        let told = following.says();
+        assert_eq!(told, "The service tells what happens from now on.");
+        let first = following.next();
+        assert!(first.starts_with(&format!("{MESSAGES} new, ")), "{first}");
+
+        for number in 1..=3 {
+            deliver(&emulator, address, &format!("Just arrived: {number}"));
+            let news = following.next();
+            assert!(news.starts_with("1 new. The copy has"), "{news}");
+        }
+        if address == OUTLOOK {
+            // What ends is made anew, and what happened meanwhile is found.
+            emulator.lifecycle_event(address, LifecycleEvent::SubscriptionRemoved);
+            deliver(&emulator, address, "While nobody watched");
+            assert!(following.next().starts_with("1 new. "));
+            assert_eq!(emulator.subscriptions(address), 1);
+        }
+        let Some(said) = following.stop() else { return };
+        assert_eq!(said[0], "The service tells nothing any longer.");
+        assert!(said[1].starts_with("Stopped. "), "{said:?}");
+        assert_eq!(emulator.subscriptions(OUTLOOK), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_told_learns_why() {
+    let emulator = emulator().await;
+    let listen = ["--follow", "--listen", "127.0.0.1:0"];
+    let command = ["--account", "work", "sync", "copy.sqlite"];
+    let mail = connected(&emulator, GMAIL);
+    let said = mail.fails(2, &[&command[..], &listen].concat());
+    assert!(said.contains("--topic"), "{said}");
+    let said = mail.fails(2, &[&command[..], &listen[1..]].concat());
+    assert!(said.contains("--follow"), "{said}");
+    // Gmail may not publish to this topic: it is asked all the same.
+    let topic = emulator.create_topic("closed");
+    emulator.close_topic(&topic);
+    let account = emulator.push_service_account();
+    let gmail = ["--topic", &topic, "--push-account", account];
+    let mut following = Following::start(&mail, &[&listen[1..], &gmail].concat());
+    assert!(following.next().starts_with(&format!("{MESSAGES} new, ")));
+    let Some(said) = following.stop() else { return };
+    let said = said.join("\n");
+    assert!(said.contains("is asked at intervals"), "{said}");
+
+    let mail = connected(&emulator, OUTLOOK);
+    let said = mail.fails(2, &[&command[..], &listen, &gmail].concat());
+    assert!(said.contains("--topic is Gmail's"), "{said}");
 }

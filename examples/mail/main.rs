@@ -20,6 +20,7 @@ mod doctor;
 mod drafts;
 mod export;
 mod importing;
+mod listening;
 mod messages;
 mod organising;
 mod outbox;
@@ -33,6 +34,8 @@ mod syncing;
 
 #[path = "../mirror/database.rs"]
 mod database;
+#[path = "../push_receiver/receiving.rs"]
+mod receiving;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -44,7 +47,7 @@ use postroom::oauth::Finding;
 use postroom::{AccountId, Accounts, Action, ErrorKind};
 
 use crate::output::Output;
-use crate::setup::Setup;
+use crate::setup::{Registration, Setup};
 
 /// Read, organise and send mail of Gmail and Outlook mailboxes.
 #[derive(Debug, Parser)]
@@ -291,9 +294,15 @@ async fn main() -> ExitCode {
         Command::Sync(_) => Interrupted::Syncing,
         _ => Interrupted::Other,
     };
+    let tidies_up = matches!(&options.command, Command::Sync(sync) if sync.tidies_up());
+    let stop = async {
+        if tidies_up || tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     let outcome = tokio::select! {
         outcome = run(options) => outcome,
-        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped(interrupted)),
+        () = stop => Err(Failure::Stopped(interrupted)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -330,7 +339,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     let registration = setup.registration(account.as_str());
     let service = registration.map(|registration| registration.service.vendor());
-    work(options.command, &accounts, &account, &output)
+    work(options.command, &accounts, &account, registration, &output)
         .await
         .map_err(|failure| match failure {
             Failure::Mail(error) => Failure::Account(account, service, error),
@@ -343,6 +352,7 @@ async fn work(
     command: Command,
     accounts: &Accounts,
     account: &AccountId,
+    registration: Option<&Registration>,
     output: &Output,
 ) -> Result<(), Failure> {
     if matches!(command, Command::Disconnect) {
@@ -356,7 +366,7 @@ async fn work(
         Command::Search(command) => command.run(&mailbox, output).await,
         Command::Thread(command) => command.run(&mailbox, output).await,
         Command::Export(command) => command.run(&mailbox, output).await,
-        Command::Sync(command) => command.run(&mailbox, output).await,
+        Command::Sync(command) => command.run(&mailbox, registration, output).await,
         Command::Attachment(command) => command.run(&mailbox, output).await,
         Command::Send(command) => command.run(&mailbox, output).await,
         Command::Reply(command) => command.run(&mailbox, output).await,

@@ -13,11 +13,13 @@ use postroom::{
     Audit, AuditWindow, Detail, ErrorKind, Mailbox, MessageId, Scope, SyncChange, SyncPage,
 };
 
-use crate::Failure;
 use crate::database::Database;
+use crate::listening::{Ears, Listening};
 use crate::messages::find;
 use crate::output::Output;
+use crate::setup::Registration;
 use crate::synced::{Mended, Progress, Round};
+use crate::{Failure, Interrupted};
 
 /// How many missing messages are fetched at once.
 const FETCHED: usize = 100;
@@ -26,8 +28,7 @@ const FETCHED: usize = 100;
 pub(crate) struct Sync {
     /// The SQLite file with the copy; it is made if need be
     database: PathBuf,
-    /// Go on, and ask again and again what happened, until Ctrl-C. The services are not asked to tell it by themselves: they tell a
-    /// public address, or a Google Cloud project with an account of its own, which the example push_receiver shows
+    /// Go on until Ctrl-C: ask again and again what happened, or have the service tell it as well, with --listen
     #[arg(long, conflicts_with_all = ["audit", "mend"])]
     follow: bool,
     /// How many seconds lie between two rounds
@@ -44,6 +45,8 @@ pub(crate) struct Sync {
     /// The same, and mend what differs
     #[arg(long)]
     mend: bool,
+    #[command(flatten)]
+    listening: Listening,
     #[command(flatten)]
     covered: Covered,
 }
@@ -79,12 +82,31 @@ enum HowMuch {
 }
 
 impl Sync {
-    pub(crate) async fn run(self, mailbox: &Mailbox, output: &Output) -> Result<(), Failure> {
+    /// Whether it has something to do before it ends, and waits for Ctrl-C itself.
+    pub(crate) fn tidies_up(&self) -> bool {
+        self.listening.is_wanted()
+    }
+
+    pub(crate) async fn run(
+        self,
+        mailbox: &Mailbox,
+        registration: Option<&Registration>,
+        output: &Output,
+    ) -> Result<(), Failure> {
         let address = mailbox.profile().await?.address;
         let copy = Copy::open(&self.database, &address).await?;
         let scope = self.covered.scope(&copy, mailbox).await?;
         if self.follow {
-            return self.follow(mailbox, &copy, &scope, output).await;
+            let ears = self.listening.begin(mailbox, registration).await?;
+            let Some(ears) = ears else {
+                return self.follow(mailbox, &copy, &scope, None, output).await;
+            };
+            let ended = tokio::select! {
+                ended = self.follow(mailbox, &copy, &scope, Some(&ears), output) => ended,
+                Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped(Interrupted::Syncing)),
+            };
+            ears.close(mailbox).await;
+            return ended;
         }
         let round = copy.round(mailbox, &scope).await?;
         let counts = copy.counts().await?;
@@ -113,11 +135,20 @@ impl Sync {
         mailbox: &Mailbox,
         copy: &Copy,
         scope: &Scope,
+        ears: Option<&Ears>,
         output: &Output,
     ) -> Result<(), Failure> {
         let interval = Duration::from_secs(self.interval.max(1));
+        let seconds = match interval.as_secs() {
+            1 => "second".to_owned(),
+            many => format!("{many} seconds"),
+        };
+        eprintln!("Asking every {seconds} what happened, until Ctrl-C.");
         let mut first = true;
         loop {
+            if let Some(ears) = ears {
+                ears.keep_open(mailbox).await;
+            }
             let mut pause = interval;
             match copy.round(mailbox, scope).await {
                 Ok(round) => {
@@ -133,18 +164,22 @@ impl Sync {
                 }
                 Err(failure) => return Err(failure),
             }
-            until_something_may_have_happened(pause).await;
+            until_something_may_have_happened(pause, ears).await;
         }
     }
 }
 
-/// A service that is asked at intervals says everything, only later than one that is listened to: a notification would end
-/// this wait early, and do nothing else. A program at somebody's desk has nothing to be notified by: Graph posts to a public
-/// address that answers within seconds (<https://learn.microsoft.com/graph/change-notifications-delivery-webhooks>), and Gmail's
-/// notifications wait in a Pub/Sub topic that is read with the credentials of the Google Cloud project, not with those of the
-/// mailbox's user (<https://developers.google.com/workspace/gmail/api/guides/push>). `push_receiver.rs` is a server that has both.
-async fn until_something_may_have_happened(interval: Duration) {
-    tokio::time::sleep(interval).await;
+/// A service that is asked at intervals says everything, only later than one that is listened to: what it tells ends this wait
+/// early, and does nothing else.
+async fn until_something_may_have_happened(interval: Duration, ears: Option<&Ears>) {
+    let pause = tokio::time::sleep(interval);
+    match ears {
+        None => pause.await,
+        Some(ears) => tokio::select! {
+            () = pause => {}
+            () = ears.news() => {}
+        },
+    }
 }
 
 impl Covered {
