@@ -23,8 +23,8 @@ use postroom::emulator::Emulator;
 use postroom::http::ReqwestTransport;
 use postroom::oauth::Endpoints;
 use postroom::push::{
-    GraphPost, Hints, News, Notification, PubSubEndpoint, Reason, Rejected, Unverified,
-    WatchHealth, WatchState, pulled,
+    GraphPost, News, Notification, PubSubEndpoint, Reason, Rejected, Unverified, WatchHealth,
+    WatchState, pulled,
 };
 use postroom::testing::VirtualClock;
 use postroom::{ErrorKind, Secret, Watch, WatchTarget};
@@ -41,48 +41,6 @@ const ACCOUNT: &str = "push@project.iam.gserviceaccount.com";
 
 fn started() -> DateTime<Utc> {
     "2026-11-22T10:00:00Z".parse().unwrap()
-}
-
-#[test]
-fn a_burst_of_hints_is_one_round_and_one_more_for_what_came_meanwhile() {
-    let clock = VirtualClock::by_hand(started());
-    let mut hints = Hints::new(Duration::from_secs(2));
-    for _ in 0..1_000 {
-        hints.hint("one", clock.monotonic());
-    }
-    hints.hint("other", clock.monotonic());
-    assert_eq!(hints.begin(clock.monotonic()), None);
-    clock.advance(Duration::from_secs(2));
-    // Hints that keep coming put nothing off.
-    hints.hint("one", clock.monotonic());
-    assert_eq!(hints.next(), Some(clock.monotonic()));
-    assert_eq!(hints.begin(clock.monotonic()), Some("one"));
-    assert_eq!(hints.begin(clock.monotonic()), Some("other"));
-    for _ in 0..1_000 {
-        hints.hint("one", clock.monotonic());
-    }
-    clock.advance(Duration::from_secs(60));
-    assert_eq!(hints.begin(clock.monotonic()), None, "its round runs still");
-    hints.end(&"other");
-    hints.end(&"one");
-    assert_eq!(hints.begin(clock.monotonic()), Some("one"));
-    assert_eq!(hints.begin(clock.monotonic()), None);
-    hints.end(&"one");
-    assert!(hints.is_idle());
-}
-
-#[test]
-fn an_account_that_is_gone_gets_no_round() {
-    let mut hints = Hints::new(Duration::ZERO);
-    hints.hint("waiting", Duration::ZERO);
-    hints.hint("running", Duration::ZERO);
-    hints.forget(&"waiting");
-    assert_eq!(hints.begin(Duration::ZERO), Some("running"));
-    hints.hint("running", Duration::ZERO);
-    hints.forget(&"running");
-    hints.end(&"running");
-    assert!(hints.is_idle());
-    assert_eq!(hints.next(), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 mod mirror;
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use postroom::emulator::{
 };
 use postroom::http::{Connection, Regime, ReqwestTransport};
 use postroom::oauth::Endpoints;
-use postroom::push::{GraphPost, Hints, News, Notification, PubSubEndpoint};
+use postroom::push::{GraphPost, News, Notification, PubSubEndpoint};
 use postroom::testing::VirtualClock;
 use postroom::{
     Access, ErrorKind, Mailbox, Outlook, Scope, SubscriptionId, Watch, WatchKind, WatchTarget,
@@ -336,7 +336,8 @@ async fn mailboxes_of_others_are_watched_by_applications_only() {
 struct Host {
     endpoint: PubSubEndpoint,
     mailboxes: BTreeMap<SubscriptionId, (Mailbox, Watch, Arc<Mirror>)>,
-    hints: Hints<SubscriptionId>,
+    /// About what something was told.
+    hints: BTreeSet<SubscriptionId>,
     rounds: usize,
 }
 
@@ -361,11 +362,10 @@ impl Host {
 
     /// Runs whatever rounds there are to run.
     async fn run(&mut self) {
-        while let Some(account) = self.hints.begin(Duration::ZERO) {
+        while let Some(account) = self.hints.pop_first() {
             let (mailbox, _, mirror) = &self.mailboxes[&account];
             mirror.follow(mailbox, &Scope::everything()).await.unwrap();
             self.rounds += 1;
-            self.hints.end(&account);
         }
     }
 
@@ -400,7 +400,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
     let mut host = Host {
         endpoint: endpoint.unwrap(),
         mailboxes: BTreeMap::new(),
-        hints: Hints::new(Duration::ZERO),
+        hints: BTreeSet::new(),
         rounds: 0,
     };
     let graph = WatchTarget::webhook(receiver.at("graph")).with_lifecycle_url(receiver.at("life"));
@@ -410,7 +410,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
         let kept = (mailbox, watch.clone(), Mirror::new());
         host.mailboxes.insert(watch.id.clone(), kept);
         // What was there before is told by nobody.
-        host.hints.hint(watch.id, Duration::ZERO);
+        host.hints.insert(watch.id);
     }
     host.run().await;
     emulator.until_notified().await;
@@ -431,7 +431,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
     for posted in &told {
         for notification in host.read(posted).await {
             assert_eq!(notification.news, News::Changed);
-            host.hints.hint(notification.subscription, Duration::ZERO);
+            host.hints.insert(notification.subscription);
         }
     }
     host.run().await;
@@ -440,7 +440,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
 
     // A replayed one costs a round that finds nothing.
     for notification in host.read(&told[0]).await {
-        host.hints.hint(notification.subscription, Duration::ZERO);
+        host.hints.insert(notification.subscription);
     }
     host.run().await;
     assert_eq!(host.rounds, 3);
@@ -455,7 +455,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
     assert!(!host.is_right(emulator));
     let all: Vec<SubscriptionId> = host.mailboxes.keys().cloned().collect();
     for account in all {
-        host.hints.hint(account, Duration::ZERO);
+        host.hints.insert(account);
     }
     host.run().await;
     assert!(host.is_right(emulator));
@@ -473,7 +473,7 @@ async fn whatever_becomes_of_notifications_the_copy_is_right_in_the_end() {
     let id = renewed.watch.id.clone();
     host.mailboxes
         .insert(id.clone(), (mailbox, renewed.watch, mirror));
-    host.hints.hint(id, Duration::ZERO);
+    host.hints.insert(id);
     host.run().await;
     assert!(host.is_right(emulator));
 }
