@@ -471,6 +471,24 @@ async fn a_draft_that_could_not_be_read_again_is_read_in_the_next_audited_round(
     world.follow().await;
 }
 
+/// A draft that is rewritten keeps its id at Outlook, and its state everywhere.
+#[tokio::test]
+async fn a_draft_that_was_rewritten_while_the_service_forgot_is_told_anew() {
+    for address in SERVICES {
+        let world = World::new(address).await;
+        let drafts = world.mailbox.drafts().unwrap();
+        let draft = Outgoing::new().subject("A beginning").text("First words");
+        let draft = drafts.create(&draft).await.unwrap();
+        world.follow().await;
+        world.emulator.expire_history(GMAIL);
+        world.emulator.expire_deltas(OUTLOOK, None);
+        let edit = DraftEdit::new().subject("What it became");
+        drafts.update(&draft.id, None, &edit).await.unwrap();
+        let pages = world.follow().await;
+        assert_eq!(messages(&pages), ["What it became"], "{address}");
+    }
+}
+
 /// Thousands of messages that somebody files away at once are told for no more than it takes to say so.
 #[tokio::test]
 async fn thousands_of_messages_moved_at_once_are_told_for_little() {

@@ -464,6 +464,8 @@ impl<'a> Step<'a> {
             most: MOST_WAITING,
             states: scope.detail != Detail::Ids,
             reads: true,
+            // A draft that is rewritten has another id.
+            drafts: false,
         };
         let differences = compare(known, &mut census, |_| true, terms, &Unprobed).await?;
         let count = differences.count();

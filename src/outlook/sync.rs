@@ -439,6 +439,7 @@ fn terms(detail: Detail) -> Terms {
         most: MOST_WAITING,
         states: detail != Detail::Ids,
         reads: true,
+        drafts: false,
     }
 }
 

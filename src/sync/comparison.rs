@@ -92,6 +92,8 @@ pub(crate) struct Terms {
     pub(crate) states: bool,
     /// Whether messages of which no more than the id is told are to be read, as what is missing is.
     pub(crate) reads: bool,
+    /// Whether drafts are to be read like that, too: one that is rewritten keeps its id and its state.
+    pub(crate) drafts: bool,
 }
 
 /// What is different. Of what the host has, only what the census is about is compared with it.
@@ -175,7 +177,9 @@ impl<P: Probe> Comparison<'_, P> {
     }
 
     fn find(&mut self, known: &KnownMessage, there: There) {
-        if self.terms.states && self.terms.reads && !there.told {
+        let is_unsure = !there.told && self.terms.reads;
+        let is_draft = there.keywords.contains(&Keyword::Draft) && self.terms.drafts;
+        if self.terms.states && (is_unsure || is_draft) {
             return self.miss(there);
         }
         self.differences.checked += 1;

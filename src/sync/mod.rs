@@ -148,6 +148,7 @@ pub(crate) fn audit_terms(detail: Detail, window: AuditWindow) -> Terms {
         most: window.most_told(),
         states: detail != Detail::Ids,
         reads: false,
+        drafts: false,
     }
 }
 

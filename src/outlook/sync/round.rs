@@ -12,7 +12,7 @@ use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
 use crate::provider::{Known, SyncChange};
-use crate::sync::{SyncRule, Unprobed, compare};
+use crate::sync::{SyncRule, Terms, Unprobed, compare};
 
 const CHANGES: &str = "outlook.messages.delta";
 const FOLDERS: &str = "outlook.mailFolders.delta";
@@ -259,7 +259,10 @@ impl Step<'_> {
                 let mut folders = message.folders.iter();
                 folders.any(|folder| ids.contains(folder))
             };
-            let terms = terms(self.place.scope.detail);
+            let terms = Terms {
+                drafts: true,
+                ..terms(self.place.scope.detail)
+            };
             let differences =
                 compare(known, &mut walked.states, is_about, terms, &Unprobed).await?;
             // A walk that ended early looks like one that has not.
