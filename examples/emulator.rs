@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use postroom::emulator::{Consent, Emulator};
+use postroom::emulator::{Consent, Emulator, PushSubscription};
+use url::Url;
 
 /// Google and Microsoft on 127.0.0.1, with mail to play with.
 #[derive(Debug, Parser)]
@@ -47,6 +48,10 @@ struct Options {
     /// Let everybody ask as much as they like, whatever the services' quotas are
     #[arg(long)]
     no_quota: bool,
+    /// Port of this machine to which Google Cloud Pub/Sub pushes what happens in watched mailboxes; Microsoft's watches say
+    /// themselves where to
+    #[arg(long, value_name = "PORT", default_value_t = 8028)]
+    push_port: u16,
     /// Record every request and answer as JSON lines into this directory
     #[arg(long)]
     record: Option<PathBuf>,
@@ -83,6 +88,22 @@ async fn main() -> std::io::Result<()> {
             service.client_id, service.client_secret,
         );
     }
+    let topic = emulator.create_topic("mail");
+    let account = emulator.push_service_account();
+    let pushed_to = format!("http://127.0.0.1:{}/", options.push_port);
+    let pushed_to = Url::parse(&pushed_to).map_err(std::io::Error::other)?;
+    emulator.push_topic(&topic, PushSubscription::new(pushed_to));
+    eprintln!("\nKeep a copy of it that is told what happens:");
+    let follow = |name: &str, port: u16| {
+        eprint!(
+            "\n  cargo run --example mail -- --account {name} sync {name}.sqlite \\\n      \
+             --follow --listen 127.0.0.1:{port}"
+        );
+    };
+    follow("google", options.push_port);
+    eprintln!(" \\\n      --topic {topic} \\\n      --push-account {account}");
+    follow("microsoft", 0);
+    eprintln!();
     eprintln!("\nThe emulator runs until Ctrl-C.");
     tokio::signal::ctrl_c().await
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use clap::Parser;
 use futures_util::StreamExt;
 use postroom::clock::SystemClock;
 use postroom::credentials::{MemoryStore, Service};
@@ -181,8 +182,18 @@ impl UpkeepHost for Copies {
     }
 }
 
+/// Watch two mailboxes on the emulator, be told what happens there, and sync it.
+///
+/// It starts the emulator itself, shows what it does, and ends. For a mailbox of your own, on the real services or on an emulator
+/// that runs by itself, there is `cargo run --example mail -- sync copy.sqlite --follow --listen 127.0.0.1:8028`; what a public
+/// address and a topic take is in docs/set-up-google.md and docs/set-up-microsoft.md.
+#[derive(Debug, Parser)]
+#[command(name = "push_receiver")]
+struct Options {}
+
 #[tokio::main]
 async fn main() -> Anyhow<()> {
+    let Options {} = Options::parse();
     let emulator = Emulator::builder().empty().start().await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base = url::Url::parse(&format!("http://{}/", listener.local_addr()?))?;
@@ -259,7 +270,7 @@ async fn main() -> Anyhow<()> {
         }
     }
 
-    println!("Somebody else posts something …");
+    println!("Somebody else posts something, without a token of Google's …");
     let status = forge(&transport, &google_url).await?;
     println!("  refused with {status}");
     Ok(())
