@@ -294,6 +294,7 @@ mod tests {
             most,
             states: true,
             reads: false,
+            drafts: false,
         }
     }
 
