@@ -76,12 +76,14 @@ async fn audit(mailbox: &Mailbox, database: &Database) -> Anyhow<()> {
     let audit = mailbox
         .audit(&Scope::default(), AuditWindow::all(), database)
         .await?;
+    // Of very many it tells some and counts the others.
+    let (untold, all) = (audit.untold, |told: usize, more: u64| told as u64 + more);
     println!(
         "  audit: {} messages there, {} missing here, {} too many, {} stale; {} requests, {} units",
         audit.checked,
-        audit.missing.len(),
-        audit.extra.len(),
-        audit.stale.len(),
+        all(audit.missing.len(), untold.missing),
+        all(audit.extra.len(), untold.extra),
+        all(audit.stale.len(), untold.stale),
         audit.requests,
         audit.units,
     );

@@ -354,3 +354,30 @@ impl UntoldDifferences {
         self.missing + self.extra + self.stale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_tells_something_and_never_without_bound() {
+        let all = AuditWindow::all();
+        assert_eq!(all.most_told(), Audit::MOST_TOLD);
+        for (wanted, told) in [(0, 1), (7, 7), (usize::MAX, Audit::MOST_TOLD)] {
+            let window = all.telling(wanted);
+            assert_eq!(window.most_told(), told);
+            // Nor where it comes from a file.
+            let kept = serde_json::to_string(&window).unwrap_or_default();
+            let read: Option<AuditWindow> = serde_json::from_str(&kept).ok();
+            assert_eq!(read.map(|read| read.most_told()), Some(told));
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_is_no_less_different() {
+        let mut audit = Audit::default();
+        assert!(audit.is_clean());
+        audit.untold.extra = 1;
+        assert!(!audit.is_clean());
+    }
+}
