@@ -39,6 +39,9 @@ const GRAPH: [&str; 5] = [
     "io-msgraph",
     "graph-rs-sdk",
 ];
+/// A copy lists this many of the newest messages first, and again in their turn; page by page, each from the second in which
+/// the one before it ended.
+const TOLD_AHEAD: u64 = 250;
 /// As many times the messages are read once more by this crate alone, whose memory is not to grow with them.
 const LARGER: usize = 10;
 const OWN: [&str; 1] = ["postroom"];
@@ -251,12 +254,11 @@ fn prove_bytes(case: &Case, runs: &[(&str, Vec<Run>)]) -> Result<()> {
     let Some((_, expected)) = bytes.next() else {
         return Ok(());
     };
-    // A copy is listed page by page, each from the second in which the one before it ended.
-    let times = match case.kind {
-        Kind::GraphDelta(_) => 40,
+    let again = match case.kind {
+        Kind::GraphDelta(_) => TOLD_AHEAD + 40,
         _ => 4,
     };
-    let most = expected + times * expected / case.settings.messages as u64;
+    let most = expected + again * expected / case.settings.messages as u64;
     match bytes.find(|(_, bytes)| !(expected..=most).contains(bytes)) {
         Some((client, bytes)) => {
             let name = &case.name;
