@@ -42,7 +42,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON, if it is some of this shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        from_json(&self.body).ok()
     }
 
     /// A header as text.
@@ -477,6 +477,15 @@ impl ApiClient {
             (Some(told), Some(delay)) if delay > told => error.with_retry_after(delay),
             _ => error,
         }
+    }
+}
+
+/// Reads JSON whose text is checked as a whole: a list of messages has many short strings, each of which would be checked by
+/// itself. What is no text in it is replaced.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_str(&String::from_utf8_lossy(json)),
     }
 }
 

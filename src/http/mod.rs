@@ -55,7 +55,7 @@ pub(crate) use batch::{
     body as batch_body, largest as largest_batch, replay as batch_replay, send as send_batches,
     send_and_read as send_and_read_batches,
 };
-pub(crate) use client::{Answer, ApiClient, Classify, parse, protocol};
+pub(crate) use client::{Answer, ApiClient, Classify, from_json, parse, protocol};
 pub(crate) use limit::{Allowance, Limiter};
 pub(crate) use observe::Stopwatch;
 pub(crate) use origin::{Origins, is_loopback, require_confidential};

@@ -26,6 +26,8 @@ pub(super) use settings::{
 pub(super) use watching::{NewSubscription, Subscription, SubscriptionPatch};
 pub(super) use words::{Timestamp, Word};
 
+use crate::http::from_json;
+
 /// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
 #[derive(Deserialize)]
 pub(super) struct Collection {
@@ -34,10 +36,11 @@ pub(super) struct Collection {
     pub(super) next_link: Option<String>,
 }
 
-/// A page of messages: read in one go where all of them have the documented shape, which is the rule.
+/// A page of messages: read in one go where all of them have the documented shape, which is the rule. They are large, and a
+/// list of them would be moved whenever it grows.
 #[derive(Deserialize)]
 pub(super) struct MessagePage {
-    pub(super) value: Option<Vec<Option<Message>>>,
+    pub(super) value: Option<Vec<Option<Box<Message>>>>,
     #[serde(rename = "@odata.nextLink")]
     pub(super) next_link: Option<String>,
 }
@@ -47,7 +50,9 @@ impl From<Collection> for MessagePage {
     fn from(page: Collection) -> Self {
         let items = page.value.map(|items| {
             let items = items.into_iter();
-            items.map(|item| salvage(item.get().as_bytes())).collect()
+            items
+                .map(|item| salvage(item.get().as_bytes()).map(Box::new))
+                .collect()
         });
         Self {
             value: items,
@@ -275,7 +280,7 @@ pub(super) struct Fault {
 /// Reads an object. If it does not have the documented shape, the members that do are read and the others left out;
 /// `None` if it is no object at all.
 pub(super) fn salvage<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    if let Ok(whole) = serde_json::from_slice(json) {
+    if let Ok(whole) = from_json(json) {
         return Some(whole);
     }
     let members: Map<String, Value> = serde_json::from_slice(json).ok()?;
