@@ -190,13 +190,37 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::
     }))
 }
 
-/// Takes bytes that travel as base64url; what is none is as good as nothing. They are decoded where they stand: bodies are
-/// most of what travels.
+/// Takes bytes that travel as base64url; what is none is as good as nothing. They are decoded where they stand, and not
+/// looked at as text before: bodies are most of what travels.
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
-    deserializer.deserialize_any(Lenient(|given: Given<'_>| match given {
-        Given::Text(text) => base64url(text.as_bytes()),
-        Given::Number(_) => None,
-    }))
+    struct Base64Url(Option<Vec<u8>>);
+
+    impl<'de> Deserialize<'de> for Base64Url {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Reader;
+
+            impl Visitor<'_> for Reader {
+                type Value = Base64Url;
+
+                fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    formatter.write_str("bytes as base64url")
+                }
+
+                fn visit_bytes<E>(self, text: &[u8]) -> Result<Self::Value, E> {
+                    Ok(Base64Url(base64url(text)))
+                }
+
+                fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                    Ok(Base64Url(base64url(text.as_bytes())))
+                }
+            }
+
+            deserializer.deserialize_bytes(Reader)
+        }
+    }
+
+    let bytes = Option::<Base64Url>::deserialize(deserializer)?;
+    Ok(bytes.and_then(|Base64Url(bytes)| bytes))
 }
 
 /// A value of one of the types that mean something.
