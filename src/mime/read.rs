@@ -136,7 +136,7 @@ fn instant(date: &mail_parser::DateTime) -> Option<DateTime<Utc>> {
 /// the parser knows.
 fn unfolded(value: &str) -> Cow<'_, str> {
     match with_known_charsets(value) {
-        value if !value.contains(['\r', '\n']) => value,
+        value if !value.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) => value,
         value => Cow::Owned(value.replace(['\r', '\n'], " ")),
     }
 }
