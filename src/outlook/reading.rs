@@ -108,7 +108,7 @@ async fn page_of(
     let listed_items = listed.value.ok_or_else(|| no_list(MESSAGES))?;
     let mut items: Vec<Result<Message>> = listed_items
         .into_iter()
-        .map(|item| converted(item.map(|item| *item), read))
+        .map(|item| converted(item, read))
         .collect();
     attachments::name_items(api, &mut items).await;
     let next = listed.next_link.filter(|link| !link.is_empty());

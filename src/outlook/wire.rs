@@ -36,11 +36,10 @@ pub(super) struct Collection {
     pub(super) next_link: Option<String>,
 }
 
-/// A page of messages: read in one go where all of them have the documented shape, which is the rule. They are large, and a
-/// list of them would be moved whenever it grows.
+/// A page of messages: read in one go where all of them have the documented shape, which is the rule.
 #[derive(Deserialize)]
 pub(super) struct MessagePage {
-    pub(super) value: Option<Vec<Option<Box<Message>>>>,
+    pub(super) value: Option<Vec<Option<Message>>>,
     #[serde(rename = "@odata.nextLink")]
     pub(super) next_link: Option<String>,
 }
@@ -50,9 +49,7 @@ impl From<Collection> for MessagePage {
     fn from(page: Collection) -> Self {
         let items = page.value.map(|items| {
             let items = items.into_iter();
-            items
-                .map(|item| salvage(item.get().as_bytes()).map(Box::new))
-                .collect()
+            items.map(|item| salvage(item.get().as_bytes())).collect()
         });
         Self {
             value: items,
