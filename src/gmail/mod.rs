@@ -87,7 +87,7 @@ use crate::sync::{Guards, Mode};
 /// * Every message read costs 20 quota units with any detail, so a page of [`Detail::Ids`] costs 5 and one of 50 messages
 ///   1,005 (<https://developers.google.com/workspace/gmail/api/reference/quota>).
 /// * Of messages that a listing named, three or more of one conversation are read as a conversation, for 40 units;
-///   [`hydrate`](MailProvider::hydrate) does so too, and [`messages`](MailProvider::messages) looks up to 2,000 messages ahead
+///   [`hydrate`](MailProvider::hydrate) does so too, and [`messages`](MailProvider::messages) looks up to 3,000 messages ahead
 ///   for them.
 /// * [`Message::facts`] knows which part is an invitation or a delivery report; their bytes are attachments to fetch.
 /// * A conversation is read in one request of 40 units, and changed in one of 10, all of its messages but drafts; a list of

@@ -22,7 +22,7 @@ use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
 /// How many listed messages are known beyond those that are being read, once somebody reads on: enough for the days in
 /// which a conversation comes together, and little to hold. One that is scattered wider is read once for each stretch of
 /// this length in which three or more of its messages are, and the others one by one: never for more than all one by one.
-const KNOWN_AHEAD: usize = 2_000;
+const KNOWN_AHEAD: usize = 3_000;
 
 /// How many messages may be held that came with a conversation before their turn, and how many bytes of them.
 const HELD: usize = 1_000;
