@@ -71,6 +71,8 @@ pub(crate) struct Differences {
     pub(crate) extra: Vec<KnownMessage>,
     /// What is different of those that both have.
     pub(crate) stale: Vec<MessageUpdate>,
+    /// Drafts that both have, whether their states differ or not.
+    pub(crate) drafts: Vec<MessageId>,
     /// How many more there are than were asked for.
     pub(crate) more: UntoldDifferences,
 }
@@ -92,7 +94,7 @@ pub(crate) struct Terms {
     pub(crate) states: bool,
     /// Whether messages of which no more than the id is told are to be read, as what is missing is.
     pub(crate) reads: bool,
-    /// Whether drafts are to be read like that, too: one that is rewritten keeps its id and its state.
+    /// Whether drafts that both have are told, too: one that is rewritten keeps its id and its state.
     pub(crate) drafts: bool,
 }
 
@@ -177,12 +179,16 @@ impl<P: Probe> Comparison<'_, P> {
     }
 
     fn find(&mut self, known: &KnownMessage, there: There) {
-        let is_unsure = !there.told && self.terms.reads;
-        let is_draft = there.keywords.contains(&Keyword::Draft) && self.terms.drafts;
-        if self.terms.states && (is_unsure || is_draft) {
+        if self.terms.states && self.terms.reads && !there.told {
             return self.miss(there);
         }
         self.differences.checked += 1;
+        let drafts = &mut self.differences.drafts;
+        let is_draft = there.keywords.contains(&Keyword::Draft);
+        if self.terms.drafts && self.terms.states && is_draft && drafts.len() < self.terms.most {
+            drafts.push(there.id);
+            return;
+        }
         let update = update(known, &there).filter(|_| self.terms.states && there.told);
         let Some(update) = update else {
             return;

@@ -285,6 +285,9 @@ impl Step<'_> {
         for missing in differences.missing.into_iter().rev() {
             self.place.look(missing.id);
         }
+        for draft in differences.drafts {
+            self.place.look(draft);
+        }
         let stale = differences.stale.into_iter();
         self.found.extend(stale.map(SyncChange::Updated));
         for gone in differences.extra {
