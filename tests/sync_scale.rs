@@ -20,6 +20,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -467,6 +468,8 @@ struct Used {
 /// Runs the client against a mailbox of so many messages.
 async fn measured(address: &'static str, count: usize, detail: &str) -> Used {
     let emulator = emulator().quota(false).longest_page(PAGE);
+    // A large mailbox takes longer than a token lives, and nobody here renews it.
+    let emulator = emulator.access_token_lifetime(Duration::from_secs(24 * 60 * 60));
     let emulator = emulator.start().await.unwrap();
     for number in 0..count {
         deliver(&emulator, address, number, "Text\r\n");

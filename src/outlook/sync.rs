@@ -15,6 +15,7 @@ mod census;
 mod listing;
 mod place;
 mod round;
+mod unconfirmed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -249,7 +250,10 @@ impl<'a> Step<'a> {
             if !self.guards.hold(SyncRule::Probe) {
                 self.found.push(SyncChange::Deleted(id));
             } else {
-                self.place.backlog.put_last(Waiting { id, left });
+                self.place.backlog.put_last(Waiting {
+                    left,
+                    ..Waiting::new(id)
+                });
             }
         }
     }
@@ -263,10 +267,11 @@ impl<'a> Step<'a> {
         let ids: Vec<MessageId> = wanted.iter().map(|waiting| waiting.id.clone()).collect();
         let read = reading::get(self.api, &ids, self.place.scope.detail).await?;
         let area = self.place.area();
-        for (Waiting { id, left }, outcome) in wanted.into_iter().zip(read) {
+        for (waiting, outcome) in wanted.into_iter().zip(read) {
             let change = match outcome {
                 Ok(message) => {
-                    self.note_torn(left.iter().filter(|folder| message.is_in(folder)));
+                    self.note_whereabouts(&waiting, &message);
+                    let left = waiting.left;
                     // What is back where it was has not moved, whatever it left meanwhile.
                     let is_back = left.iter().any(|folder| message.is_in(folder));
                     let is_had = self.was_told(&message) && !is_back;
@@ -275,16 +280,20 @@ impl<'a> Step<'a> {
                         told => told,
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    SyncChange::Deleted(waiting.id)
+                }
                 Err(error) if error.code() == Some("ErrorInvalidIdMalformed") => {
-                    SyncChange::Deleted(id)
+                    SyncChange::Deleted(waiting.id)
                 }
                 Err(error) if concerns_all(&error) => return Err(error),
                 Err(error) => {
                     // Where it is now nobody knows: it may have come back, too.
-                    self.note_torn(&left);
-                    self.place.unreadable.note(id.clone());
-                    SyncChange::Unreadable(id, error)
+                    for folder in &waiting.left {
+                        self.place.note_torn(folder);
+                    }
+                    self.place.unreadable.note(waiting.id.clone());
+                    SyncChange::Unreadable(waiting.id, error)
                 }
             };
             self.found.push(change);
@@ -293,11 +302,14 @@ impl<'a> Step<'a> {
     }
 
     /// A message that is where it is said to have left has come back meanwhile, and the service has forgotten it there
-    /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>).
-    fn note_torn<'b>(&mut self, folders: impl IntoIterator<Item = &'b FolderId>) {
-        for folder in folders {
-            if let Some(kept) = self.place.folders.get_mut(folder) {
-                kept.torn = true;
+    /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>). One that is where nothing was said of it has either
+    /// just come or been forgotten there, too.
+    fn note_whereabouts(&mut self, waiting: &Waiting, message: &Message) {
+        for folder in message.folders.iter().flatten() {
+            if waiting.left.contains(folder) {
+                self.place.note_torn(folder);
+            } else if waiting.is_unexpected(folder) {
+                self.place.note_unconfirmed(&waiting.id, folder);
             }
         }
     }
@@ -359,16 +371,20 @@ impl<'a> Step<'a> {
                 ..comparison
             });
         }
+        for stale in &differences.stale {
+            for folder in &stale.into {
+                self.place.note_unconfirmed(&stale.id, folder);
+            }
+        }
         let stale = differences.stale.into_iter();
         self.found.extend(stale.map(SyncChange::Updated));
-        let missing = differences.missing.into_iter().map(|missing| missing.id);
-        let extra = differences.extra.into_iter().map(|extra| extra.id);
-        let waiting = missing.chain(extra);
-        let waiting = waiting.map(|id| Waiting {
-            id,
-            left: Vec::new(),
+        let missing = differences.missing.into_iter().map(|missing| Waiting {
+            counted: true,
+            ..Waiting::new(missing.id)
         });
-        self.place.backlog.extend(waiting);
+        let extra = differences.extra.into_iter();
+        let extra = extra.map(|extra| Waiting::new(extra.id));
+        self.place.backlog.extend(missing.chain(extra));
         Ok(())
     }
 
@@ -391,7 +407,7 @@ impl<'a> Step<'a> {
         } else {
             let (had, unplaced) = count_known(known).await?;
             for id in unplaced {
-                self.place.look(id);
+                self.place.look(id, None);
             }
             let folders: Vec<FolderId> = area.covered().cloned().collect();
             let numbers = self.numbers_in(&folders).await?;

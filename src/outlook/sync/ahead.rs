@@ -131,10 +131,8 @@ impl Step<'_> {
             self.place.ahead = Some(ahead);
             return;
         }
-        let waiting = ahead.told.into_iter().map(|id| Waiting {
-            id,
-            left: Vec::new(),
-        });
-        self.place.backlog.extend(waiting);
+        self.place
+            .backlog
+            .extend(ahead.told.into_iter().map(Waiting::new));
     }
 }

@@ -2,14 +2,41 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{FolderId, MessageId};
 
 /// A message that is to be read.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) id: MessageId,
     /// The folders that it is said to have left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) left: Vec<FolderId>,
+    /// The folder that told last that it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) came: Option<FolderId>,
+    /// Whether it was found by counting, although no folder had told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) counted: bool,
+}
+
+impl Waiting {
+    /// A message of which nothing was told.
+    pub(super) fn new(id: MessageId) -> Self {
+        Self {
+            id,
+            left: Vec::new(),
+            came: None,
+            counted: false,
+        }
+    }
+
+    /// Whether the changes of a folder in which it is found need not have told of it.
+    pub(super) fn is_unexpected(&self, folder: &FolderId) -> bool {
+        let is_elsewhere = !self.left.is_empty() || self.came.is_some() || self.counted;
+        is_elsewhere && self.came.as_ref() != Some(folder)
+    }
 }
 
 /// What is to be read.
@@ -47,6 +74,8 @@ impl Backlog {
     pub(super) fn put_first(&mut self, mut first: Waiting) {
         if let Some(earlier) = self.remove(&first.id) {
             first.left.extend(earlier.left);
+            first.came = first.came.or(earlier.came);
+            first.counted |= earlier.counted;
         }
         self.ids.insert(first.id.clone());
         self.queue.push_front(first);
@@ -56,6 +85,10 @@ impl Backlog {
     pub(super) fn put_last(&mut self, last: Waiting) {
         if self.ids.insert(last.id.clone()) {
             self.queue.push_back(last);
+        } else if last.counted
+            && let Some(earlier) = self.get_mut(&last.id)
+        {
+            earlier.counted = true;
         }
     }
 

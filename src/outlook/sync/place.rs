@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::ahead::Ahead;
 use super::backlog::{Backlog, Waiting};
 use super::census::Area;
+use super::unconfirmed::Unconfirmed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Folder, FolderId, FolderRole, MessageId, Scope, SyncCursor};
 
@@ -45,6 +46,8 @@ pub(super) struct Place {
     pub(super) backlog: Backlog,
     /// What could not be read, so that what the host has of it is perhaps of before.
     pub(super) unreadable: Unreadable,
+    /// What was found where no change has told of it.
+    pub(super) unconfirmed: Unconfirmed,
     /// A listing with pages still to come.
     pub(super) listing: Option<Listing>,
     /// What was told ahead of its turn.
@@ -180,6 +183,7 @@ impl Place {
             held: BTreeMap::new(),
             backlog: Backlog::default(),
             unreadable: Unreadable::default(),
+            unconfirmed: Unconfirmed::default(),
             listing: None,
             ahead: None,
             comparison: None,
@@ -225,7 +229,7 @@ impl Place {
     pub(super) fn retry_unreadable(&mut self) {
         let unreadable = std::mem::take(&mut self.unreadable);
         for id in unreadable.ids {
-            self.look(id);
+            self.look(id, None);
         }
         if unreadable.more {
             let comparison = self.comparison.get_or_insert_with(Comparison::default);
@@ -234,11 +238,16 @@ impl Place {
         }
     }
 
-    /// A message is to be read before others. What is known to be there waits no longer to be asked for.
-    pub(super) fn look(&mut self, id: MessageId) {
+    /// A message is to be read before others, perhaps since a folder told that it came. What is known to be there waits no
+    /// longer to be asked for.
+    pub(super) fn look(&mut self, id: MessageId, came: Option<FolderId>) {
         let left = self.held.remove(&id).unwrap_or_default();
         self.note_turn(&id);
-        self.backlog.put_first(Waiting { id, left });
+        self.backlog.put_first(Waiting {
+            left,
+            came,
+            ..Waiting::new(id)
+        });
     }
 
     /// A message is said to have left a folder.
@@ -246,7 +255,10 @@ impl Place {
         self.note_shift();
         self.note_turn(&id);
         match self.backlog.get_mut(&id) {
-            Some(waiting) => waiting.left.push(folder.clone()),
+            Some(waiting) => {
+                waiting.came.take_if(|came| came == folder);
+                waiting.left.push(folder.clone());
+            }
             None => self.held.entry(id).or_default().push(folder.clone()),
         }
         if self.held.len() > MOST_HELD {
@@ -273,10 +285,22 @@ impl Place {
     fn let_go(&mut self) {
         let left = std::mem::take(&mut self.held).into_values();
         for id in left.flatten().collect::<BTreeSet<FolderId>>() {
-            if let Some(kept) = self.folders.get_mut(&id) {
-                kept.torn = true;
-            }
+            self.note_torn(&id);
             self.compare_later(&id);
+        }
+    }
+
+    /// The service has forgotten something that lies in a folder.
+    pub(super) fn note_torn(&mut self, folder: &FolderId) {
+        if let Some(kept) = self.folders.get_mut(folder) {
+            kept.torn = true;
+        }
+    }
+
+    /// A message was found in a folder that has not told of it.
+    pub(super) fn note_unconfirmed(&mut self, id: &MessageId, folder: &FolderId) {
+        if !self.unconfirmed.note(id, folder) {
+            self.note_torn(folder);
         }
     }
 
@@ -336,16 +360,17 @@ impl Place {
         add("done", (self.done > 0).then(|| json(&self.done)));
         add("expected", self.expected.as_ref().map(json));
         add("held", (!self.held.is_empty()).then(|| json(&self.held)));
-        let backlog: Vec<_> = self
-            .backlog
-            .iter()
-            .map(|one| (&one.id, &one.left))
-            .collect();
+        let backlog: Vec<_> = self.backlog.iter().collect();
         add("backlog", (!backlog.is_empty()).then(|| json(&backlog)));
         let nothing = Unreadable::default();
         add(
             "unreadable",
             (self.unreadable != nothing).then(|| json(&self.unreadable)),
+        );
+        let nothing = Unconfirmed::default();
+        add(
+            "unconfirmed",
+            (self.unconfirmed != nothing).then(|| json(&self.unconfirmed)),
         );
         for (id, kept) in &self.folders {
             entries.push((format!("{FOLDER}{id}"), json(kept)));
@@ -381,11 +406,10 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.done = optional(entries.remove("done"))?.unwrap_or_default();
     place.expected = optional(entries.remove("expected"))?;
     place.held = optional(entries.remove("held"))?.unwrap_or_default();
-    let backlog: Option<Vec<(MessageId, Vec<FolderId>)>> = optional(entries.remove("backlog"))?;
-    let backlog = backlog.unwrap_or_default().into_iter();
-    let backlog = backlog.map(|(id, left)| Waiting { id, left });
-    place.backlog.extend(backlog);
+    let backlog: Option<Vec<Waiting>> = optional(entries.remove("backlog"))?;
+    place.backlog.extend(backlog.unwrap_or_default());
     place.unreadable = optional(entries.remove("unreadable"))?.unwrap_or_default();
+    place.unconfirmed = optional(entries.remove("unconfirmed"))?.unwrap_or_default();
     for (name, kept) in entries {
         let id = FolderId::from(name.strip_prefix(FOLDER)?);
         place.folders.insert(id, serde_json::from_str(&kept).ok()?);

@@ -42,6 +42,7 @@ impl Step<'_> {
                 kept.ready = false;
                 kept.base.clone_from(&kept.link);
             }
+            self.place.unconfirmed.begin_round();
             self.place.compare_unlisted();
         }
         let is_open = |id: &FolderId| self.place.folders.get(id).is_some_and(|kept| !kept.ready);
@@ -89,6 +90,9 @@ impl Step<'_> {
             self.place.round = false;
             self.place.again = !begins;
             self.place.asked = self.place.begun;
+            for id in self.place.unconfirmed.end_round() {
+                self.place.note_torn(&id);
+            }
             self.release();
         }
         Ok(())
@@ -130,6 +134,7 @@ impl Step<'_> {
                 continue;
             };
             found += 1;
+            self.place.unconfirmed.confirm(&message_id, id);
             seen.insert(message_id.clone(), id.clone());
             if kept.walked || kept.tells {
                 self.come(message_id, &message, id);
@@ -158,17 +163,18 @@ impl Step<'_> {
         folder: &FolderId,
         seen: &mut BTreeMap<MessageId, FolderId>,
     ) {
-        let is_elsewhere = seen.get(&id).is_some_and(|seen| seen != folder);
+        self.place.unconfirmed.confirm(&id, folder);
+        let elsewhere = seen.get(&id).filter(|seen| *seen != folder);
         if !self.guards.hold(SyncRule::HeldRemovals)
-            || (is_elsewhere && !self.guards.hold(SyncRule::PresenceBeatsRemoval))
+            || (elsewhere.is_some() && !self.guards.hold(SyncRule::PresenceBeatsRemoval))
         {
             self.place.backlog.remove(&id);
             self.found.push(SyncChange::Deleted(id));
             return;
         }
-        if is_elsewhere {
+        if elsewhere.is_some() {
             // It is somewhere else, and is read to tell where.
-            self.place.look(id.clone());
+            self.place.look(id.clone(), elsewhere.cloned());
         } else {
             seen.remove(&id);
         }
@@ -197,7 +203,7 @@ impl Step<'_> {
                 self.found.push(SyncChange::Updated(update));
             }
             Some(update) if !is_held && !waits => self.found.push(SyncChange::Updated(update)),
-            _ => self.place.look(id),
+            _ => self.place.look(id, Some(folder.clone())),
         }
     }
 
@@ -283,10 +289,10 @@ impl Step<'_> {
             }
         }
         for missing in differences.missing.into_iter().rev() {
-            self.place.look(missing.id);
+            self.place.look(missing.id, None);
         }
         for draft in differences.drafts {
-            self.place.look(draft);
+            self.place.look(draft, None);
         }
         let stale = differences.stale.into_iter();
         self.found.extend(stale.map(SyncChange::Updated));
@@ -297,6 +303,7 @@ impl Step<'_> {
         }
         for (id, link) in links {
             self.note_uncertainty(&id);
+            self.place.unconfirmed.confirm_all(&id);
             if let Some(kept) = self.place.folders.get_mut(&id) {
                 kept.link = Some(link);
                 kept.base = None;

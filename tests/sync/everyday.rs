@@ -3,24 +3,16 @@
 //!
 //! `POSTROOM_BULK` says how many messages are moved at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure in a test is a panic"
-)]
-
-mod mirror;
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mirror::{Mirror, changes, gmail_truth, messages, outlook_truth};
+use crate::support::{GMAIL, OUTLOOK, emulator, unpaced};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt as _;
 use http::Method;
-use mirror::{Mirror, changes, gmail_truth, messages, outlook_truth};
 use postroom::clock::Clock as _;
 use postroom::emulator::{Emulator, Fault, FaultKind};
 use postroom::testing::VirtualClock;
@@ -29,7 +21,6 @@ use postroom::{
     ImportOptions, Keyword, Mailbox, Message, MessageId, Outgoing, Query, Scope, SyncChange,
     SyncPage,
 };
-use support::{GMAIL, OUTLOOK, emulator, unpaced};
 
 const SERVICES: [&str; 2] = [GMAIL, OUTLOOK];
 

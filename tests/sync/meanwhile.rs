@@ -1,30 +1,21 @@
 //! What happens while a long first sync goes on: new mail is told soon, much mail of one second takes no more than its turn, and
 //! what is deleted or refused on the way leaves nothing out.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure in a test is a panic"
-)]
-
-mod mirror;
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mirror::{Mirror, gmail_truth, hidden_folders, messages, outlook_truth};
+use crate::support::direct::Direct;
+use crate::support::{GMAIL, OUTLOOK, emulator, mailbox_on};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use http::Response;
-use mirror::{Mirror, gmail_truth, hidden_folders, messages, outlook_truth};
 use postroom::credentials::StaticToken;
 use postroom::emulator::Emulator;
 use postroom::http::{Connection, Regime, Transport, TransportError};
 use postroom::testing::VirtualClock;
 use postroom::{ByteStream, Change, Content, FolderRole, Mailbox, MessageId, Scope, SyncPage};
-use support::direct::Direct;
-use support::{GMAIL, OUTLOOK, emulator, mailbox_on};
 
 /// How many messages a page of the service has.
 const PAGE: usize = 10;

@@ -1,26 +1,17 @@
 //! A copy of a Gmail mailbox that is complete, stays complete, and costs no more than what happened.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure in a test is a panic"
-)]
-
-mod mirror;
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::mirror::{Mirror, changes, gmail_truth, messages};
+use crate::support::{GMAIL, emulator, unpaced};
 use futures_util::StreamExt as _;
 use http::Method;
-use mirror::{Mirror, changes, gmail_truth, messages};
 use postroom::emulator::{Emulator, EmulatorBuilder, Fault, FaultKind};
 use postroom::{
     AuditWindow, Change, Detail, ErrorKind, FolderEdit, FolderId, FolderRole, Keyword, Mailbox,
     MessageId, Scope, SyncChange, SyncCursor, SyncPage, SyncPhase,
 };
-use support::{GMAIL, emulator, unpaced};
 
 async fn start(messages: usize) -> (Emulator, Mailbox, Arc<Mirror>) {
     begin(emulator(), messages).await
@@ -221,7 +212,7 @@ async fn a_lost_history_is_made_up_for_at_the_cost_of_what_was_missed() {
     assert!(units(&pages) < first / 40, "{} of {first}", units(&pages));
 
     // So it is where it was lost within a round of several pages.
-    let (emulator, mailbox, mirror) = begin(support::emulator().longest_page(3), 0).await;
+    let (emulator, mailbox, mirror) = begin(crate::support::emulator().longest_page(3), 0).await;
     mirror.follow(&mailbox, &scope).await.unwrap();
     (0..8).for_each(|number| deliver(&emulator, &format!("Number {number}")));
     let mut pages = mailbox.sync(mirror.cursor(), scope.clone(), mirror.clone());
