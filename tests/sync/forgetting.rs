@@ -1,16 +1,18 @@
 //! What Graph forgets, denies or cuts short, and whether a copy of an Outlook mailbox notices.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
+use chrono::Utc;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{Method, Response};
 use postroom::credentials::StaticToken;
-use postroom::emulator::{Fault, FaultKind};
+use postroom::emulator::{Emulator, Fault, FaultKind};
 use postroom::http::{Connection, Regime, Transport, TransportError};
 use postroom::{
     AuditWindow, ByteStream, Change, Content, ErrorKind, FolderRole, Keyword, Mailbox, MessageId,
-    Scope, SyncChange,
+    Query, Scope, SyncChange,
 };
 
 use crate::mirror::{changes, messages};
@@ -37,10 +39,12 @@ async fn what_came_back_and_could_not_be_read_is_made_up_for_in_an_audited_round
     assert_eq!(mirror.messages(), truth(&emulator));
 }
 
-/// A way to the service on which somebody moves messages just before the next one is read.
+/// A way to the service on which somebody moves messages just before a request.
 #[derive(Debug)]
 struct Overtaken {
     way: Direct,
+    /// What its path contains or ends with, and how many such come before it.
+    moment: (&'static str, AtomicUsize),
     deed: Mutex<Option<(Mailbox, Vec<MessageId>, Change)>>,
 }
 
@@ -50,7 +54,11 @@ impl Transport for Overtaken {
         &self,
         request: http::Request<Content>,
     ) -> Result<Response<ByteStream>, TransportError> {
-        if request.uri().path().contains("/me/messages/") {
+        let (path, before) = (&self.moment.0, &self.moment.1);
+        let there = request.uri().path();
+        if (there.ends_with(path) || (path.ends_with('/') && there.contains(path)))
+            && before.fetch_sub(1, Ordering::SeqCst) == 0
+        {
             let deed = self.deed.lock().unwrap().take();
             if let Some((mailbox, ids, change)) = deed {
                 mailbox.apply(&ids, &change).await.unwrap();
@@ -58,6 +66,47 @@ impl Transport for Overtaken {
         }
         self.way.send(request).await
     }
+}
+
+fn overtaken(
+    emulator: &Arc<Emulator>,
+    (path, before): (&'static str, usize),
+    deed: (Mailbox, Vec<MessageId>, Change),
+) -> Mailbox {
+    let way = Overtaken {
+        way: Direct(Arc::clone(emulator)),
+        moment: (path, AtomicUsize::new(before)),
+        deed: Mutex::new(Some(deed)),
+    };
+    let token = StaticToken::new(emulator.access_token(OUTLOOK));
+    let connection = Connection::new(Arc::new(way), Arc::new(token));
+    mailbox_on(emulator, connection.with_regime(Regime::Off), OUTLOOK)
+}
+
+#[tokio::test]
+async fn what_moves_up_while_a_folder_is_compared_is_not_passed_over() {
+    let (emulator, mailbox, mirror) = begin(emulator().longest_page(10), 40).await;
+    let emulator = Arc::new(emulator);
+    let mut scope = Scope::everything();
+    scope.roles = vec![FolderRole::Inbox];
+    scope.since = Some(Utc::now());
+    mirror.follow(&mailbox, &scope).await.unwrap();
+    assert!(mirror.messages().is_empty());
+    // The earlier ones are compared, and the newest leave before the second page.
+    scope.since = None;
+    let newest = mailbox.messages(Query::inbox()).take(10);
+    let newest: Vec<MessageId> = newest
+        .map_ok(|message| message.id)
+        .try_collect()
+        .await
+        .unwrap();
+    let overtaken = overtaken(
+        &emulator,
+        ("/messages", 1),
+        (mailbox, newest, Change::Archive),
+    );
+    mirror.follow(&overtaken, &scope).await.unwrap();
+    assert_eq!(mirror.messages().len(), 30);
 }
 
 #[tokio::test]
@@ -69,13 +118,8 @@ async fn what_came_back_and_had_gone_again_when_it_was_read_is_followed_all_the_
     let ids: Vec<MessageId> = mirror.messages().into_keys().take(1).collect();
     mailbox.apply(&ids, &Change::Archive).await.unwrap();
     mailbox.apply(&ids, &to("inbox")).await.unwrap();
-    let way = Overtaken {
-        way: Direct(Arc::clone(&emulator)),
-        deed: Mutex::new(Some((mailbox.clone(), ids.clone(), Change::Archive))),
-    };
-    let token = StaticToken::new(emulator.access_token(OUTLOOK));
-    let connection = Connection::new(Arc::new(way), Arc::new(token));
-    let overtaken = mailbox_on(&emulator, connection.with_regime(Regime::Off), OUTLOOK);
+    let deed = (mailbox.clone(), ids.clone(), Change::Archive);
+    let overtaken = overtaken(&emulator, ("/me/messages/", 0), deed);
     let mut pages = overtaken.sync(mirror.cursor(), scope.clone(), mirror.clone());
     mirror.store(&pages.next().await.unwrap().unwrap());
     drop(pages);

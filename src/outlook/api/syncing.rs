@@ -23,14 +23,15 @@ const LONG_PAGES: HeaderValue =
 const LONGEST: &str = "1000";
 
 impl Api {
-    /// `GET {user}/mailFolders/{folder}/messages`: the state of as many as one page has
+    /// `GET {user}/mailFolders/{folder}/messages`: the state of as many as one page has, newest first
     /// (<https://learn.microsoft.com/graph/api/mailfolder-list-messages>).
     pub(in crate::outlook) fn states(
         &self,
         folder: &str,
         filter: Option<&str>,
     ) -> Result<ApiRequest> {
-        let mut query = vec![("$select", STATE), ("$top", LONGEST)];
+        let order = ("$orderby", "receivedDateTime desc");
+        let mut query = vec![("$select", STATE), order, ("$top", LONGEST)];
         query.extend(filter.map(|filter| ("$filter", filter)));
         let url = self.url(&["mailFolders", folder, "messages"], &query)?;
         Ok(read("outlook.messages.list", url))

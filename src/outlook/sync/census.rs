@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::is_refusal;
+use super::listing::second;
 use crate::error::Result;
 use crate::http::protocol;
 use crate::model::{
@@ -174,6 +175,25 @@ pub(super) struct States {
     marks: Vec<Mark>,
 }
 
+/// Where the listing of a folder goes on.
+struct Open<'a> {
+    folder: &'a FolderId,
+    /// After what was received in this second or later, which comes once more. What leaves the folder meanwhile moves nothing
+    /// past this, as it does past the address of the next page.
+    until: Option<DateTime<Utc>>,
+    /// Within one second, which has more messages than a page.
+    link: Option<String>,
+}
+
+/// The second that a page reaches back to, if it goes through more than one, newest first.
+fn reached(times: &[Option<DateTime<Utc>>]) -> Option<DateTime<Utc>> {
+    let times: Option<Vec<_>> = times.iter().copied().collect();
+    let times = times?;
+    let (newest, oldest) = (times.first()?, times.last()?);
+    let is_sorted = times.is_sorted_by(|one, next| one >= next);
+    (is_sorted && newest > oldest).then_some(*oldest)
+}
+
 /// Lists these folders, and says which of them are said not to be there: that they are gone only the tree of folders tells.
 /// Nothing may be concluded from a listing that did not come to its end, so any other error ends all of it.
 pub(super) async fn take(
@@ -182,44 +202,57 @@ pub(super) async fn take(
     window: AuditWindow,
     folders: &[FolderId],
 ) -> Result<(States, BTreeSet<FolderId>)> {
-    let filter = filter(scope, window);
-    let first = |folder: &FolderId| api.states(folder.as_str(), filter.as_deref());
-    let mut open: Vec<(&FolderId, Option<String>)> =
-        folders.iter().map(|folder| (folder, None)).collect();
+    let first = |folder| Open {
+        folder,
+        until: None,
+        link: None,
+    };
+    let mut open: Vec<Open<'_>> = folders.iter().map(first).collect();
     let mut counting = Counting::new();
     let mut refused = BTreeSet::new();
     while !open.is_empty() {
         let waiting = open.split_off(open.len().min(batch::LARGEST));
         let calls = open
             .iter()
-            .map(|(folder, link)| match link {
+            .map(|open| match &open.link {
                 Some(link) => api.following(LIST, link),
-                None => first(folder),
+                None => {
+                    let filter = filter(scope, window, open.until);
+                    api.states(open.folder.as_str(), filter.as_deref())
+                }
             })
             .collect();
         let answers = batch::send(api, calls).await;
         let mut next = Vec::new();
-        for ((folder, link), answer) in open.into_iter().zip(answers) {
+        for (open, answer) in open.into_iter().zip(answers) {
             let page: wire::Collection = match answer {
                 Ok(answer) => reading::read(LIST, &answer)?,
-                Err(error) if link.is_none() && is_refusal(error.kind()) => {
-                    refused.insert(folder.clone());
+                Err(error) if open.link.is_none() && is_refusal(error.kind()) => {
+                    refused.insert(open.folder.clone());
                     continue;
                 }
                 Err(error) => return Err(error),
             };
+            let mut times = Vec::new();
             for item in page.value.ok_or_else(|| no_list(LIST))? {
+                let message = reading::message(item.get().as_bytes(), Detail::Ids);
+                times.push(second(&message));
                 // What has not even an id cannot be compared, and holds up nothing else.
-                if let Ok(message) = reading::message(item.get().as_bytes(), Detail::Ids) {
+                if let Ok(message) = message {
                     counting.note(message).await?;
                 }
             }
             let following = page.next_link.filter(|following| !following.is_empty());
-            if following.is_some() && following == link {
+            if following.is_some() && following == open.link {
                 return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
             }
             if following.is_some() {
-                next.push((folder, following));
+                let until = reached(&times);
+                next.push(Open {
+                    folder: open.folder,
+                    until: until.or(open.until),
+                    link: following.filter(|_| until.is_none()),
+                });
             }
         }
         next.extend(waiting);
@@ -229,10 +262,12 @@ pub(super) async fn take(
 }
 
 /// A listing may be filtered by when messages were received; only changes must not be.
-fn filter(scope: &Scope, window: AuditWindow) -> Option<String> {
+fn filter(scope: &Scope, window: AuditWindow, reached: Option<DateTime<Utc>>) -> Option<String> {
     let from = scope.since.into_iter().chain(window.from).max();
     let from = from.map(|from| ("ge", from));
-    let until = window.until.map(|until| ("lt", until));
+    let reached = reached.map(|reached| reached + TimeDelta::seconds(1));
+    let until = window.until.into_iter().chain(reached).min();
+    let until = until.map(|until| ("lt", until));
     let terms: Vec<String> = from
         .into_iter()
         .chain(until)
