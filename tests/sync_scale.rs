@@ -467,7 +467,8 @@ struct Used {
 
 /// Runs the client against a mailbox of so many messages.
 async fn measured(address: &'static str, count: usize, detail: &str) -> Used {
-    let emulator = emulator().quota(false).longest_page(PAGE);
+    let page = if count < LARGE { PAGE } else { usize::MAX };
+    let emulator = emulator().quota(false).longest_page(page);
     // A large mailbox takes longer than a token lives, and nobody here renews it.
     let emulator = emulator.access_token_lifetime(Duration::from_secs(24 * 60 * 60));
     let emulator = emulator.start().await.unwrap();
@@ -527,6 +528,9 @@ async fn measured(address: &'static str, count: usize, detail: &str) -> Used {
 
 /// How many messages a page of the services has here, so that also a small mailbox has many pages.
 const PAGE: usize = 100;
+
+/// From how many messages on pages are as long as the services make them.
+const LARGE: usize = 100_000;
 
 /// What a message more may cost: less than anybody could keep of it. What one costs is 5 bytes, for the ids of those that were
 /// received in the second at which a listing stands; of those there is an end, too.
