@@ -24,7 +24,7 @@ pub(super) const LARGEST: usize = 25;
 
 /// Calls in one batch of an account that has taken all of the others. More than fifty are not advised
 /// (<https://developers.google.com/workspace/gmail/api/guides/batch>), and other requests are under way beside it.
-const GROWN: usize = 40;
+const GROWN: usize = 28;
 
 /// Quota units in one batch: as much as 25 messages, for which the service's smooth limit leaves room (see `quota.rs`).
 const MOST_UNITS: u32 = 500;

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use tokio::task::yield_now;
 
 use super::client::{Answer, ApiClient};
 use super::limit::Sizes;
@@ -315,7 +316,17 @@ async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<(Vec<Option
     let request = service.written(calls, cost).await?.in_parts();
     let operation = request.operation;
     let client = service.client();
+    let turn = match &client.turns {
+        // They are never closed.
+        Some(turns) => turns.acquire().await.ok(),
+        None => None,
+    };
     let (answer, trial) = client.judged_answer(request).await?;
+    if turn.is_some() {
+        // What waits for the turn is sent before this answer is read, which takes a while.
+        drop(turn);
+        yield_now().await;
+    }
     let parts = B::parts(&answer, calls.len()).map_err(|error| error.with_operation(operation))?;
     let works = |part: &Answer| !matches!(part.status.as_u16(), 408 | 500..=599);
     client.judge(parts.iter().flatten().any(works), trial);

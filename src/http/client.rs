@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::limit::{Limiter, Permit, Trial};
@@ -113,6 +114,8 @@ pub(crate) struct ApiClient {
     pub(crate) classify: Classify,
     /// Who wants to know how long its requests take.
     pub(crate) stopwatch: Option<Stopwatch>,
+    /// Turns that its batches take until they are answered, where more of them wait than are to be under way.
+    pub(crate) turns: Option<Arc<Semaphore>>,
 }
 
 impl ApiClient {

@@ -98,6 +98,7 @@ impl Connection {
             origins,
             classify,
             stopwatch: None,
+            turns: None,
         }
     }
 }

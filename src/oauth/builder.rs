@@ -254,6 +254,7 @@ pub(super) fn api_client(
         lane: Lane::Interactive,
         purse: None,
         stopwatch: None,
+        turns: None,
         disguises: &[],
         origins: Origins::new(places, &[])?,
         classify,

@@ -4,11 +4,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
+use std::iter;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::stream::BoxStream;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::Semaphore;
 
 use super::super::api::{Api, LONGEST_PAGE};
 use super::super::query::Search;
@@ -28,18 +31,19 @@ const KNOWN_AHEAD: usize = 3_000;
 const HELD: usize = 1_000;
 const HELD_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Batches on their way at once. The first ones are so short that they cost no more than one together: most who ask read no
+/// Batches on their way at once; one more waits to be sent as soon as one is answered. The first ones are so short that they cost no more than one together: most who ask read no
 /// further than that.
 const AT_ONCE: usize = 4;
 const FIRST_BATCH: usize = LARGEST_BATCH / AT_ONCE;
 
 /// The messages that `search` finds, read as far as `read` says and shown as `detail` asks.
 pub(in crate::gmail) fn stream(
-    api: Api,
+    mut api: Api,
     search: Search,
     read: Detail,
     detail: Detail,
 ) -> BoxStream<'static, Result<Message>> {
+    api.client.turns = Some(Arc::new(Semaphore::new(AT_ONCE)));
     let ahead = Ahead {
         prices: Prices::of(&api.client),
         source: Source { api, search, read },
@@ -142,7 +146,8 @@ impl Ahead {
             };
             self.listing = Some(Request::start(listing));
         }
-        while self.batches.len() < AT_ONCE
+        let most_batches = AT_ONCE + usize::from(reads_on);
+        while self.batches.len() < most_batches
             && (reads_on || self.asked < AT_ONCE)
             && let Some(batch) = self.plan.batch(
                 self.prices,
@@ -236,16 +241,33 @@ struct Batch {
     later: Vec<Listed>,
 }
 
-/// What was listed and not yet asked for.
+/// What was listed and not yet asked for. Thousands may be, so each is little more than its names.
 #[derive(Default)]
 struct Plan {
-    waiting: VecDeque<Result<Listed>>,
+    waiting: VecDeque<Waiting>,
+    /// How many were taken away before the first of them: each has a number, by which the others name it.
+    taken: usize,
     /// Those among them, by conversation.
-    threads: HashMap<ThreadId, VecDeque<MessageId>>,
+    threads: HashMap<ThreadId, Mates>,
     /// Those among them that come with a conversation that was asked for.
-    expected: HashSet<MessageId>,
+    expected: HashSet<usize>,
     next: Next,
     failed: Option<Error>,
+}
+
+/// A message that was listed, or an entry that names none.
+struct Waiting {
+    listed: Result<Listed>,
+    /// The number of the next one of its conversation.
+    mate: Option<usize>,
+}
+
+/// The messages of one conversation that wait: how many they are, and the numbers of the first and the last.
+#[derive(Clone, Copy)]
+struct Mates {
+    count: usize,
+    first: usize,
+    last: usize,
 }
 
 #[derive(Default)]
@@ -282,15 +304,42 @@ impl Plan {
         for message in list.messages.into_iter().flatten().flatten() {
             let listed = convert::listed(message).map(|message| Listed::new(&message));
             if let Ok(Listed {
-                id,
                 thread: Some(thread),
+                ..
             }) = &listed
             {
-                let mates = self.threads.entry(thread.clone()).or_default();
-                mates.push_back(id.clone());
+                self.add_mate(thread.clone());
             }
-            self.waiting.push_back(listed);
+            self.waiting.push_back(Waiting { listed, mate: None });
         }
+    }
+
+    /// The next message that is added is one of this conversation.
+    fn add_mate(&mut self, thread: ThreadId) {
+        let number = self.taken + self.waiting.len();
+        let alone = Mates {
+            count: 0,
+            first: number,
+            last: number,
+        };
+        let mates = self.threads.entry(thread).or_insert(alone);
+        let before = std::mem::replace(&mut mates.last, number);
+        mates.count += 1;
+        // The first one has none before it.
+        let before = before.checked_sub(self.taken);
+        if let Some(before) = before.and_then(|place| self.waiting.get_mut(place)) {
+            before.mate = Some(number);
+        }
+    }
+
+    /// A conversation's messages that wait, and their numbers.
+    fn mates(&self, mates: Mates) -> impl Iterator<Item = (usize, Listed)> {
+        let at = |number: usize| self.waiting.get(number.checked_sub(self.taken)?);
+        let numbers = iter::successors(Some(mates.first), move |number| at(*number)?.mate);
+        numbers.filter_map(move |number| {
+            let listed = at(number)?.listed.as_ref();
+            Some((number, listed.ok()?.clone()))
+        })
     }
 
     fn fail(&mut self, error: Error) {
@@ -316,27 +365,21 @@ impl Plan {
         let mut batch = Batch::default();
         let mut paid = 0;
         while let Some(first) = self.waiting.front() {
-            let listed = match first {
-                Ok(listed) => listed.clone(),
-                Err(error) => {
-                    batch.slots.push(Slot::Unnamed(error.clone()));
-                    self.waiting.pop_front();
-                    continue;
-                }
-            };
-            if self.expected.remove(&listed.id) {
-                self.consume(&listed);
-                batch.slots.push(Slot::Early(listed));
+            let thread = first.listed.as_ref().ok();
+            let thread = thread.and_then(|listed| listed.thread.as_ref());
+            let mates = thread.and_then(|thread| self.threads.get(thread).copied());
+            let is_read = first.listed.is_ok() && !self.expected.contains(&self.taken);
+            if !is_read {
+                let early = self
+                    .take()
+                    .map(|taken| taken.map_or_else(Slot::Unnamed, Slot::Early));
+                batch.slots.extend(early);
                 continue;
             }
-            let mates = listed
-                .thread
-                .as_ref()
-                .and_then(|thread| self.threads.get(thread));
             let mates = mates.filter(|mates| {
                 may_hold
-                    && prices.whole_is_cheaper(mates.len())
-                    && self.expected.len() + mates.len() <= HELD
+                    && prices.whole_is_cheaper(mates.count)
+                    && self.expected.len() + mates.count <= HELD
             });
             let cost = match mates {
                 Some(_) => prices.thread,
@@ -347,32 +390,37 @@ impl Plan {
             }
             paid += cost;
             if let Some(mates) = mates {
-                for mate in mates.iter().filter(|mate| **mate != listed.id) {
-                    if self.expected.insert(mate.clone()) {
-                        batch.later.push(Listed {
-                            id: mate.clone(),
-                            thread: listed.thread.clone(),
-                        });
+                let later: Vec<(usize, Listed)> = self.mates(mates).skip(1).collect();
+                for (number, mate) in later {
+                    if self.expected.insert(number) {
+                        batch.later.push(mate);
                     }
                 }
             }
-            self.consume(&listed);
             batch.slots.push(Slot::Read);
-            batch.wanted.push(listed);
+            batch.wanted.extend(self.take().and_then(Result::ok));
         }
         Some(batch)
     }
 
     /// Takes the first of those that wait away.
-    fn consume(&mut self, listed: &Listed) {
-        self.waiting.pop_front();
-        if let Some(thread) = &listed.thread
-            && let Some(mates) = self.threads.get_mut(thread)
+    fn take(&mut self) -> Option<Result<Listed>> {
+        let Waiting { listed, mate } = self.waiting.pop_front()?;
+        self.expected.remove(&self.taken);
+        self.taken += 1;
+        if let Ok(Listed {
+            thread: Some(thread),
+            ..
+        }) = &listed
         {
-            mates.retain(|mate| *mate != listed.id);
-            if mates.is_empty() {
-                self.threads.remove(thread);
+            match (mate, self.threads.get_mut(thread)) {
+                (Some(first), Some(mates)) => {
+                    mates.first = first;
+                    mates.count -= 1;
+                }
+                _ => _ = self.threads.remove(thread),
             }
         }
+        Some(listed)
     }
 }
