@@ -297,11 +297,12 @@ impl What {
         if !mailbox.capabilities().drafts || random.below(5) > 0 {
             return Self::Message(message);
         }
-        // Faults that are left from earlier sends strike here first.
+        // Faults that are left from earlier sends strike here first, perhaps so many that the service is left alone for a while.
         for _ in 0..50 {
             if let Ok(draft) = mailbox.drafts().unwrap().create(&message).await {
                 return Self::Draft(draft);
             }
+            world.clock.advance(Duration::from_secs(60));
         }
         panic!("no draft could be written");
     }
