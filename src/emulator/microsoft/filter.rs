@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use serde_json::Value;
 
 use super::error::GraphError;
@@ -146,6 +146,23 @@ impl Filter {
     pub(crate) fn accepts(&self, object: &Value) -> bool {
         holds(&self.expression, object, None)
     }
+
+    /// Whether what was received then can be accepted, which is told without writing it out.
+    pub(crate) fn may_accept(&self, received: DateTime<Utc>) -> bool {
+        may_hold(&self.expression, received.trunc_subsecs(0))
+    }
+}
+
+fn may_hold(expression: &Expression, received: DateTime<Utc>) -> bool {
+    match expression {
+        Expression::And(left, right) => may_hold(left, received) && may_hold(right, received),
+        Expression::Compare(path, comparison, Literal::Instant(instant))
+            if path.eq_ignore_ascii_case("receivedDateTime") =>
+        {
+            comparison.holds(Some(received.cmp(instant)))
+        }
+        _ => true,
+    }
 }
 
 /// The value at a path such as `from/emailAddress/address`.
@@ -240,14 +257,21 @@ fn compares(value: &Value, comparison: Comparison, literal: &Literal, exact: boo
         }
         _ => None,
     };
-    match (comparison, ordering) {
-        (Comparison::NotEqual, ordering) => ordering != Some(Ordering::Equal),
-        (_, None) => false,
-        (Comparison::Equal, Some(ordering)) => ordering.is_eq(),
-        (Comparison::Greater, Some(ordering)) => ordering.is_gt(),
-        (Comparison::GreaterOrEqual, Some(ordering)) => ordering.is_ge(),
-        (Comparison::Less, Some(ordering)) => ordering.is_lt(),
-        (Comparison::LessOrEqual, Some(ordering)) => ordering.is_le(),
+    comparison.holds(ordering)
+}
+
+impl Comparison {
+    /// Whether it holds of values that stand in this order; of what can't be compared only that it is not the same.
+    fn holds(self, ordering: Option<Ordering>) -> bool {
+        match (self, ordering) {
+            (Self::NotEqual, ordering) => ordering != Some(Ordering::Equal),
+            (_, None) => false,
+            (Self::Equal, Some(ordering)) => ordering.is_eq(),
+            (Self::Greater, Some(ordering)) => ordering.is_gt(),
+            (Self::GreaterOrEqual, Some(ordering)) => ordering.is_ge(),
+            (Self::Less, Some(ordering)) => ordering.is_lt(),
+            (Self::LessOrEqual, Some(ordering)) => ordering.is_le(),
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn list(call: &Call<'_>, folder: Option<&str>) -> Answer {
         None => call.context("messages"),
     };
     call.mailbox(|mailbox, _| {
-        let found = matching(call, mailbox, folder, &listing)?;
+        let found = matching(call, mailbox, folder, &listing, listing.reach(call))?;
         let page = listing.page(call, found);
         let page = page.map(|message| represent::message(call, message, &listing));
         Ok(Reply::json(listing.answer(context, page)))
@@ -123,17 +123,18 @@ fn count(call: &Call<'_>, folder: Option<&str>) -> Answer {
     call.need(&["Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"])?;
     let listing = query::listing(call, &PROPERTIES, TYPE, &[])?;
     call.mailbox(|mailbox, _| {
-        let found = matching(call, mailbox, folder, &listing)?.len();
+        let found = matching(call, mailbox, folder, &listing, usize::MAX)?.len();
         Ok(Reply::bytes("text/plain", Bytes::from(found.to_string())))
     })
 }
 
-/// Everything that a list asks for, in its order.
+/// The first of what a list asks for, in its order. Of very many messages, no more is written out than is looked at.
 fn matching<'a>(
     call: &Call<'_>,
     mailbox: &'a OutlookMailbox,
     folder: Option<&str>,
     listing: &Listing,
+    most: usize,
 ) -> Result<Vec<&'a OutlookMessage>, GraphError> {
     let folder = match folder {
         Some(id) => Some(
@@ -144,43 +145,43 @@ fn matching<'a>(
         None => None,
     };
     let today = call.state.clock.now().date_naive();
-    let mut found: Vec<(Value, &OutlookMessage)> = mailbox
+    let (filter, search) = (listing.filter.as_ref(), listing.search.as_ref());
+    let mut found: Vec<&OutlookMessage> = mailbox
         .messages
         .values()
         .filter(|message| folder.is_none_or(|folder| folder.id == message.folder))
-        .filter(|message| {
-            let search = listing.search.as_ref();
-            search.is_none_or(|search| search.accepts(message, today))
-        })
-        .map(|message| {
-            // Of very many messages, only what is needed is written out.
-            let shown = if listing.filter.is_none() && listing.is_newest_first() {
-                Value::Null
-            } else {
-                represent::for_filter(call, message, listing)
-            };
-            (shown, message)
-        })
-        .filter(|(shown, _)| {
-            let filter = listing.filter.as_ref();
-            filter.is_none_or(|filter| filter.accepts(shown))
-        })
+        .filter(|message| filter.is_none_or(|filter| filter.may_accept(message.received)))
+        .filter(|message| search.is_none_or(|search| search.accepts(message, today)))
         .collect();
-    if listing.search.is_some() {
-        found.sort_by_key(|(_, message)| {
+    let accepts = |shown: &Value| filter.is_none_or(|filter| filter.accepts(shown));
+    if search.is_some() {
+        found.retain(|message| {
+            filter.is_none() || accepts(&represent::for_filter(call, message, listing))
+        });
+        found.sort_by_key(|message| {
             Reverse((
                 message.mail.parsed().date.unwrap_or(message.received),
                 message.key,
             ))
         });
-        found.truncate(search::MOST);
-    } else {
-        found.sort_by_key(|(_, message)| Reverse((message.received, message.key)));
-        if !listing.is_newest_first() {
-            listing.sort(&mut found);
-        }
+        found.truncate(search::MOST.min(most));
+        return Ok(found);
     }
-    Ok(found.into_iter().map(|(_, message)| message).collect())
+    found.sort_by_key(|message| Reverse((message.received, message.key)));
+    if filter.is_none() && listing.is_newest_first() {
+        found.truncate(most);
+        return Ok(found);
+    }
+    let shown = found
+        .into_iter()
+        .map(|message| (represent::for_filter(call, message, listing), message))
+        .filter(|(shown, _)| accepts(shown));
+    if listing.is_newest_first() {
+        return Ok(shown.map(|(_, message)| message).take(most).collect());
+    }
+    let mut shown: Vec<(Value, &OutlookMessage)> = shown.collect();
+    listing.sort(&mut shown);
+    Ok(shown.into_iter().map(|(_, message)| message).collect())
 }
 
 fn get(call: &Call<'_>, id: &str) -> Answer {

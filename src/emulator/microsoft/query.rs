@@ -307,18 +307,32 @@ impl Listing {
         }
     }
 
+    /// How many items a page needs to know of, from the first: those that it shows or passes over, and whether there is another.
+    pub(crate) fn reach(&self, call: &Call<'_>) -> usize {
+        if self.count {
+            return usize::MAX;
+        }
+        self.offset
+            .saturating_add(self.size(call))
+            .saturating_add(1)
+    }
+
+    fn size(&self, call: &Call<'_>) -> usize {
+        let longest = self.size.min(call.state.settings.longest_page.max(1));
+        match self.number {
+            1 if longest > 1 => longest - 1,
+            2 => 0,
+            _ => longest,
+        }
+    }
+
     /// Cuts a page out of everything that is asked for, and links to the next.
     ///
     /// Only a page without a link is the last: the second is one item short, the third is empty.
     /// <https://learn.microsoft.com/en-us/graph/paging>
     pub(crate) fn page<T>(&self, call: &Call<'_>, items: Vec<T>) -> Page<T> {
         let total = items.len();
-        let longest = self.size.min(call.state.settings.longest_page.max(1));
-        let size = match self.number {
-            1 if longest > 1 => longest - 1,
-            2 => 0,
-            _ => longest,
-        };
+        let size = self.size(call);
         let end = self.offset.saturating_add(size);
         let next = (end < total).then(|| {
             let token = json!({"o": end, "n": self.number + 1}).to_string();
