@@ -4,6 +4,7 @@
 mod ahead;
 mod own;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future;
@@ -120,7 +121,8 @@ async fn page_of(
     Ok(Page::new(search.residue.filtered(items, detail), next))
 }
 
-/// Messages by id.
+/// Messages by id. Each may be named by an id of the other kind (<https://learn.microsoft.com/graph/outlook-immutable-id>),
+/// so that what is answered may have another id than was asked for; but never that of another one that was asked for.
 pub(super) async fn get(
     api: &Api,
     ids: &[MessageId],
@@ -130,7 +132,15 @@ pub(super) async fn get(
         .iter()
         .map(|id| api.message(id.as_str(), detail))
         .collect();
-    let read = |_, answer: Result<Answer>| message(&answer?.body, detail);
+    let asked: HashSet<&MessageId> = ids.iter().collect();
+    let read = |place: usize, answer: Result<Answer>| {
+        let message = message(&answer?.body, detail)?;
+        if ids.get(place) != Some(&message.id) && asked.contains(&message.id) {
+            return Err(protocol("another message was answered than was asked for")
+                .with_operation("outlook.messages.get"));
+        }
+        Ok(message)
+    };
     let mut messages = batch::send_and_read(api, calls, read).await;
     attachments::name_items(api, &mut messages).await;
     Ok(messages)

@@ -380,6 +380,25 @@ async fn a_batch_never_has_more_than_20_parts_and_every_id_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_message_in_the_place_of_another_one_is_not_taken_for_it() {
+    let service = batched(|request| match asked_for(request).as_str() {
+        "b" => Reply::json(message("c")),
+        // An id of the kind that changes with the folder is answered with the one that does not.
+        "changing" => Reply::json(message("lasting")),
+        id => Reply::json(message(id)),
+    });
+    let asked = ids(&["a", "b", "c", "changing"]);
+    let messages = connect(&service).get(&asked, Detail::Ids).await.unwrap();
+    let told = messages.iter().map(|message| match message {
+        Ok(message) => Ok(message.id.as_str()),
+        Err(error) => Err(error.kind()),
+    });
+    let told: Vec<_> = told.collect();
+    let wrong = Err(ErrorKind::Protocol);
+    assert_eq!(told, [Ok("a"), wrong, Ok("c"), Ok("lasting")]);
+}
+
+#[tokio::test]
 async fn a_batch_that_cannot_be_read_costs_only_the_part_that_breaks_it() {
     let service = Scripted::new(|request| match request.path() {
         "/v1.0/$batch" => Reply::text(200, "{\"responses\": [{\"id\": \"0\", \"status\": "),
