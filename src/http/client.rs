@@ -484,29 +484,29 @@ impl ApiClient {
 }
 
 /// Reads JSON whose text is checked as a whole: a list of messages has many short strings, each of which would be checked by
-/// itself. What is no text in it is replaced.
+/// itself. What is no text in it is replaced. All that the services answer is read here: each further way of reading makes the
+/// compiler write all the shapes out once more.
 pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
-    match std::str::from_utf8(json) {
-        Ok(text) => serde_json::from_str(text),
-        Err(_) => serde_json::from_str(&String::from_utf8_lossy(json)),
-    }
+    serde_json::from_str(&String::from_utf8_lossy(json))
 }
 
 /// Reads JSON of a known shape; the error says where it broke, not what stood there.
 pub(crate) fn parse<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "the answer breaks off",
-            serde_json::error::Category::Data => "the answer has another shape than documented",
-            _ => "the answer is not JSON",
-        };
-        protocol(format!(
-            "{what} (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-        .with_operation(operation)
-    })
+    from_json(body).map_err(|error| unreadable(operation, &error))
+}
+
+fn unreadable(operation: &'static str, error: &serde_json::Error) -> Error {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "the answer breaks off",
+        serde_json::error::Category::Data => "the answer has another shape than documented",
+        _ => "the answer is not JSON",
+    };
+    protocol(format!(
+        "{what} (line {}, column {})",
+        error.line(),
+        error.column()
+    ))
+    .with_operation(operation)
 }
 
 /// The service answered something that cannot be used.

@@ -280,14 +280,11 @@ pub(super) fn salvage<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     if let Ok(whole) = from_json(json) {
         return Some(whole);
     }
-    let members: Map<String, Value> = serde_json::from_slice(json).ok()?;
-    let readable = |name: &String, value: &Value| {
-        let alone = Map::from_iter([(name.clone(), value.clone())]);
-        serde_json::from_value::<T>(Value::Object(alone)).is_ok()
-    };
-    let good = members
-        .into_iter()
-        .filter(|(name, value)| readable(name, value))
-        .collect();
-    serde_json::from_value(Value::Object(good)).ok()
+    let mut members: BTreeMap<String, Box<RawValue>> = from_json(json).ok()?;
+    let object = |members: &BTreeMap<String, Box<RawValue>>| serde_json::to_vec(members).ok();
+    members.retain(|name, value| {
+        let alone = BTreeMap::from([(name.clone(), value.clone())]);
+        object(&alone).is_some_and(|alone| from_json::<T>(&alone).is_ok())
+    });
+    from_json(&object(&members)?).ok()
 }
