@@ -40,7 +40,7 @@ use postroom::{
 use support::random::Random;
 use support::receiver::Receiver;
 use support::{GMAIL, OUTLOOK, emulator, transport};
-use upkept::{Host, MINUTE, Watched, id, put, record, settle, stored};
+use upkept::{Host, MINUTE, Watched, id, pass, put, record, settle, stored};
 use with_accounts::{connect, google, microsoft};
 
 const ACCOUNT: &str = "user 7";
@@ -153,6 +153,30 @@ async fn a_sync_that_was_dropped_keeps_only_others_waiting_and_not_for_long() {
     drop(pages);
     clock.advance(5 * MINUTE + Duration::from_secs(1));
     mirror.follow(&there, &scope).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_whose_store_does_not_answer_stops_before_another_takes_over() {
+    let clock = upkept::clock();
+    let store: Arc<dyn CredentialStore> =
+        Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())));
+    put(store.as_ref(), &record(0)).await;
+    let (here, there) = (Watched::over(store.clone()), Watched::over(store));
+    let host = Host::gated(&clock);
+    let start = |store: &Arc<Watched>| {
+        let accounts = upkept::builder(store.clone(), &clock).build().unwrap();
+        let upkeep = accounts.upkeep(host.clone());
+        tokio::spawn(async move { upkeep.run().await })
+    };
+    let mut workers = vec![start(&here)];
+    settle().await;
+    assert_eq!(host.running().len(), 1);
+    here.hangs.store(true, Ordering::Relaxed);
+    workers.push(start(&there));
+    pass(&clock, 6 * MINUTE, Duration::from_secs(5)).await;
+    assert_eq!(host.asked().len(), 2, "the other one took over");
+    assert_eq!(host.overlaps.load(Ordering::Relaxed), 0);
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 /// Workers that die at any moment, over a store that fails now and then.

@@ -91,14 +91,23 @@ impl Holding {
         if held_for < self.length / 3 {
             return Ok(());
         }
-        match self.lease.renew(self.length).await {
+        let sixth = self.length / 6;
+        let safe_for = (self.length - sixth).saturating_sub(held_for);
+        let renewing = pin!(self.lease.renew(self.length));
+        let waiting = pin!(self.clock.sleep(safe_for.max(sixth)));
+        let Either::Left((renewed, _)) = select(renewing, waiting).await else {
+            return Err(Refused::Store(StoreError::new(
+                "the store did not answer until the lease had nearly ended",
+            )));
+        };
+        match renewed {
             Ok(true) => {
                 self.asked_at = now;
                 Ok(())
             }
             Ok(false) => Err(Refused::Overtaken),
             // It may still be renewed later on.
-            Err(error) if held_for < self.length - self.length / 6 => {
+            Err(error) if !safe_for.is_zero() => {
                 tracing::debug!(%error, "a lease could not be renewed yet");
                 Ok(())
             }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -237,22 +238,29 @@ impl UpkeepHost for Host {
     }
 }
 
-/// A store that counts how often it is read, and fails when it is told to.
+/// A store that counts how often it is read, and fails or never answers when it is told to.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    inner: MemoryStore,
+    inner: Arc<dyn CredentialStore>,
     pub(crate) reads: AtomicUsize,
     pub(crate) writes: AtomicUsize,
     pub(crate) fails: AtomicBool,
+    pub(crate) hangs: AtomicBool,
 }
 
 impl Watched {
     pub(crate) fn new(clock: &VirtualClock) -> Arc<Self> {
+        Self::over(Arc::new(MemoryStore::with_clock(Arc::new(clock.clone()))))
+    }
+
+    /// Another way to the same store.
+    pub(crate) fn over(inner: Arc<dyn CredentialStore>) -> Arc<Self> {
         Arc::new(Self {
-            inner: MemoryStore::with_clock(Arc::new(clock.clone())),
+            inner,
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             fails: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
         })
     }
 
@@ -261,7 +269,10 @@ impl Watched {
         self.reads.swap(0, Ordering::Relaxed)
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StoreError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
         if self.fails.load(Ordering::Relaxed) {
             return Err(StoreError::new("the store is away"));
         }
@@ -272,7 +283,7 @@ impl Watched {
 #[async_trait]
 impl CredentialStore for Watched {
     async fn load(&self, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
-        self.check()?;
+        self.check().await?;
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.load(key).await
     }
@@ -283,24 +294,24 @@ impl CredentialStore for Watched {
         record: &Secret,
         save: Save,
     ) -> Result<Saved, StoreError> {
-        self.check()?;
+        self.check().await?;
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.inner.save(key, record, save).await
     }
 
     async fn remove(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.check()?;
+        self.check().await?;
         self.inner.remove(key).await
     }
 
     async fn list(&self, namespace: Option<&str>) -> Result<Vec<AccountId>, StoreError> {
-        self.check()?;
+        self.check().await?;
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.list(namespace).await
     }
 
     async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        self.check()?;
+        self.check().await?;
         self.inner.now().await
     }
 }
