@@ -20,10 +20,11 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use futures_util::{FutureExt, StreamExt};
 use postroom::clock::Clock;
 use postroom::credentials::AccountState;
+use postroom::push::GraphPost;
 use postroom::testing::VirtualClock;
 use postroom::{
     Access, AccountEvent, AccountEvents, AccountId, DueWork, Error, ErrorKind, SyncReason, Upkeep,
-    UpkeepPlan,
+    UpkeepPlan, Watch, WatchTarget,
 };
 use support::{Script, Scripted};
 use tokio::task::JoinHandle;
@@ -459,38 +460,82 @@ async fn sleepers(clock: &VirtualClock) -> usize {
 
 #[tokio::test]
 async fn a_grant_that_nothing_uses_is_used_halfway_to_its_end() {
-    let (store, clock, _) = accounts(0).await;
-    let answer = serde_json::json!({
-        "access_token": "the next",
-        "token_type": "Bearer",
-        "expires_in": 3600,
-    });
-    let service = Script::new([Scripted::json(200, answer.to_string())]);
-    let builder = builder(store.clone(), &clock).transport(service.clone());
-    let accounts = builder.build().unwrap();
-    // It may only send, so that there is nothing to sync.
-    let mut sender = record(1);
-    sender.granted = Access::SEND;
-    sender.credential.obtained_at = Some(clock.now());
-    sender.credential.expires_at = Some(clock.now() + TimeDelta::hours(1));
-    put(store.as_ref(), &sender).await;
+    // Not every service tells when its access tokens end.
+    for lifetime in [Some(TimeDelta::hours(1)), None] {
+        let (store, clock, _) = accounts(0).await;
+        let answer = serde_json::json!({ "access_token": "the next", "token_type": "Bearer" });
+        let service = Script::new([Scripted::json(200, answer.to_string())]);
+        let builder = builder(store.clone(), &clock).transport(service.clone());
+        let accounts = builder.build().unwrap();
+        // It may only send, so that there is nothing to sync.
+        let mut sender = record(1);
+        sender.granted = Access::SEND;
+        sender.credential.obtained_at = Some(clock.now());
+        sender.credential.expires_at = lifetime.map(|lifetime| clock.now() + lifetime);
+        put(store.as_ref(), &sender).await;
 
+        let host = Host::new(&clock);
+        let upkeep = accounts.upkeep(host.clone());
+        let due = upkeep.due(clock.now()).await.unwrap();
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].work, DueWork::RenewCredential);
+        assert_eq!(due[0].at, clock.now() + days(45), "of the 90 that it has");
+        assert!(!due[0].work.to_string().is_empty());
+
+        let running = run(&upkeep);
+        pass(&clock, 44 * 24 * 60 * MINUTE, 60 * MINUTE).await;
+        assert_eq!(service.requests(), 0);
+        pass(&clock, 2 * 24 * 60 * MINUTE, 60 * MINUTE).await;
+        assert_eq!(service.requests(), 1, "{lifetime:?}");
+        assert_eq!(host.asked(), []);
+        let due = upkeep.due(clock.now()).await.unwrap();
+        assert!(due[0].at > clock.now() + days(43));
+        running.abort();
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_service_asks_to_wait_for_no_account_is_given_up() {
+    let (_store, clock, accounts) = accounts(1).await;
+    let host = Host::new(&clock);
+    let years = Duration::from_secs(1 << 50);
+    let refused = Error::new(ErrorKind::RateLimited, "too many requests");
+    *host.fails.lock().unwrap() = Some(refused.with_retry_after(years));
+    let attended = accounts.upkeep(host).attend(&id(0)).await.unwrap();
+    assert!(attended.next.unwrap() <= clock.now() + days(3));
+}
+
+#[tokio::test]
+async fn what_was_told_while_the_store_failed_is_done_afterwards() {
+    let (store, clock, accounts) = accounts(1).await;
     let host = Host::new(&clock);
     let upkeep = accounts.upkeep(host.clone());
-    let due = upkeep.due(clock.now()).await.unwrap();
-    assert_eq!(due.len(), 1);
-    assert_eq!(due[0].work, DueWork::RenewCredential);
-    assert_eq!(due[0].at, clock.now() + days(45), "of the 90 that it has");
-    assert!(!due[0].work.to_string().is_empty());
-
     let running = run(&upkeep);
-    pass(&clock, 44 * 24 * 60 * MINUTE, 60 * MINUTE).await;
-    assert_eq!(service.requests(), 0);
-    pass(&clock, 2 * 24 * 60 * MINUTE, 60 * MINUTE).await;
-    assert_eq!(service.requests(), 1);
-    assert_eq!(host.asked(), []);
-    let due = upkeep.due(clock.now()).await.unwrap();
-    assert!(due[0].at > clock.now() + days(43));
+    settle().await;
+    assert_eq!(host.reasons(), [SyncReason::First]);
+    // Another worker sets up a watch, of which this one does not know yet.
+    let mut watched = stored(store.as_ref(), &id(0)).await;
+    let target = WatchTarget::webhook("https://app.example/told".parse().unwrap());
+    watched.subscriptions =
+        vec![Watch::new("one", None).with_target(target.with_client_state("shared"))];
+    put(store.as_ref(), &watched).await;
+    let posted = serde_json::json!({ "value": [{
+        "subscriptionId": "one",
+        "clientState": "shared",
+        "changeType": "created",
+        "resource": "me/messages/1",
+    }] });
+    let Ok(GraphPost::Notifications(told)) = GraphPost::read(None, posted.to_string().as_bytes())
+    else {
+        panic!("it is well-formed");
+    };
+    pass(&clock, MINUTE, MINUTE / 2).await;
+    store.fails.store(true, Ordering::Relaxed);
+    upkeep.hints().told(&told[0]).unwrap();
+    pass(&clock, MINUTE, MINUTE / 4).await;
+    store.fails.store(false, Ordering::Relaxed);
+    pass(&clock, MINUTE, MINUTE / 4).await;
+    assert_eq!(host.reasons(), [SyncReason::Told]);
     running.abort();
 }
 

@@ -249,8 +249,10 @@ impl Upkeep {
         match described.status {
             AccountStatus::Active => {
                 let wanted = self.wanted_watch(&described);
-                let missing = wanted.is_some_and(|wanted| !watching::has(record, &wanted));
-                self.plan.due(record, missing, now)
+                let amiss =
+                    wanted.is_some_and(|wanted| !watching::are(&record.subscriptions, &wanted));
+                self.plan
+                    .due(record, amiss || record.upkeep.renewal_owed, now)
             }
             _ => Vec::new(),
         }

@@ -332,6 +332,9 @@ pub struct UpkeepRecord {
     /// failed that followed what was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sync_owed: bool,
+    /// Whether the service asked for the watches to be renewed, or ended one, and that was not done yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renewal_owed: bool,
     /// What failed since, of syncs and of using the grant.
     #[serde(default, skip_serializing_if = "Failures::is_none")]
     pub failures: Failures,

@@ -1,5 +1,8 @@
 //! Watches are set up and kept at both services, and what they tell leads to a sync.
 
+#[path = "failing.rs"]
+mod failing;
+
 use super::*;
 
 /// Both services telling a server of the host's, and time that a test moves.
@@ -397,6 +400,7 @@ async fn an_account_that_goes_ends_its_watch_unless_another_one_needs_it() {
 async fn a_watch_that_tells_nothing_is_noticed_and_polls_come_as_without_it() {
     let mut told = Told::start().await;
     let upkeep = told.accounts.upkeep(told.host.clone());
+    let hints = upkeep.hints();
     let running = tokio::spawn(async move { upkeep.run().await });
     told.quiet().await;
     told.emulator
@@ -404,7 +408,12 @@ async fn a_watch_that_tells_nothing_is_noticed_and_polls_come_as_without_it() {
     // Each poll finds something that nobody had told.
     *told.host.synced.lock().unwrap() = Synced::Changed;
     let mut events = told.accounts.events();
-    told.pass(5 * 60 * MINUTE, 10 * MINUTE).await;
+    for _ in 0..6 {
+        told.pass(90 * MINUTE, 10 * MINUTE).await;
+        // What the host tells itself is no sign of the watch.
+        hints.changed(&AccountId::new("g"));
+        hints.missed(&AccountId::new("m"));
+    }
     let mut silent = Vec::new();
     while let Some(Some(event)) = events.next().now_or_never() {
         if let AccountEvent::WatchSilent { account, .. } = event {

@@ -30,7 +30,7 @@ pub struct Attended {
     pub failed: Option<Error>,
     /// When the account is to be seen to next; never, if it cannot be used now or is gone.
     pub next: Option<DateTime<Utc>>,
-    /// Set if nothing was done because another worker is at it, or the host itself: when to look again.
+    /// Set if not all was done because another worker is at it, or the host itself: when to look again.
     pub elsewhere: Option<DateTime<Utc>>,
     /// Whether there is no such account.
     is_gone: bool,
@@ -153,10 +153,18 @@ impl Upkeep {
             reason = reason.max(hint.sync);
             short = short.max(hint.sync);
             watch |= hint.renew && !rests(record.upkeep.watch_failures);
-        } else if hint.sync.is_some() && !record.upkeep.sync_owed {
-            // It rests, and whoever sees to it afterwards was not told.
-            self.owe_sync(account).await?;
         }
+        // While it rests: whoever sees to it afterwards was not told.
+        self.owe(
+            &record,
+            Hint {
+                sync: hint.sync.filter(|_| !may_sync),
+                renew: hint.renew && !watch,
+                removed: hint.removed && !watch,
+                ..hint
+            },
+        )
+        .await?;
         let is_long = reason.is_some_and(SyncReason::is_long);
         let place = room.filter(|_| is_long).map(Semaphore::try_acquire);
         let is_crowded = matches!(place, Some(Err(_)));
@@ -179,7 +187,8 @@ impl Upkeep {
             ..Notes::default()
         };
         if watch {
-            match self.open_and_watch(&record, hint.renew).await {
+            let renew_all = hint.renew || record.upkeep.renewal_owed;
+            match self.open_and_watch(&record, renew_all).await {
                 Ok(owed) => {
                     attended.done.push(DueWork::Watch);
                     if owed && may_sync && !is_crowded {
@@ -221,13 +230,25 @@ impl Upkeep {
         Ok(attended)
     }
 
-    /// Notes that a sync is to follow when the account does not rest any more.
-    async fn owe_sync(&self, account: &AccountId) -> Result<()> {
-        let owing = self.accounts.amend(account, |record| {
-            let is_new = !record.upkeep.sync_owed;
-            record.upkeep.sync_owed = true;
-            is_new
-        });
+    /// Notes what was told and could not be done yet, so that it is when the account does not rest any more.
+    async fn owe(&self, record: &AccountRecord, hint: Hint) -> Result<()> {
+        let now = self.accounts.0.clock.now();
+        let owing = |upkeep: &mut UpkeepRecord| {
+            let before = upkeep.clone();
+            upkeep.sync_owed |= hint.sync.is_some();
+            upkeep.renewal_owed |= hint.renew;
+            if let Some(health) = upkeep.watch_health.as_mut().filter(|_| hint.removed) {
+                health.removed(now);
+            }
+            *upkeep != before
+        };
+        if !owing(&mut record.upkeep.clone()) {
+            return Ok(());
+        }
+        let account = &record.account;
+        let owing = self
+            .accounts
+            .amend(account, |record| owing(&mut record.upkeep));
         match owing.await {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -382,13 +403,17 @@ impl Notes {
         upkeep.sync_owed |= self.failed.is_some() && self.hint.sync.is_some();
         match &self.watch_failed {
             Some(error) => plan.note_failure(&mut upkeep.watch_failures, account, error, now),
-            None if self.watched => upkeep.watch_failures = Failures::default(),
+            None if self.watched => {
+                upkeep.watch_failures = Failures::default();
+                upkeep.renewal_owed = false;
+            }
             None => {}
         }
+        upkeep.renewal_owed |= self.watch_failed.is_some() && self.hint.renew;
         let Some(health) = &mut upkeep.watch_health else {
             return;
         };
-        if self.hint.sync.is_some() {
+        if self.hint.sync.is_some() && self.hint.by_watch {
             health.notified(now);
         }
         if self.hint.removed && self.watch_failed.is_some() {
@@ -421,7 +446,17 @@ impl Accounts {
     async fn use_grant(&self, account: &AccountId, record: &AccountRecord) -> Result<()> {
         let configured = self.configuration(&record.configuration)?;
         let (_, tokens) = self.open_anew(account, record, configured)?;
-        tokens.token().await.map(drop)
+        let token = tokens.token().await?;
+        let used = self
+            .load(account)
+            .await?
+            .map(|loaded| loaded.record.credential.obtained_at);
+        if used == Some(record.credential.obtained_at) {
+            // The token that it has is still good, or nobody knows better. Only a new one uses the grant.
+            tokens.reject(&token).await;
+            tokens.token().await?;
+        }
+        Ok(())
     }
 
     /// Ends the turn of a sync of this process that was cut off, so that other workers need not wait for its end.

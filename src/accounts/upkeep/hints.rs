@@ -52,6 +52,8 @@ pub(super) struct Hint {
     pub(super) renew: bool,
     /// Whether the service ended one.
     pub(super) removed: bool,
+    /// Whether a watch told it: what a host tells says nothing of how its watches are doing.
+    pub(super) by_watch: bool,
 }
 
 impl Hint {
@@ -71,6 +73,7 @@ impl Hint {
             sync: news.asks_for_sync().then_some(reason),
             renew: news.asks_for_renewal(),
             removed: news == News::Removed,
+            by_watch: true,
         }
     }
 
@@ -79,6 +82,7 @@ impl Hint {
         self.sync = self.sync.max(other.sync);
         self.renew |= other.renew;
         self.removed |= other.removed;
+        self.by_watch |= other.by_watch;
     }
 }
 

@@ -35,6 +35,9 @@ pub struct UpkeepPlan {
     pub(super) settling: Duration,
 }
 
+/// No service asks for more than the day after which a quota is full again: who asks for years must not end an account's syncs.
+const LONGEST_ASKED: Duration = minutes(2 * 24 * 60);
+
 impl Default for UpkeepPlan {
     fn default() -> Self {
         Self {
@@ -126,7 +129,7 @@ impl UpkeepPlan {
     pub(super) fn due(
         &self,
         record: &AccountRecord,
-        wants_watch: bool,
+        watch_now: bool,
         now: DateTime<Utc>,
     ) -> Vec<Due> {
         if record.suspended_since.is_some()
@@ -140,7 +143,7 @@ impl UpkeepPlan {
             all.push((DueWork::RenewCredential, not_before(at, upkeep.failures)));
         }
         if record.granted.contains(Access::READ) {
-            let watches = watch_due(record, wants_watch, now);
+            let watches = watch_due(record, watch_now, now);
             all.extend(watches.map(|at| (DueWork::Watch, not_before(at, upkeep.watch_failures))));
             let syncs = self.sync_due(record, now).into_iter();
             all.extend(syncs.map(|(work, at)| (work, not_before(at, upkeep.failures))));
@@ -194,7 +197,9 @@ impl UpkeepPlan {
     fn poll_interval(&self, record: &AccountRecord, now: DateTime<Utc>) -> Option<Duration> {
         let every = self.poll_every?;
         let mut watches = record.subscriptions.iter();
-        let is_watched = watches.any(|watch| !watch.has_lapsed(now));
+        // Nobody knows whether one is still there that the service does not renew.
+        let is_watched =
+            watches.any(|watch| !watch.has_lapsed(now)) && record.upkeep.watch_failures.is_none();
         let health = record.upkeep.watch_health.as_ref();
         let is_sound = health.is_none_or(|health| health.state(now).is_sound());
         if is_watched && is_sound {
@@ -242,7 +247,8 @@ impl UpkeepPlan {
             _ => self.longest_pause,
         };
         let pause = pause.saturating_add(part(pause, share(account, "pause") / 4.0));
-        let pause = pause.max(error.retry_after().unwrap_or_default());
+        let asked = error.retry_after().unwrap_or_default();
+        let pause = pause.max(asked.min(LONGEST_ASKED));
         failures.retry_at = Some(after(now, pause));
     }
 }
@@ -260,13 +266,9 @@ fn credential_due(record: &AccountRecord) -> Option<DateTime<Utc>> {
     begun.checked_add_signed((end - begun).max(TimeDelta::zero()) / 2)
 }
 
-/// When watches are to be seen to: at once if one is missing, and when the first is due.
-fn watch_due(
-    record: &AccountRecord,
-    wants_watch: bool,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    if wants_watch {
+/// When watches are to be seen to: at once if they are not what is wanted or the service asked for it, and when the first is due.
+fn watch_due(record: &AccountRecord, watch_now: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if watch_now {
         let known = record.upkeep.synced_at.or(record.granted_at);
         return Some(known.unwrap_or(now).min(now));
     }

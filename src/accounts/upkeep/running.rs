@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::agenda::Agenda;
 use super::hints::{Hint, MOST_UNVERIFIED};
 use super::plan::after;
-use super::{Attended, Looked, Upkeep};
+use super::{Attended, DueWork, Looked, Upkeep};
 use crate::accounts::{AccountEvent, AccountEvents};
 use crate::error::Result;
 use crate::model::{AccountId, SubscriptionId};
@@ -24,6 +24,9 @@ use crate::push::Unverified;
 
 /// How soon a look at the store is repeated that failed, and work that the store kept from being done.
 const STORE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How soon the same account is seen to again at the earliest, if nothing is told about it.
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// How soon something that was told is tried again while another worker is at the account.
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
@@ -131,6 +134,8 @@ impl<'a> Round<'a> {
             let upkeep = self.upkeep;
             self.looked_at = now;
             self.seen_to.clear();
+            // What comes meanwhile may ask for another one.
+            self.look_at = DateTime::<Utc>::MAX_UTC;
             self.sought = (
                 std::mem::take(&mut self.unknown),
                 std::mem::take(&mut self.unverified),
@@ -226,12 +231,18 @@ impl<'a> Round<'a> {
             Step::Stop | Step::Time => {}
             Step::Done(account, hint, outcome) => self.done(&account, hint, outcome),
             Step::Looked(Ok(looked)) => {
-                self.look_at = after(now, self.upkeep.plan.look_every);
+                self.look_at = self.look_at.min(after(now, self.upkeep.plan.look_every));
                 self.looked(looked);
             }
             Step::Looked(Err(error)) => {
                 tracing::warn!(%error, "the accounts could not be looked through for what is due");
                 self.look_at = after(now, STORE_PAUSE);
+                let (unknown, unverified) = std::mem::take(&mut self.sought);
+                for (watch, hint) in unknown {
+                    self.unknown.entry(watch).or_default().add(hint);
+                }
+                self.unverified.splice(..0, unverified);
+                self.unverified.truncate(MOST_UNVERIFIED);
             }
             Step::Event(event) => self.event(&event),
             Step::Told => {
@@ -298,14 +309,19 @@ impl<'a> Round<'a> {
                 }
                 if let Some(until) = attended.elsewhere {
                     self.timed.put(account, until);
+                    let mut hint = hint;
+                    if attended.done.contains(&DueWork::Watch) {
+                        (hint.renew, hint.removed) = (false, false);
+                    }
                     // Whoever is at it may have begun before what was told happened.
-                    if hint != Hint::default() {
+                    if hint.sync.is_some() || hint.renew {
                         self.told.entry(account.clone()).or_default().add(hint);
                         self.hinted
                             .put_by(account, after(now, BUSY_PAUSE).min(until));
                     }
                 } else if let Some(next) = attended.next {
-                    self.timed.put(account, next);
+                    // Whatever is due again although it was just done must not keep a processor busy.
+                    self.timed.put(account, next.max(after(now, SOONEST)));
                 }
             }
             Err(error) => {

@@ -21,9 +21,9 @@ pub(super) fn marks(record: &AccountRecord) -> Vec<Watch> {
     marks.collect()
 }
 
-/// Whether an account has the watch that is wanted.
-pub(super) fn has(record: &AccountRecord, wanted: &WatchTarget) -> bool {
-    record.subscriptions.iter().any(|watch| fits(watch, wanted))
+/// Whether an account has the watch that is wanted, and no other one.
+pub(super) fn are(watches: &[Watch], wanted: &WatchTarget) -> bool {
+    !watches.is_empty() && watches.iter().all(|watch| fits(watch, wanted))
 }
 
 fn fits(watch: &Watch, wanted: &WatchTarget) -> bool {
@@ -51,9 +51,9 @@ impl Upkeep {
         (wanted.kind() == Some(kind)).then_some(wanted)
     }
 
-    /// Sees to an account's watches: renews those that are due, or all if the service wants that, and sets up what is
-    /// missing. What has changed is saved at once: a watch that nobody knows of cannot be ended. Gives whether something may
-    /// have happened that was not told.
+    /// Sees to an account's watches: renews those that are due, or all if the service wants that, sets up what is missing, and
+    /// ends what is not wanted. What has changed is saved at once: a watch that nobody knows of cannot be ended. Gives whether
+    /// something may have happened that was not told.
     pub(super) async fn watch(
         &self,
         record: &AccountRecord,
@@ -63,54 +63,76 @@ impl Upkeep {
         let account = &record.account;
         let wanted = self.wanted_watch(&self.accounts.describe(record));
         let now = self.accounts.0.clock.now();
-        let mut owed = false;
-        for watch in &record.subscriptions {
-            let is_wanted = wanted.as_ref().is_none_or(|wanted| fits(watch, wanted));
-            let is_due = renew_all || watch.is_due(now);
-            if !is_wanted || !is_due || watch.target.is_none() {
+        let (kept, former): (Vec<&Watch>, Vec<&Watch>) = record
+            .subscriptions
+            .iter()
+            .partition(|watch| wanted.as_ref().is_none_or(|wanted| fits(watch, wanted)));
+        let (mut owed, mut failed) = (false, Ok(()));
+        for &watch in &kept {
+            if watch.target.is_none() || !(renew_all || watch.is_due(now)) {
                 continue;
             }
-            let renewed = mailbox.renew(watch).await?;
-            owed |= renewed.sync;
-            self.keep_watch(account, &[watch], renewed.watch, owed)
-                .await?;
+            match mailbox.renew(watch).await {
+                Ok(renewed) => {
+                    owed |= renewed.sync;
+                    self.keep_watch(account, &[watch], Some(renewed.watch), owed)
+                        .await?;
+                }
+                // The others are not to end because of this one.
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        let Some(wanted) = wanted.filter(|wanted| !has(record, wanted)) else {
+        failed?;
+        let Some(wanted) = wanted else {
             return Ok(owed);
         };
-        let watch = mailbox.watch(&wanted).await?;
-        let former: Vec<&Watch> = record.subscriptions.iter().collect();
-        // What happened before is not told.
-        self.keep_watch(account, &former, watch.clone(), true)
-            .await?;
-        // The new one was there before the old ones go, so that nothing is missed between them. At Gmail it is the same.
-        for former in former.into_iter().filter(|former| former.id != watch.id) {
+        let mut made = None;
+        if kept.is_empty() {
+            let watch = mailbox.watch(&wanted).await?;
+            made = Some(watch.id.clone());
+            // What happened before is not told.
+            owed = true;
+            self.keep_watch(account, &former, Some(watch), owed).await?;
+        } else if !former.is_empty() {
+            self.keep_watch(account, &former, None, owed).await?;
+        }
+        // The new one was there before the old ones go, so that nothing is missed between them. A topic's took their place:
+        // Gmail keeps one for a mailbox, and ending any would end that.
+        let is_alone = wanted.kind() == Some(WatchKind::Topic);
+        for former in former {
+            if is_alone || Some(&former.id) == made.as_ref() {
+                continue;
+            }
             if let Err(error) = mailbox.unwatch(former).await {
                 tracing::warn!(%account, %error, "a watch that is no longer wanted goes on until it ends by itself");
             }
         }
-        Ok(true)
+        Ok(owed)
     }
 
-    /// Puts a watch into the record, in the place of others, and that a sync is owed: a worker that dies now must not forget it.
+    /// Puts a watch into the record, or none, in the place of others, and that a sync is owed: a worker that dies now must not
+    /// forget it.
     async fn keep_watch(
         &self,
         account: &AccountId,
         former: &[&Watch],
-        watch: Watch,
+        watch: Option<Watch>,
         owed: bool,
     ) -> Result<()> {
         let now = self.accounts.0.clock.now();
         let keeping = self.accounts.amend(account, |record| {
             let is_former = |known: &Watch| former.iter().any(|former| former.id == known.id);
             let watches = &mut record.subscriptions;
-            watches.retain(|known| !is_former(known) && known.id != watch.id);
-            watches.push(watch.clone());
+            watches.retain(|known| !is_former(known));
             record.upkeep.sync_owed |= owed;
-            let health = &mut record.upkeep.watch_health;
-            health
-                .get_or_insert_with(|| WatchHealth::new(&watch, now))
-                .renewed(&watch);
+            if let Some(watch) = &watch {
+                watches.retain(|known| known.id != watch.id);
+                watches.push(watch.clone());
+                let health = &mut record.upkeep.watch_health;
+                health
+                    .get_or_insert_with(|| WatchHealth::new(watch, now))
+                    .renewed(watch);
+            }
             true
         });
         keeping.await.map(drop)
