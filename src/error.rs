@@ -219,6 +219,26 @@ impl Error {
         )
     }
 
+    /// Whether the service itself failed at what it was asked: perhaps at this alone.
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    pub(crate) fn is_failure(&self) -> bool {
+        self.0.kind == ErrorKind::Unavailable && self.0.status.is_some_and(|status| status >= 500)
+    }
+
+    /// Whether it is about the service or the account rather than about the one message that was asked for.
+    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    pub(crate) fn concerns_all(&self) -> bool {
+        !matches!(
+            self.0.kind,
+            ErrorKind::NotFound
+                | ErrorKind::Conflict
+                | ErrorKind::InvalidRequest
+                | ErrorKind::Unsupported
+                | ErrorKind::Content
+                | ErrorKind::Protocol
+        )
+    }
+
     /// How long to wait at least before trying again, if the service said.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -123,7 +123,7 @@ async fn list(api: &Api, detail: Detail, page: &PageRequest) -> Result<Page<Resu
         match answer.and_then(|answer| written(parse(DRAFT, &answer.body)?)) {
             Ok(draft) => answered.push(draft),
             // The page failed, not its drafts.
-            Err(error) if reading::concerns_all(&error) => return Err(error),
+            Err(error) if error.concerns_all() => return Err(error),
             // Listed a moment ago, and sent or discarded since.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => drafts.push(Err(error)),
@@ -131,10 +131,7 @@ async fn list(api: &Api, detail: Detail, page: &PageRequest) -> Result<Page<Resu
     }
     let read = read(api, answered, detail).await;
     let failed = read.iter().flat_map(|draft| draft.as_ref().err());
-    if let Some(error) = failed
-        .into_iter()
-        .find(|error| reading::concerns_all(error))
-    {
+    if let Some(error) = failed.into_iter().find(|error| error.concerns_all()) {
         return Err(error.clone());
     }
     // What could not be read comes last.

@@ -72,7 +72,7 @@ pub(super) fn stream(
 /// The messages of a page, without those that were deleted since they were listed; an error if the page failed, and not its
 /// messages.
 fn of_a_page(mut items: Vec<Result<Message>>) -> Result<Vec<Result<Message>>> {
-    let failed = |item: &Result<Message>| item.as_ref().is_err_and(concerns_all);
+    let failed = |item: &Result<Message>| item.as_ref().is_err_and(Error::concerns_all);
     if items.iter().all(failed)
         && let Some(Err(error)) = items.pop()
     {
@@ -88,21 +88,6 @@ fn of_a_page(mut items: Vec<Result<Message>>) -> Result<Vec<Result<Message>>> {
 
 fn itself() -> Error {
     protocol("a page of the service points to itself").with_operation("gmail.messages.list")
-}
-
-/// Whether an error is about the service or the account rather than about one message.
-pub(super) fn concerns_all(error: &Error) -> bool {
-    error.is_transient()
-        || matches!(
-            error.kind(),
-            ErrorKind::SignInRequired
-                | ErrorKind::QuotaExceeded
-                | ErrorKind::PermissionDenied
-                | ErrorKind::Configuration
-                | ErrorKind::MailboxUnavailable
-                | ErrorKind::AdminConsentRequired
-                | ErrorKind::CredentialStore
-        )
 }
 
 /// Messages by id.

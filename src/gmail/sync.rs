@@ -5,21 +5,21 @@
 //! What keeps mail from being lost: the baseline is taken before anything is listed; a history id is adopted after the last
 //! page of its round; what an answer does not mention is not gone, and what seems to be is asked for.
 //!
-//! Where it has got to is `sync/place.rs`'s, what the history says `sync/history.rs`'s, what is there `sync/census.rs`'s.
+//! Where it has got to is `sync/place.rs`'s, what the history says `sync/history.rs`'s, what was there before
+//! `sync/listing.rs`'s, what is there `sync/census.rs`'s.
 
 mod census;
 mod history;
+mod listing;
 mod place;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::census::Fate;
 use self::history::Effect;
 use self::place::{Listing, Lost, Place, Round};
 use super::api::Api;
-use super::query::Search;
 use super::reading::{self, Listed};
 use super::{batch, convert, wire};
 use crate::error::{Action, Error, ErrorKind, Result};
@@ -29,7 +29,7 @@ use crate::model::{
     SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{self, Found, Guards, Mode, SyncRule, Terms, Unprobed, compare};
+use crate::sync::{self, Found, Guards, Mode, Refused, SyncRule, Terms, Unprobed, compare};
 
 /// How many messages a page reads at most: at 20 units each, a third of a minute's units.
 const SLICE: usize = 100;
@@ -66,12 +66,18 @@ pub(super) async fn page(
     let step = match cursor {
         None => Step::begin(&api, scope, mode).await?,
         Some(cursor) => {
-            let place = Place::read(cursor)?;
+            let mut place = Place::read(cursor)?;
+            if !place.is_under_way() {
+                place.done = 0;
+            }
             let mut step = Step::new(&api, place);
             step.rescope(scope);
             step.guards = mode.guards;
-            if mode.audited && mode.guards.hold(SyncRule::CountCheck) {
-                step.place.lost.get_or_insert_default();
+            if mode.audited {
+                step.place.retry_unreadable();
+                if mode.guards.hold(SyncRule::CountCheck) {
+                    step.place.lost.get_or_insert_default();
+                }
             }
             step.go_on(known).await?;
             step
@@ -162,7 +168,8 @@ impl<'a> Step<'a> {
         let read_again =
             scope.detail > earlier.detail || place.listing.as_ref().is_some_and(|list| list.again);
         place.listing = read_again.then(Listing::again);
-        place.lost.get_or_insert_default();
+        place.compare_later();
+        place.done = 0;
     }
 
     async fn go_on(&mut self, known: &dyn Known) -> Result<()> {
@@ -219,12 +226,12 @@ impl<'a> Step<'a> {
     /// Tells of labels that are new, changed or gone.
     fn look_at_labels(&mut self, answer: Option<Result<Answer>>) -> Result<()> {
         let answer = answer.unwrap_or_else(|| Err(unanswered()))?;
-        let list: wire::LabelList = parse("gmail.labels.list", &answer.body)?;
+        let labels = convert::labels(parse("gmail.labels.list", &answer.body)?);
         // Gmail's own labels are always there: an answer without any tells nothing.
-        if list.labels.is_none() {
+        if labels.is_empty() {
             return Ok(());
         }
-        let folders = convert::folders(&convert::labels(list));
+        let folders = convert::folders(&labels);
         let (new, gone) = self.place.note_labels(&folders);
         let changed = folders
             .into_iter()
@@ -279,6 +286,7 @@ impl<'a> Step<'a> {
             Effect::Deleted => {
                 self.place.backlog.retain(|waiting| waiting.id != id);
                 self.place.left.remove(&id);
+                self.place.unreadable.forget(&id);
                 self.found.push(SyncChange::Deleted(id));
             }
             Effect::Look(thread) => self.place.next(Listed { id, thread }),
@@ -292,7 +300,9 @@ impl<'a> Step<'a> {
                 let mut touched = update.into.iter().chain(&update.out_of);
                 let unclear = touched
                     .any(|folder| is_one(folder) || (!scope.junk_and_trash && hides(folder)));
+                let unclear = unclear || self.place.unreadable.contains(&id);
                 if hidden || left {
+                    self.place.unreadable.forget(&id);
                     self.found.push(SyncChange::OutOfScope(id));
                 } else if unclear {
                     let left: BTreeSet<_> = update.out_of.into_iter().filter(is_one).collect();
@@ -305,69 +315,6 @@ impl<'a> Step<'a> {
                 }
             }
         }
-    }
-
-    /// The next page of what was there before.
-    async fn list(&mut self) -> Result<()> {
-        let Some(listing) = &mut self.place.listing else {
-            return Ok(());
-        };
-        let searches = census::searches(&self.place.scope, AuditWindow::all())?;
-        let Some(search) = searches.get(listing.search) else {
-            self.place.listing = None;
-            return Ok(());
-        };
-        let page = match list_page(self.api, search, listing.token.as_deref()).await {
-            // A token that rots in a long walk. What is still missing is found by comparing.
-            Err(error) if is_refusal(&error) && listing.token.is_some() => {
-                self.place.listing = match &*listing {
-                    listing if !listing.again => None,
-                    listing if listing.restarts < MOST_RESTARTS => Some(Listing {
-                        restarts: listing.restarts + 1,
-                        ..Listing::again()
-                    }),
-                    _ => {
-                        let message = "Gmail refuses the later pages of a listing again and again";
-                        return Err(expired(error, message).with_operation(census::LIST));
-                    }
-                };
-                self.place.lost.get_or_insert_default();
-                return Ok(());
-            }
-            Err(error)
-                if (is_refusal(&error) && !self.guards.hold(SyncRule::UnknownIsNotAbsent))
-                    || census::is_of_no_label(self.api, search, &error).await? =>
-            {
-                wire::MessageList::default()
-            }
-            page => page?,
-        };
-        let next = page.next_page_token.filter(|token| !token.is_empty());
-        if next.is_some() && next == listing.token {
-            return Err(protocol("a page of a listing leads to itself"));
-        }
-        let listed = page.messages.into_iter().flatten().flatten();
-        let listed: Vec<Listed> = listed.filter_map(self::listed).collect();
-        let is_over = next.is_none();
-        let again = listing.again;
-        listing.search += usize::from(is_over);
-        listing.token = next;
-        if is_over && (!again || listing.search == searches.len()) {
-            self.place.listing = None;
-        }
-        if is_over && !again && searches.len() > 1 {
-            // What others of the scope's labels have beside this one is found by comparing, and nothing is read twice.
-            self.place.lost.get_or_insert_default();
-        }
-        if self.place.scope.detail == Detail::Ids {
-            self.note_done(listed.len());
-            let told = listed.into_iter().map(message);
-            self.found
-                .extend(told.map(|message| SyncChange::Message(Box::new(message))));
-        } else {
-            self.place.backlog.extend(listed);
-        }
-        Ok(())
     }
 
     /// Reads some of the messages that wait for it.
@@ -384,21 +331,48 @@ impl<'a> Step<'a> {
             return Ok(());
         }
         let read = reading::hydrate(self.api, &wanted, detail).await;
+        let (answered, tells) = (sync::is_answered(&read), !self.found.is_empty());
+        let mut waits = Vec::new();
         for (listed, outcome) in wanted.into_iter().zip(read) {
-            let id = listed.id;
-            let left = self.place.left.remove(&id).unwrap_or_default();
-            self.found.push(match outcome {
-                Ok(message) if census::covers(&self.place.scope, &message) => {
-                    SyncChange::of(message, left)
+            let change = match outcome {
+                Ok(message) => self.read(message),
+                Err(error) if census::is_no_message(&error) => {
+                    SyncChange::Deleted(listed.id.clone())
                 }
-                Ok(_) => SyncChange::OutOfScope(id),
-                Err(error) if error.kind() == ErrorKind::NotFound => SyncChange::Deleted(id),
-                Err(error) if reading::concerns_all(&error) => return Err(error),
-                Err(error) => SyncChange::Unreadable(id, error),
-            });
+                Err(error) => {
+                    let unreadable = &mut self.place.unreadable;
+                    match unreadable.refuse(&listed.id, &error, answered, tells) {
+                        Refused::Told => {
+                            self.place.left.remove(&listed.id);
+                            self.note_done(1);
+                            self.found.push(SyncChange::Unreadable(listed.id, error));
+                        }
+                        Refused::PutOff => self.place.backlog.push_back(listed),
+                        Refused::Waits => waits.push(listed),
+                        Refused::All => return Err(error),
+                    }
+                    continue;
+                }
+            };
+            self.place.left.remove(&listed.id);
+            self.place.unreadable.forget(&listed.id);
+            self.note_done(1);
+            self.found.push(change);
         }
-        self.note_done(count);
+        for listed in waits.into_iter().rev() {
+            self.place.backlog.push_front(listed);
+        }
         Ok(())
+    }
+
+    /// What a message that was read means for the scope.
+    fn read(&self, message: Message) -> SyncChange {
+        if census::covers(&self.place.scope, &message) {
+            let left = self.place.left.get(&message.id);
+            SyncChange::of(message, left.into_iter().flatten().cloned())
+        } else {
+            SyncChange::OutOfScope(message.id)
+        }
     }
 
     fn note_done(&mut self, count: usize) {
@@ -469,7 +443,10 @@ impl<'a> Step<'a> {
         };
         let differences = compare(known, &mut census, |_| true, terms, &Unprobed).await?;
         let count = differences.count();
-        if lost.differed.is_some_and(|before| count >= before) {
+        // What this page has told already is not stored yet.
+        let told = u64::try_from(self.found.len()).unwrap_or(u64::MAX);
+        let is_no_less = |before: u64| count >= before.saturating_add(told);
+        if lost.differed.is_some_and(is_no_less) {
             return Err(sync::no_progress());
         }
         if differences.more.total() > 0 {
@@ -481,7 +458,6 @@ impl<'a> Step<'a> {
         let stale = differences.stale.into_iter();
         self.found.extend(stale.map(SyncChange::Updated));
         let extra = differences.extra.into_iter();
-        self.probe(extra.map(|extra| extra.id).collect()).await?;
         let missing = differences.missing.into_iter().map(|missing| Listed {
             id: missing.id,
             thread: missing.thread,
@@ -493,22 +469,22 @@ impl<'a> Step<'a> {
         } else {
             self.place.backlog.extend(missing);
         }
-        Ok(())
+        self.probe(extra.map(|extra| extra.id).collect()).await
     }
 
-    /// Tells of what only the host has.
+    /// What only the host has is asked for before it is called gone: messages that move while labels are listed one after the
+    /// other may be in none of the lists.
     async fn probe(&mut self, ids: Vec<MessageId>) -> Result<()> {
         if !self.guards.hold(SyncRule::Probe) {
             self.found.extend(ids.into_iter().map(SyncChange::Deleted));
             return Ok(());
         }
-        let fates = census::fates(self.api, &self.place.scope, &ids).await?;
-        for (id, fate) in ids.into_iter().zip(fates) {
-            match fate {
-                Fate::Here => {}
-                Fate::Elsewhere => self.found.push(SyncChange::OutOfScope(id)),
-                Fate::Deleted => self.found.push(SyncChange::Deleted(id)),
-                Fate::Unreadable(error) => self.found.push(SyncChange::Unreadable(id, error)),
+        let elsewhere = census::elsewhere(self.api, &self.place.scope, &ids).await?;
+        for id in ids {
+            if elsewhere.contains(&id) {
+                self.found.push(SyncChange::OutOfScope(id));
+            } else {
+                self.place.backlog.push_back(Listed { id, thread: None });
             }
         }
         Ok(())
@@ -543,10 +519,6 @@ fn baseline(answer: Option<Result<Answer>>) -> Result<Baseline> {
             .ok_or_else(|| protocol("the profile does not say where the history stands"))?,
         messages: number(profile.messages_total),
     })
-}
-
-async fn list_page(api: &Api, search: &Search, token: Option<&str>) -> Result<wire::MessageList> {
-    api.client.json(api.ids(search, token)?).await
 }
 
 /// Whether the service says that what was named is not there, or no name at all.

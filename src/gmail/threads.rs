@@ -29,7 +29,7 @@ async fn read(api: &Api, id: &ThreadId, thread: wire::Thread, detail: Detail) ->
     let messages = thread.messages.into_iter().flatten().flatten().collect();
     for message in reading::complete(api, messages, detail).await {
         if let Err(error) = &message
-            && reading::concerns_all(error)
+            && error.concerns_all()
         {
             return Err(error.clone().with_operation(THREAD));
         }
@@ -101,10 +101,7 @@ async fn read_all(
 ) -> Result<Vec<Result<Thread>>> {
     let mut whole = read_each(api, threads, detail).await;
     let failed = whole.iter().flat_map(|thread| thread.as_ref().err());
-    if let Some(error) = failed
-        .into_iter()
-        .find(|error| reading::concerns_all(error))
-    {
+    if let Some(error) = failed.into_iter().find(|error| error.concerns_all()) {
         // The page failed, not its conversations.
         return Err(error.clone());
     }

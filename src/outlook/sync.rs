@@ -31,7 +31,7 @@ use crate::model::{
     SyncPhase, Uncertainty,
 };
 use crate::provider::{Known, SyncChange, SyncPage};
-use crate::sync::{self, Found, Guards, Mode, Probe, SyncRule, Terms, Unprobed, compare};
+use crate::sync::{self, Found, Guards, Mode, Probe, Refused, SyncRule, Terms, Unprobed, compare};
 
 /// How many messages a page reads at most one by one: five batches.
 const SLICE: usize = 100;
@@ -61,7 +61,13 @@ pub(super) async fn page(
     let before = api.client.limiter.spent();
     let mut step = match cursor {
         None => Step::begin(&api, own, scope).await?,
-        Some(cursor) => Step::new(&api, own, Place::read(cursor)?),
+        Some(cursor) => {
+            let mut place = Place::read(cursor)?;
+            if !place.is_under_way() {
+                (place.done, place.expected) = (0, None);
+            }
+            Step::new(&api, own, place)
+        }
     };
     step.guards = mode.guards;
     if mode.audited {
@@ -267,6 +273,8 @@ impl<'a> Step<'a> {
         let ids: Vec<MessageId> = wanted.iter().map(|waiting| waiting.id.clone()).collect();
         let read = reading::get(self.api, &ids, self.place.scope.detail).await?;
         let area = self.place.area();
+        let (answered, tells) = (sync::is_answered(&read), !self.found.is_empty());
+        let mut waits = Vec::new();
         for (waiting, outcome) in wanted.into_iter().zip(read) {
             let change = match outcome {
                 Ok(message) => {
@@ -280,23 +288,38 @@ impl<'a> Step<'a> {
                         told => told,
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        || error.code() == Some("ErrorInvalidIdMalformed") =>
+                {
+                    self.place.unreadable.forget(&waiting.id);
                     SyncChange::Deleted(waiting.id)
                 }
-                Err(error) if error.code() == Some("ErrorInvalidIdMalformed") => {
-                    SyncChange::Deleted(waiting.id)
-                }
-                Err(error) if concerns_all(&error) => return Err(error),
                 Err(error) => {
+                    let unreadable = &mut self.place.unreadable;
+                    match unreadable.refuse(&waiting.id, &error, answered, tells) {
+                        Refused::Told => {}
+                        Refused::PutOff => {
+                            self.place.backlog.put_last(waiting);
+                            continue;
+                        }
+                        Refused::Waits => {
+                            waits.push(waiting);
+                            continue;
+                        }
+                        Refused::All => return Err(error),
+                    }
                     // Where it is now nobody knows: it may have come back, too.
                     for folder in &waiting.left {
                         self.place.note_torn(folder);
                     }
-                    self.place.unreadable.note(waiting.id.clone());
                     SyncChange::Unreadable(waiting.id, error)
                 }
             };
             self.found.push(change);
+        }
+        for waiting in waits.into_iter().rev() {
+            self.place.backlog.put_first(waiting);
         }
         Ok(())
     }
@@ -315,12 +338,11 @@ impl<'a> Step<'a> {
     }
 
     fn told(&mut self, message: Message, area: &Area) -> SyncChange {
+        self.place.unreadable.forget(&message.id);
         if !area.covers(&message) || self.is_too_old(&message) {
             return SyncChange::OutOfScope(message.id);
         }
-        if self.place.first {
-            self.place.done += 1;
-        }
+        self.place.done += 1;
         SyncChange::Message(Box::new(message))
     }
 
@@ -407,7 +429,10 @@ impl<'a> Step<'a> {
         } else {
             let (had, unplaced) = count_known(known).await?;
             for id in unplaced {
-                self.place.look(id, None);
+                // This round has tried those of which that is known.
+                if !self.place.unreadable.contains(&id) {
+                    self.place.look(id, None);
+                }
             }
             let folders: Vec<FolderId> = area.covered().cloned().collect();
             let numbers = self.numbers_in(&folders).await?;
@@ -482,21 +507,6 @@ async fn count_known(known: &dyn Known) -> Result<(BTreeMap<FolderId, u64>, Vec<
         }
         last = next;
     }
-}
-
-/// Whether an error is about the service or the account rather than about one message.
-fn concerns_all(error: &Error) -> bool {
-    error.is_transient()
-        || matches!(
-            error.kind(),
-            ErrorKind::SignInRequired
-                | ErrorKind::QuotaExceeded
-                | ErrorKind::PermissionDenied
-                | ErrorKind::Configuration
-                | ErrorKind::MailboxUnavailable
-                | ErrorKind::AdminConsentRequired
-                | ErrorKind::CredentialStore
-        )
 }
 
 fn unanswered() -> Error {

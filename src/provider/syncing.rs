@@ -95,8 +95,9 @@ pub enum SyncChange {
     /// A message is in other folders or has other keywords. It is nothing to a host that does not have the message: that
     /// one is out of scope, or still to come.
     Updated(MessageUpdate),
-    /// A message is there and could not be read. It counts among those that the host has. It is tried again when something
-    /// happens to it, and in the next audited round.
+    /// A message could not be read, for the reason that the error gives: it is there, or was when last heard of. It counts among
+    /// those that the host has; what the host has of it already stays. It is tried again when something happens to it, and in
+    /// every audited round until it was read.
     Unreadable(MessageId, Error),
     /// A message is no longer within the scope. It is still in the mailbox.
     OutOfScope(MessageId),

@@ -8,6 +8,7 @@
 
 mod comparison;
 mod spool;
+mod unreadable;
 
 use std::collections::HashMap;
 
@@ -17,6 +18,7 @@ use crate::provider::SyncChange;
 
 pub(crate) use comparison::{Census, Differences, Probe, Terms, There, Unprobed, compare};
 pub(crate) use spool::{Sighting, Sorted, Spool};
+pub(crate) use unreadable::{Refused, Unreadable, is_answered};
 
 /// A rule that keeps mail from being lost, or from being deleted by mistake. Tests switch single ones off, to see that they
 /// would be missed.
@@ -115,6 +117,15 @@ impl Found {
         for change in changes {
             self.push(change);
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many changes there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.changes.len()
     }
 
     pub(crate) fn into_changes(self) -> Vec<SyncChange> {

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mirror::{Mirror, changes, gmail_truth, messages, outlook_truth};
-use crate::support::{GMAIL, OUTLOOK, emulator, unpaced};
+use crate::support::direct::Direct;
+use crate::support::{GMAIL, OUTLOOK, emulator, mailbox_on};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt as _;
-use http::Method;
 use postroom::clock::Clock as _;
-use postroom::emulator::{Emulator, Fault, FaultKind};
+use postroom::credentials::StaticToken;
+use postroom::emulator::Emulator;
+use postroom::http::{Connection, Regime};
 use postroom::testing::VirtualClock;
 use postroom::{
     AuditWindow, Change, Detail, DraftEdit, FolderEdit, FolderId, FolderRole, ImportLoss,
@@ -22,28 +24,38 @@ use postroom::{
     SyncPage,
 };
 
-const SERVICES: [&str; 2] = [GMAIL, OUTLOOK];
+pub(crate) const SERVICES: [&str; 2] = [GMAIL, OUTLOOK];
 
 /// How many messages CI moves at once.
 const BULK: usize = 2_000;
 
 /// A mailbox, and its copy.
-struct World {
-    emulator: Emulator,
-    clock: VirtualClock,
-    address: &'static str,
-    mailbox: Mailbox,
-    mirror: Arc<Mirror>,
-    scope: Scope,
+pub(crate) struct World {
+    pub(crate) emulator: Arc<Emulator>,
+    pub(crate) clock: VirtualClock,
+    pub(crate) address: &'static str,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) scope: Scope,
+}
+
+/// Nobody waits before what failed is tried again.
+fn mailbox(emulator: &Arc<Emulator>, clock: &VirtualClock, address: &str) -> Mailbox {
+    let token = StaticToken::new(emulator.access_token(address));
+    let way = Arc::new(Direct(Arc::clone(emulator)));
+    let connection = Connection::new(way, Arc::new(token))
+        .with_clock(Arc::new(clock.clone()))
+        .with_regime(Regime::Off);
+    mailbox_on(emulator, connection, address)
 }
 
 impl World {
-    async fn new(address: &'static str) -> Self {
+    pub(crate) async fn new(address: &'static str) -> Self {
         let clock = VirtualClock::eager("2026-11-22T12:00:00Z".parse().unwrap());
         let builder = emulator().quota(false).clock(Arc::new(clock.clone()));
-        let emulator = builder.start().await.unwrap();
+        let emulator = Arc::new(builder.start().await.unwrap());
         Self {
-            mailbox: unpaced(&emulator, address),
+            mailbox: mailbox(&emulator, &clock, address),
             emulator,
             clock,
             address,
@@ -52,7 +64,7 @@ impl World {
         }
     }
 
-    fn deliver(&self, subject: &str, more: &str) {
+    pub(crate) fn deliver(&self, subject: &str, more: &str) {
         let mail =
             format!("From: billing@shop.example\r\nSubject: {subject}\r\n{more}\r\nText\r\n");
         self.emulator.deliver(self.address, mail.as_bytes());
@@ -60,13 +72,13 @@ impl World {
     }
 
     /// Time passes, and with it the lives of tokens.
-    fn wait(&mut self, hours: u64) {
+    pub(crate) fn wait(&mut self, hours: u64) {
         self.clock.advance(Duration::from_secs(hours * 60 * 60));
-        self.mailbox = unpaced(&self.emulator, self.address);
+        self.mailbox = mailbox(&self.emulator, &self.clock, self.address);
     }
 
     /// Syncs, and sees that the copy is what the mailbox is.
-    async fn follow(&self) -> Vec<SyncPage> {
+    pub(crate) async fn follow(&self) -> Vec<SyncPage> {
         let pages = self.mirror.follow(&self.mailbox, &self.scope).await;
         let pages = pages.unwrap();
         let truth = if self.address == GMAIL {
@@ -78,14 +90,14 @@ impl World {
         pages
     }
 
-    async fn in_role(&self, role: FolderRole) -> Vec<MessageId> {
+    pub(crate) async fn in_role(&self, role: FolderRole) -> Vec<MessageId> {
         let folder = self.mailbox.folder(role).await.unwrap().id;
         let messages = self.mirror.messages().into_iter();
         let inside = messages.filter(|(_, copy)| copy.folders.contains(folder.as_str()));
         inside.map(|(id, _)| id).collect()
     }
 
-    async fn apply(&self, ids: &[MessageId], change: &Change) {
+    pub(crate) async fn apply(&self, ids: &[MessageId], change: &Change) {
         for outcome in self.mailbox.apply(ids, change).await.unwrap() {
             outcome.unwrap();
         }
@@ -372,94 +384,6 @@ async fn a_folder_that_is_renamed_or_moved_is_told_with_those_in_it_and_without_
         assert_eq!(deleted(&pages), 0, "{address}");
         assert_eq!(world.mirror.messages().len(), 6);
     }
-}
-
-/// Five messages come, of which one cannot be read.
-async fn come_with_one_unreadable(world: &World) -> MessageId {
-    for number in 0..5 {
-        world.deliver(&format!("Number {number}"), "");
-    }
-    let (strange, one) = if world.address == GMAIL {
-        let refused = "Precondition check failed.";
-        let strange = FaultKind::google_error(400, "failedPrecondition", refused);
-        (strange, "/users/me/messages/")
-    } else {
-        let refused = "The MIME content is invalid.";
-        let strange = FaultKind::graph_error(400, "ErrorMimeContentInvalid", refused);
-        (strange, "/me/messages/")
-    };
-    let fault = Fault::new(strange).on(Method::GET, one).after(2);
-    world.emulator.fault(fault);
-    let pages = world.mirror.follow(&world.mailbox, &world.scope);
-    let pages = pages.await.unwrap();
-    let mut unreadable = Vec::new();
-    for change in changes(&pages) {
-        if let SyncChange::Unreadable(id, error) = change {
-            assert_eq!(error.status(), Some(400), "{error:?}");
-            unreadable.push(id.clone());
-        }
-    }
-    assert_eq!(unreadable.len(), 1, "{}", world.address);
-    assert_eq!(messages(&pages).len(), 4, "{}", world.address);
-    unreadable.remove(0)
-}
-
-#[tokio::test]
-async fn a_message_that_cannot_be_read_is_told_with_its_error_and_ends_no_page() {
-    for address in SERVICES {
-        let world = World::new(address).await;
-        world.follow().await;
-        let unreadable = [come_with_one_unreadable(&world).await];
-        // It counts as one that the host has, and is told as soon as something happens to it.
-        assert_eq!(world.mirror.messages().len(), 5);
-        world.apply(&unreadable, &Change::Archive).await;
-        world
-            .mirror
-            .follow(&world.mailbox, &world.scope)
-            .await
-            .unwrap();
-        let audit = world
-            .mailbox
-            .audit(&world.scope, AuditWindow::all(), world.mirror.as_ref());
-        assert!(audit.await.unwrap().missing.is_empty());
-    }
-}
-
-/// Nobody knows in which folder it was, so that no folder's count tells of it.
-#[tokio::test]
-async fn a_message_that_could_not_be_read_and_is_deleted_leaves_the_copy() {
-    for address in SERVICES {
-        let world = World::new(address).await;
-        world.follow().await;
-        let unreadable = come_with_one_unreadable(&world).await;
-        world.emulator.expire_history(GMAIL);
-        world.emulator.expire_deltas(OUTLOOK, None);
-        world.apply(&[unreadable], &Change::Delete).await;
-        let pages = world.mirror.follow_audited(&world.mailbox, &world.scope);
-        pages.await.unwrap();
-        assert_eq!(world.mirror.messages().len(), 4, "{address}");
-    }
-}
-
-/// Outlook reads drafts anew whatever becomes of them. Nothing but its state tells that the copy of this one is as it was before.
-#[tokio::test]
-async fn a_draft_that_could_not_be_read_again_is_read_in_the_next_audited_round() {
-    let world = World::new(OUTLOOK).await;
-    let drafts = world.mailbox.drafts().unwrap();
-    let draft = Outgoing::new().subject("A beginning").text("First words");
-    drafts.create(&draft).await.unwrap();
-    world.follow().await;
-    let ids = world.in_role(FolderRole::Drafts).await;
-    world.apply(&ids, &Change::Set(Keyword::Flagged)).await;
-    let not_json = Fault::new(FaultKind::NotJson).on(Method::GET, "/messages/");
-    world.emulator.fault(not_json);
-    let pages = world.mirror.follow(&world.mailbox, &world.scope);
-    let pages = pages.await.unwrap();
-    let is_unreadable = |change: &SyncChange| matches!(change, SyncChange::Unreadable(..));
-    assert!(changes(&pages).any(is_unreadable));
-    let pages = world.mirror.follow_audited(&world.mailbox, &world.scope);
-    pages.await.unwrap();
-    world.follow().await;
 }
 
 /// A draft that is rewritten keeps its id at Outlook, and its state everywhere.

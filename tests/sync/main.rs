@@ -16,3 +16,5 @@ mod forgetting;
 mod gmail;
 mod meanwhile;
 mod outlook;
+mod recovery;
+mod unreadable;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::api::{Api, units};
 use super::super::{batch, convert, wire};
-use super::{MESSAGE, concerns_all, format};
+use super::{MESSAGE, format};
 use crate::error::{Error, Result};
 use crate::http::{Answer, ApiClient, parse, protocol};
 use crate::model::{Detail, Message, MessageId, Spent, ThreadId};
@@ -27,11 +27,16 @@ impl Prices {
         }
     }
 
+    /// What reading so many messages one by one costs.
+    pub(in crate::gmail) fn of_messages(self, messages: usize) -> u64 {
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        u64::from(self.message).saturating_mul(messages)
+    }
+
     /// Whether reading all of a conversation costs less than so many messages of it: three, where a message costs half of
     /// that (<https://developers.google.com/workspace/gmail/api/reference/quota>, 2026-05).
     pub(super) fn whole_is_cheaper(self, messages: usize) -> bool {
-        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
-        u64::from(self.message).saturating_mul(messages) > u64::from(self.thread)
+        self.of_messages(messages) > u64::from(self.thread)
     }
 }
 
@@ -214,7 +219,7 @@ impl<'a> Reading<'a> {
                 let messages = thread.messages.into_iter().flatten().flatten();
                 Outcome::Messages(messages.filter(|message| self.is_named(message)).collect())
             }
-            Err(error) if concerns_all(&error) => Outcome::Failed(error),
+            Err(error) if error.concerns_all() && !error.is_failure() => Outcome::Failed(error),
             // It is gone or too long, or one of its messages cannot be read.
             Err(_) => Outcome::NoThread,
         }
@@ -361,7 +366,7 @@ pub(in crate::gmail) async fn complete(
         };
         match (outcome, &mut *bodies) {
             (Ok(Some(bytes)), Ok(fetched)) => _ = fetched.insert(part, bytes),
-            (Err(error), Ok(_)) if concerns_all(&error) => *bodies = Err(error),
+            (Err(error), Ok(_)) if error.concerns_all() => *bodies = Err(error),
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
 //! What is in a mailbox, from listings of ids alone: one of everything, and one for each label, at 5 units for 500 ids. It is
 //! what the host's copy is compared with after the history was lost, and by audits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::gmail::api::{Api, Format};
+use crate::gmail::api::{Api, Format, LONGEST_PAGE, units};
 use crate::gmail::convert::{self, Label};
 use crate::gmail::query::{self, Search};
-use crate::gmail::reading::{self, Listed};
+use crate::gmail::reading::{Listed, Prices};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
 use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope};
@@ -104,18 +104,22 @@ pub(super) async fn take(
     window: AuditWindow,
     known_labels: &[Label],
 ) -> Result<Listings> {
+    // Gmail's own labels are always there. Without them, every message would seem to have left all of its own.
+    if known_labels.is_empty() {
+        return Err(protocol("the service lists no labels").with_operation("gmail.labels.list"));
+    }
     let mut spool = Spool::new();
     let mut rank = 0;
     let scoped = searches(scope, window)?;
     walk(api, &scoped, &mut spool, |_, listed| {
         rank += 1;
-        Sighting {
+        Some(Sighting {
             id: listed.id,
             order: rank,
             rank,
             thread: listed.thread,
             marks: Vec::new(),
-        }
+        })
     })
     .await?;
     let shown =
@@ -132,12 +136,14 @@ pub(super) async fn take(
             .iter()
             .map(|label| labelled(&all, label.clone()))
             .collect();
-        walk(api, &searches, &mut spool, |label, listed| Sighting {
-            id: listed.id,
-            order: LABEL,
-            rank: LABEL,
-            thread: None,
-            marks: u32::try_from(label).into_iter().collect(),
+        walk(api, &searches, &mut spool, |label, listed| {
+            Some(Sighting {
+                id: listed.id,
+                order: LABEL,
+                rank: LABEL,
+                thread: None,
+                marks: u32::try_from(label).into_iter().collect(),
+            })
         })
         .await?;
     }
@@ -147,12 +153,12 @@ pub(super) async fn take(
     })
 }
 
-/// Every page of these listings, side by side.
+/// Every page of these listings, side by side. What is seen is kept where that is said.
 async fn walk(
     api: &Api,
     searches: &[Search],
     spool: &mut Spool,
-    mut seen: impl FnMut(usize, Listed) -> Sighting + Send,
+    mut seen: impl FnMut(usize, Listed) -> Option<Sighting> + Send,
 ) -> Result<()> {
     let mut open: Vec<(usize, Option<String>)> =
         (0..searches.len()).map(|index| (index, None)).collect();
@@ -179,7 +185,9 @@ async fn walk(
             };
             let listed = page.messages.into_iter().flatten().flatten();
             for listed in listed.filter_map(super::listed) {
-                spool.push(seen(index, listed)).await?;
+                if let Some(sighting) = seen(index, listed) {
+                    spool.push(sighting).await?;
+                }
             }
             let following = page.next_page_token.filter(|token| !token.is_empty());
             if following.is_some() && following == token {
@@ -209,43 +217,37 @@ pub(super) async fn is_of_no_label(api: &Api, search: &Search, error: &Error) ->
     Ok(!labels.is_empty() && labels.iter().all(|known| known.id != *label))
 }
 
-/// What became of a message that no listing had.
-pub(super) enum Fate {
-    /// It is there all the same.
-    Here,
-    /// It is not within the scope.
-    Elsewhere,
-    Deleted,
-    /// The service does not say.
-    Unreadable(Error),
-}
-
-/// Looks at what no listing had before it is called gone. Messages that move while labels are listed one after the other may
-/// be in none of the lists.
-pub(super) async fn fates(api: &Api, scope: &Scope, ids: &[MessageId]) -> Result<Vec<Fate>> {
-    let calls = ids
-        .iter()
-        .map(|id| api.message(id.as_str(), Format::Minimal))
-        .collect();
-    let answers = batch::send(api, calls).await.into_iter();
-    let fates = answers.map(|answer| match answer {
-        Ok(answer) => {
-            let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
-            let message = convert::message(message, Detail::Ids, &HashMap::new())?;
-            Ok(match covers(scope, &message) {
-                true => Fate::Here,
-                false => Fate::Elsewhere,
-            })
+/// Which of these messages, which no listing of a scope had, are in the mailbox all the same: from a listing of all that it has,
+/// where that costs less than asking for each of them.
+pub(super) async fn elsewhere(
+    api: &Api,
+    scope: &Scope,
+    ids: &[MessageId],
+) -> Result<HashSet<MessageId>> {
+    let mut elsewhere = HashSet::new();
+    let all = searches(&Scope::everything(), AuditWindow::all())?;
+    let asking = Prices::of(&api.client).of_messages(ids.len());
+    let listing = u64::from(api.client.units(LIST, units::MESSAGES_LIST));
+    // How many messages there are is not worth being asked for, either, where one page costs more.
+    if asking <= listing || searches(scope, AuditWindow::all())? == all {
+        return Ok(elsewhere);
+    }
+    let profile = batch::send(api, vec![api.baseline()]).await.pop();
+    let pages = super::baseline(profile)?
+        .messages
+        .map(|total| total / u64::from(LONGEST_PAGE) + 1);
+    if pages.is_none_or(|pages| listing.saturating_mul(pages) >= asking) {
+        return Ok(elsewhere);
+    }
+    let wanted: HashSet<&MessageId> = ids.iter().collect();
+    walk(api, &all, &mut Spool::new(), |_, listed| {
+        if wanted.contains(&listed.id) {
+            elsewhere.insert(listed.id);
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Fate::Deleted),
-        // No id of Gmail's.
-        Err(error) if matches!(error.code(), Some("invalidArgument" | "INVALID_ARGUMENT")) => {
-            Ok(Fate::Deleted)
-        }
-        Err(error) if reading::concerns_all(&error) => Err(error),
-        Err(error) => Ok(Fate::Unreadable(error)),
-    });
-    fates.collect()
+        None
+    })
+    .await?;
+    Ok(elsewhere)
 }
 
 /// Asks for messages one by one.
@@ -256,18 +258,33 @@ pub(super) struct OneByOne<'a> {
 
 impl Probe for OneByOne<'_> {
     async fn gone(&self, extra: Vec<KnownMessage>) -> Result<Vec<KnownMessage>> {
-        let ids: Vec<MessageId> = extra.iter().map(|extra| extra.id.clone()).collect();
-        let fates = fates(self.api, self.scope, &ids).await?;
+        let calls = extra
+            .iter()
+            .map(|extra| self.api.message(extra.id.as_str(), Format::Minimal))
+            .collect();
+        let answers = batch::send(self.api, calls).await;
         let mut gone = Vec::new();
-        for (extra, fate) in extra.into_iter().zip(fates) {
-            match fate {
-                Fate::Here => {}
-                Fate::Elsewhere | Fate::Deleted => gone.push(extra),
-                Fate::Unreadable(error) => return Err(error),
+        for (extra, answer) in extra.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let message: wire::Message = parse("gmail.messages.get", &answer.body)?;
+                    let message = convert::message(message, Detail::Ids, &HashMap::new())?;
+                    if !covers(self.scope, &message) {
+                        gone.push(extra);
+                    }
+                }
+                Err(error) if is_no_message(&error) => gone.push(extra),
+                Err(error) => return Err(error),
             }
         }
         Ok(gone)
     }
+}
+
+/// Whether the service says that there is no such message, or that what was asked for is no id of its own.
+pub(super) fn is_no_message(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+        || matches!(error.code(), Some("invalidArgument" | "INVALID_ARGUMENT"))
 }
 
 impl Census for Listings {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gmail::reading::Listed;
 use crate::model::{Folder, FolderId, MessageId, Scope, SyncCursor, ThreadId};
+use crate::sync::Unreadable;
 
 const PROVIDER: &str = "gmail";
 
@@ -40,6 +41,8 @@ pub(super) struct Place {
     pub(super) backlog: VecDeque<Listed>,
     /// Of what waits to be read, what left which labels of the scope.
     pub(super) left: BTreeMap<MessageId, BTreeSet<FolderId>>,
+    /// What could not be read, so that what the host has of it is perhaps of before.
+    pub(super) unreadable: Unreadable,
     /// Whether what the host has is still to be compared with what is there.
     pub(super) lost: Option<Lost>,
     /// When that was done last, if the history was of no use since.
@@ -108,6 +111,7 @@ impl Place {
             listing: None,
             backlog: VecDeque::new(),
             left: BTreeMap::new(),
+            unreadable: Unreadable::default(),
             lost: None,
             compared: None,
             done: 0,
@@ -135,6 +139,23 @@ impl Place {
     pub(super) fn next(&mut self, listed: Listed) {
         self.backlog.retain(|waiting| waiting.id != listed.id);
         self.backlog.push_front(listed);
+    }
+
+    /// What the host has is compared with what is there when there is time for it. Since there is more to compare, more may
+    /// differ than the last time.
+    pub(super) fn compare_later(&mut self) {
+        self.lost.get_or_insert_default().differed = None;
+    }
+
+    /// What could not be read is tried once more; where nobody knows of all that it is, everything is.
+    pub(super) fn retry_unreadable(&mut self) {
+        let (ids, others) = self.unreadable.retry();
+        for id in ids {
+            self.next(Listed { id, thread: None });
+        }
+        if others {
+            self.listing = Some(Listing::again());
+        }
     }
 
     pub(super) fn read(cursor: &SyncCursor) -> Result<Self> {
@@ -167,6 +188,8 @@ impl Place {
         add("done", (self.done > 0).then(|| self.done.to_string()));
         let backlog = (!self.backlog.is_empty()).then(|| write_backlog(&self.backlog));
         add("backlog", backlog);
+        let is_unreadable = self.unreadable != Unreadable::default();
+        add("unreadable", is_unreadable.then(|| json(&self.unreadable)));
         add("left", (!self.left.is_empty()).then(|| json(&self.left)));
         for (id, print) in &self.labels {
             entries.push((format!("{LABEL}{id}"), print.clone()));
@@ -193,6 +216,7 @@ fn read(mut entries: BTreeMap<String, String>) -> Option<Place> {
     place.done = optional(entries.remove("done"))?.unwrap_or_default();
     place.backlog = read_backlog(&entries.remove("backlog").unwrap_or_default());
     place.left = optional(entries.remove("left"))?.unwrap_or_default();
+    place.unreadable = optional(entries.remove("unreadable"))?.unwrap_or_default();
     for (name, print) in entries {
         let id = FolderId::from(name.strip_prefix(LABEL)?);
         place.labels.insert(id, print);

@@ -133,7 +133,7 @@ impl Step<'_> {
             let message = match (message, id) {
                 (Ok(message), _) => message,
                 (Err(error), Some(id)) => {
-                    self.place.unreadable.note(id.clone());
+                    self.place.unreadable.note(&id);
                     self.found.push(SyncChange::Unreadable(id, error));
                     continue;
                 }

@@ -13,6 +13,7 @@ use super::census::Area;
 use super::unconfirmed::Unconfirmed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Folder, FolderId, FolderRole, MessageId, Scope, SyncCursor};
+use crate::sync::Unreadable;
 
 const PROVIDER: &str = "outlook";
 
@@ -21,9 +22,6 @@ const FOLDER: &str = "folder:";
 
 /// How many messages that left folders are remembered one by one: they stand in the cursor.
 const MOST_HELD: usize = 2_000;
-
-/// How many messages that could not be read are remembered one by one.
-const MOST_UNREADABLE: usize = 1_000;
 
 /// Where a sync has got to.
 pub(super) struct Place {
@@ -146,25 +144,6 @@ pub(super) struct Comparison {
     pub(super) differed: Option<u64>,
 }
 
-/// What could not be read, and is tried again in the next audited round.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Unreadable {
-    pub(super) ids: BTreeSet<MessageId>,
-    /// Whether there is more than is remembered one by one.
-    pub(super) more: bool,
-}
-
-impl Unreadable {
-    pub(super) fn note(&mut self, id: MessageId) {
-        if self.ids.len() < MOST_UNREADABLE {
-            self.ids.insert(id);
-        } else {
-            self.more |= !self.ids.contains(&id);
-        }
-    }
-}
-
 impl Place {
     pub(super) fn new(
         scope: Scope,
@@ -225,16 +204,14 @@ impl Place {
         self.roles.contains(&(FolderRole::Drafts, folder.clone()))
     }
 
-    /// What could not be read is tried once more; where that is too much, everything is compared.
+    /// What could not be read is tried once more; where nobody knows of all that it is, everything is compared.
     pub(super) fn retry_unreadable(&mut self) {
-        let unreadable = std::mem::take(&mut self.unreadable);
-        for id in unreadable.ids {
+        let (ids, others) = self.unreadable.retry();
+        for id in ids {
             self.look(id, None);
         }
-        if unreadable.more {
-            let comparison = self.comparison.get_or_insert_with(Comparison::default);
-            comparison.all = true;
-            comparison.differed = None;
+        if others {
+            self.compare_all_later();
         }
     }
 

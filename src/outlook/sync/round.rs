@@ -194,7 +194,7 @@ impl Step<'_> {
             return;
         }
         let is_held = self.place.held.contains_key(&id);
-        let waits = self.place.backlog.contains(&id);
+        let waits = self.place.backlog.contains(&id) || self.place.unreadable.contains(&id);
         match update {
             Some(mut update) if !self.guards.hold(SyncRule::UnknownIsNotAbsent) => {
                 if message.is_read.is_none() {
