@@ -13,7 +13,8 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command};
 
-use postroom::emulator::{Emulator, LifecycleEvent, PushSubscription};
+use http::Method;
+use postroom::emulator::{Emulator, Fault, FaultKind, LifecycleEvent, PushSubscription};
 use programs::{Mail, errors, id};
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -177,6 +178,18 @@ async fn a_copy_that_was_tampered_with_is_found_out_and_mended() {
         ] {
             assert!(told.contains(sentence), "{address}: {told}");
         }
+
+        // What is refused to the account is no fault of the message, and mended later.
+        let path = format!("/messages/{}", lost.trim_end_matches('='));
+        let refused = if address == GMAIL {
+            FaultKind::google_error(403, "domainPolicy", "The domain administrators say no.")
+        } else {
+            FaultKind::graph_error(403, "ErrorAccessDenied", "Access is denied.")
+        };
+        emulator.fault(Fault::new(refused).on(Method::GET, path).times(u32::MAX));
+        let output = mail.run(["sync", "copy.sqlite", "--mend"]);
+        assert_eq!(output.status.code(), Some(4), "{}", errors(&output));
+        emulator.clear_faults();
 
         let mended = sync(&mail, &["--mend"]);
         assert_eq!(mended["mended"]["fetched"], 1);

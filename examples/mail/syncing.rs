@@ -353,12 +353,21 @@ impl Copy {
             for (id, message) in ids.iter().zip(messages) {
                 match message {
                     Ok(message) => changes.push(SyncChange::Message(Box::new(message))),
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) if error.is_transient() => return Err(error.into()),
-                    Err(error) => changes.push(SyncChange::Unreadable(id.clone(), error)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            ErrorKind::Content | ErrorKind::InvalidRequest | ErrorKind::Protocol
+                        ) =>
+                    {
+                        changes.push(SyncChange::Unreadable(id.clone(), error));
+                        continue;
+                    }
+                    // Not of this message, but of the account or the service.
+                    Err(error) => return Err(error.into()),
                 }
+                mended.fetched += 1;
             }
-            mended.fetched += changes.len();
             self.change(&changes).await?;
         }
         Ok(mended)
