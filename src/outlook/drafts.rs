@@ -196,7 +196,7 @@ impl Drafts for Outlook {
         if detail == Detail::Full {
             drafts = name_items(self, drafts).await;
         }
-        let next = listed.next_link.filter(|link| !link.is_empty());
+        let next = listed.next_link;
         Ok(Page::new(drafts, next.map(PageToken::new)))
     }
 

@@ -100,7 +100,7 @@ const RULES: &[Rule] = &[
     (
         0,
         "ErrorNonExistentMailbox",
-        ErrorKind::NotFound,
+        ErrorKind::MailboxUnavailable,
         "there is no such mailbox",
     ),
     (

@@ -112,7 +112,7 @@ async fn page_of(
         .map(|item| converted(item, read))
         .collect();
     attachments::name_items(api, &mut items).await;
-    let next = listed.next_link.filter(|link| !link.is_empty());
+    let next = listed.next_link;
     let next = match window {
         Some(window) => window.advance(&mut items, next)?,
         None => next.map(PageToken::new),

@@ -6,8 +6,8 @@
 //! another folder has not gone; all else is asked for before it is called deleted. What the service itself forgets is found
 //! by counting, in audited rounds.
 //!
-//! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what was there before `sync/listing.rs`'s, what
-//! is there `sync/census.rs`'s.
+//! Where it has got to is `sync/place.rs`'s, what folders tell `sync/round.rs`'s, what becomes of folders `sync/tree.rs`'s, what
+//! was there before `sync/listing.rs`'s, what is there `sync/census.rs`'s.
 
 mod ahead;
 mod backlog;
@@ -15,9 +15,12 @@ mod census;
 mod listing;
 mod place;
 mod round;
+mod tree;
 mod unconfirmed;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
 
 use self::backlog::Waiting;
 use self::census::Area;
@@ -26,6 +29,7 @@ use super::api::Api;
 use super::reading::{self, OwnFolders};
 use super::{batch, convert};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::protocol;
 use crate::model::{
     Audit, AuditWindow, Detail, FolderId, KnownMessage, Message, MessageId, Scope, SyncCursor,
     SyncPhase, Uncertainty,
@@ -150,7 +154,7 @@ impl Probe for OneByOne<'_> {
         let mut gone = Vec::new();
         for (extra, found) in extra.into_iter().zip(found) {
             match found {
-                Ok(message) if self.area.covers(&message) => {}
+                Ok(message) if message.folders.is_none() || self.area.covers(&message) => {}
                 Ok(_) => gone.push(extra),
                 Err(error) if is_refusal(error.kind()) => gone.push(extra),
                 Err(error) => return Err(error),
@@ -163,6 +167,23 @@ impl Probe for OneByOne<'_> {
 /// Whether the service says that what was named is not there, or no name at all.
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::InvalidRequest)
+}
+
+/// Whether the service gives nothing of a folder, which may be there: it is not to be found, its changes cannot be asked for, or
+/// this user must not read it.
+fn is_closed(kind: ErrorKind) -> bool {
+    is_refusal(kind) || kind == ErrorKind::PermissionDenied
+}
+
+/// Whether the service says in so many words that there is no such message. It says so of what is there, too, where a gateway
+/// does not find the mailbox (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/2914>).
+fn is_gone(error: &Error) -> bool {
+    let names = [
+        "ErrorItemNotFound",
+        "ItemNotFound",
+        "ErrorInvalidIdMalformed",
+    ];
+    error.code().is_some_and(|code| names.contains(&code))
 }
 
 /// A page in the making.
@@ -219,16 +240,31 @@ impl<'a> Step<'a> {
         let before = self.place.area();
         let earlier = std::mem::replace(&mut self.place.scope, scope.clone());
         self.cover(&before);
+        let reaches = |scope: &Scope| scope.since.map_or(i64::MIN, |since| since.timestamp());
         if scope.since != earlier.since {
-            self.place
-                .comparison
-                .get_or_insert_with(Comparison::default)
-                .all = true;
+            let is_further = reaches(scope) < reaches(&earlier);
+            let is_one_listing = !scope.names_folders() && !earlier.names_folders();
+            match &self.place.listing {
+                // It goes on as far as is wanted now.
+                Some(listing) if is_further && is_one_listing && !listing.over => {}
+                None if is_further && is_one_listing => {
+                    self.place.listing = Some(Listing {
+                        until: earlier.since.map(|since| since - TimeDelta::seconds(1)),
+                        ..Listing::default()
+                    });
+                }
+                _ => self.place.compare_all_later(),
+            }
         }
         // One that is under way goes on, unless it went through the folders in another way.
         let is_other = scope.names_folders() != earlier.names_folders();
+        let anew = self.place.listing.as_ref().is_some_and(|list| list.anew);
         if scope.detail > earlier.detail || (self.place.listing.is_some() && is_other) {
-            self.place.listing = Some(Listing::default());
+            self.place.listing = Some(Listing {
+                // The first one reads everything for the first time.
+                anew: anew || !self.place.first,
+                ..Listing::default()
+            });
         }
     }
 
@@ -276,9 +312,13 @@ impl<'a> Step<'a> {
         let (answered, tells) = (sync::is_answered(&read), !self.found.is_empty());
         let mut waits = Vec::new();
         for (waiting, outcome) in wanted.into_iter().zip(read) {
-            let change = match outcome {
+            let change = match outcome.and_then(placed) {
                 Ok(message) => {
                     self.note_whereabouts(&waiting, &message);
+                    if message.id != waiting.id {
+                        // One that has another id now.
+                        self.found.push(SyncChange::Deleted(waiting.id));
+                    }
                     let left = waiting.left;
                     // What is back where it was has not moved, whatever it left meanwhile.
                     let is_back = left.iter().any(|folder| message.is_in(folder));
@@ -288,10 +328,16 @@ impl<'a> Step<'a> {
                         told => told,
                     }
                 }
+                // Not of this message in so many words: it is asked for once more.
                 Err(error)
                     if error.kind() == ErrorKind::NotFound
-                        || error.code() == Some("ErrorInvalidIdMalformed") =>
+                        && !is_gone(&error)
+                        && self.place.unreadable.doubt(&waiting.id) =>
                 {
+                    self.place.backlog.put_last(waiting);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound || is_gone(&error) => {
                     self.place.unreadable.forget(&waiting.id);
                     SyncChange::Deleted(waiting.id)
                 }
@@ -507,6 +553,15 @@ async fn count_known(known: &dyn Known) -> Result<(BTreeMap<FolderId, u64>, Vec<
         }
         last = next;
     }
+}
+
+/// A message of which it is told where it lies: within the scope or not.
+fn placed(message: Message) -> Result<Message> {
+    if message.folders.is_some() {
+        return Ok(message);
+    }
+    let error = protocol("the service does not say where a message lies");
+    Err(error.with_operation("outlook.messages.get"))
 }
 
 fn unanswered() -> Error {

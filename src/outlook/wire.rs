@@ -11,7 +11,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -28,11 +28,17 @@ pub(super) use words::{Timestamp, Word};
 
 use crate::http::from_json;
 
+/// An address that is empty leads nowhere.
+fn link<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let link = Option::<String>::deserialize(deserializer)?;
+    Ok(link.filter(|link| !link.is_empty()))
+}
+
 /// A page of a collection. Items are kept as text, so that one that cannot be read does not stop the page.
 #[derive(Deserialize)]
 pub(super) struct Collection {
     pub(super) value: Option<Vec<Box<RawValue>>>,
-    #[serde(rename = "@odata.nextLink")]
+    #[serde(rename = "@odata.nextLink", default, deserialize_with = "link")]
     pub(super) next_link: Option<String>,
 }
 
@@ -40,7 +46,7 @@ pub(super) struct Collection {
 #[derive(Deserialize)]
 pub(super) struct MessagePage {
     pub(super) value: Option<Vec<Option<Message>>>,
-    #[serde(rename = "@odata.nextLink")]
+    #[serde(rename = "@odata.nextLink", default, deserialize_with = "link")]
     pub(super) next_link: Option<String>,
 }
 
@@ -63,9 +69,9 @@ impl From<Collection> for MessagePage {
 #[derive(Deserialize)]
 pub(super) struct Changes {
     pub(super) value: Option<Vec<Box<RawValue>>>,
-    #[serde(rename = "@odata.nextLink")]
+    #[serde(rename = "@odata.nextLink", default, deserialize_with = "link")]
     pub(super) next_link: Option<String>,
-    #[serde(rename = "@odata.deltaLink")]
+    #[serde(rename = "@odata.deltaLink", default, deserialize_with = "link")]
     pub(super) delta_link: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Message, MessageId};
 
 /// How many are remembered one by one: they stand in the cursor.
@@ -51,6 +51,13 @@ impl Unreadable {
         self.ids.contains(id)
     }
 
+    /// It is perhaps not there. Whether that was not so before: then it is to be asked for once more.
+    pub(crate) fn doubt(&mut self, id: &MessageId) -> bool {
+        let is_new = !self.contains(id);
+        self.note(id);
+        is_new && self.contains(id)
+    }
+
     /// Those that are to be tried again, each remembered until it was read; and whether there are others, of which nothing else
     /// is known.
     pub(crate) fn retry(&mut self) -> (Vec<MessageId>, bool) {
@@ -69,7 +76,9 @@ impl Unreadable {
         tells: bool,
     ) -> Refused {
         let failed = error.is_failure();
-        if !error.concerns_all() || (failed && self.contains(id)) {
+        // Some messages are others' to read only.
+        let denied = error.kind() == ErrorKind::PermissionDenied && answered;
+        if !error.concerns_all() || denied || (failed && self.contains(id)) {
             self.note(id);
             return Refused::Told;
         }

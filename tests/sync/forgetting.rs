@@ -146,7 +146,7 @@ async fn what_is_denied_and_found_again_by_counting_is_followed_from_then_on() {
     mailbox.apply(&ids, &to("inbox")).await.unwrap();
     let denied = Fault::new(FaultKind::resource_not_found());
     let id = ids[0].as_str().trim_end_matches('=');
-    emulator.fault(denied.on(Method::GET, id));
+    emulator.fault(denied.on(Method::GET, id).times(2));
     let pages = mirror.follow(&mailbox, &scope).await.unwrap();
     assert_eq!(deleted(&pages), 1);
     mirror.follow_audited(&mailbox, &scope).await.unwrap();

@@ -11,6 +11,7 @@ mod mirror;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod closed;
 mod everyday;
 mod forgetting;
 mod gmail;

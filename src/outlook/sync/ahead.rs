@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::backlog::Waiting;
 use super::listing::{LIST, Listed, filter, read, second};
 use super::place::Listing;
-use super::{Step, is_refusal};
+use super::{Step, is_closed};
 use crate::error::Result;
 use crate::model::{Detail, FolderId, MessageId};
 use crate::outlook::{batch, reading};
@@ -109,7 +109,9 @@ impl Step<'_> {
             match answer {
                 Ok(answer) => messages.extend(read(reading::read(LIST, &answer)?, detail)?.0),
                 // A folder that is gone, which the tree tells.
-                Err(error) if folders.len() > 1 && is_refusal(error.kind()) => {}
+                Err(error) if folders.len() > 1 && is_closed(error.kind()) => {}
+                // Their turn comes all the same.
+                Err(error) if error.is_failure() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::is_refusal;
+use super::is_closed;
 use super::listing::second;
 use crate::error::Result;
 use crate::http::protocol;
@@ -227,7 +227,8 @@ pub(super) async fn take(
         for (open, answer) in open.into_iter().zip(answers) {
             let page: wire::Collection = match answer {
                 Ok(answer) => reading::read(LIST, &answer)?,
-                Err(error) if open.link.is_none() && is_refusal(error.kind()) => {
+                Err(error) if open.link.is_none() && is_closed(error.kind()) => {
+                    counting.forget(open.folder);
                     refused.insert(open.folder.clone());
                     continue;
                 }
@@ -242,7 +243,7 @@ pub(super) async fn take(
                     counting.note(message).await?;
                 }
             }
-            let following = page.next_link.filter(|following| !following.is_empty());
+            let following = page.next_link;
             if following.is_some() && following == open.link {
                 return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
             }

@@ -3,10 +3,11 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
 
+use super::backlog::Waiting;
 use super::census::Area;
 use super::place::Listing;
-use super::{Step, is_refusal};
-use crate::error::{ErrorKind, Result};
+use super::{Step, is_closed, is_refusal};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::protocol;
 use crate::model::{Detail, FolderId, Message, MessageId};
 use crate::outlook::reading::{self, no_list};
@@ -52,17 +53,15 @@ impl Step<'_> {
             listing = listing.of(folder);
         }
         let detail = self.place.scope.detail;
-        let call = match &listing.link {
-            Some(link) => self.api.following(LIST, link)?,
-            None => {
-                let size = if detail == Detail::Full { "50" } else { "250" };
-                let filter = filter(self.place.scope.since, listing.until);
-                let place = listing.folder.as_ref().map(FolderId::as_str);
-                self.api.newest(place, filter.as_deref(), detail, size)?
-            }
-        };
-        let (mut messages, next) = match self.api.client.json::<wire::Collection>(call).await {
-            Ok(page) => read(page, detail)?,
+        let mut page = self.list_page(&listing, detail).await;
+        // Perhaps it is one message of them at which the service fails: they are read one by one.
+        let one_by_one = detail != Detail::Ids && page.as_ref().is_err_and(Error::is_failure);
+        if one_by_one {
+            listing.link = None;
+            page = self.list_page(&listing, Detail::Ids).await;
+        }
+        let (mut messages, next) = match page {
+            Ok(page) => page,
             Err(error)
                 if listing.link.is_some()
                     && (is_refusal(error.kind()) || error.kind() == ErrorKind::CursorExpired) =>
@@ -70,8 +69,19 @@ impl Step<'_> {
                 self.begin_second_again(listing);
                 return Ok(());
             }
+            // What the host has already is to be read again, which no comparison does. If it is gone, the tree tells.
+            Err(error)
+                if listing.folder.is_some()
+                    && is_refusal(error.kind())
+                    && listing.anew
+                    && listing.refused < MOST_AGAIN =>
+            {
+                listing.refused += 1;
+                self.place.listing = Some(listing);
+                return Ok(());
+            }
             // Whether it is not there any longer the tree tells.
-            Err(error) if listing.folder.is_some() && is_refusal(error.kind()) => {
+            Err(error) if listing.folder.is_some() && is_closed(error.kind()) => {
                 self.list_later(listing.folder.as_ref());
                 (Vec::new(), None)
             }
@@ -80,12 +90,14 @@ impl Step<'_> {
         if next.is_some() && next == listing.link {
             return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
         }
-        self.name_attachments(&mut messages).await;
+        if !one_by_one {
+            self.name_attachments(&mut messages).await;
+        }
         let times = messages.iter().filter_map(|(_, message)| second(message));
         let (newest, oldest) = (times.clone().max(), times.min());
         let until = oldest.or(listing.until);
         let is_within = until == listing.until;
-        let edge = self.tell_listed(messages, &listing, until, &area);
+        let edge = self.tell_listed(messages, &listing, until, &area, one_by_one);
         let Some(link) = next else {
             self.go_on_listing(&listing, following, &area);
             return Ok(());
@@ -99,14 +111,33 @@ impl Step<'_> {
             further: if is_within { listing.further + 1 } else { 0 },
             again: if is_within { listing.again } else { 0 },
             counted: listing.counted || is_of_one_second,
+            refused: 0,
             ..listing
         };
-        if listing.further > MOST_FURTHER {
+        // Addresses of pages without content tell of no more than that.
+        if listing.further > MOST_FURTHER || (one_by_one && is_of_one_second) {
             self.pass_over_second(listing);
         } else {
             self.place.listing = Some(listing);
         }
         Ok(())
+    }
+
+    async fn list_page(
+        &self,
+        listing: &Listing,
+        detail: Detail,
+    ) -> Result<(Vec<Listed>, Option<String>)> {
+        let call = match &listing.link {
+            Some(link) => self.api.following(LIST, link)?,
+            None => {
+                let size = if detail == Detail::Full { "50" } else { "250" };
+                let filter = filter(self.place.scope.since, listing.until);
+                let folder = listing.folder.as_ref().map(FolderId::as_str);
+                self.api.newest(folder, filter.as_deref(), detail, size)?
+            }
+        };
+        read(self.api.client.json(call).await?, detail)
     }
 
     pub(super) async fn name_attachments(&self, messages: &mut Vec<Listed>) {
@@ -115,13 +146,14 @@ impl Step<'_> {
         *messages = ids.into_iter().zip(read).collect();
     }
 
-    /// Tells of what was listed, and says which were told of the second that the listing goes on from.
+    /// Tells of what was listed, or has it read, and says which were told of the second that the listing goes on from.
     fn tell_listed(
         &mut self,
         messages: Vec<Listed>,
         listing: &Listing,
         until: Option<DateTime<Utc>>,
         area: &Area,
+        one_by_one: bool,
     ) -> Vec<MessageId> {
         let mut edge = if until == listing.until {
             listing.edge.clone()
@@ -130,7 +162,7 @@ impl Step<'_> {
         };
         for (id, message) in messages {
             let time = second(&message);
-            let message = match (message, id) {
+            let message = match (message.and_then(super::placed), id) {
                 (Ok(message), _) => message,
                 (Err(error), Some(id)) => {
                     self.place.unreadable.note(&id);
@@ -147,8 +179,12 @@ impl Step<'_> {
             if time == until && edge.len() < MOST_AT_ONCE {
                 edge.push(message.id.clone());
             }
-            let told = self.told(message, area);
-            self.found.push(told);
+            if one_by_one {
+                self.place.backlog.put_last(Waiting::new(message.id));
+            } else {
+                let told = self.told(message, area);
+                self.found.push(told);
+            }
         }
         edge
     }
@@ -176,6 +212,7 @@ impl Step<'_> {
             until: Some(until - TimeDelta::seconds(1)),
             counted: listing.counted,
             shifted: listing.shifted,
+            anew: listing.anew,
             ..Listing::default()
         });
     }
@@ -218,8 +255,7 @@ pub(super) fn read(
         let id = named.and_then(|named| named.id).map(MessageId::from);
         (id, reading::message(item, detail))
     });
-    let next = page.next_link.filter(|link| !link.is_empty());
-    Ok((messages.collect(), next))
+    Ok((messages.collect(), page.next_link))
 }
 
 /// In which second a message was received.

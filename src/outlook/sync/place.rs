@@ -114,6 +114,9 @@ pub(super) struct Listing {
     pub(super) shifted: bool,
     /// Whether all was listed, so that only what left meanwhile is still to be told.
     pub(super) over: bool,
+    /// Whether what the host has already is to be read again, as more of each message is wanted, and how often it was refused.
+    pub(super) anew: bool,
+    pub(super) refused: u32,
 }
 
 impl Listing {
@@ -128,6 +131,7 @@ impl Listing {
             folder,
             counted: self.counted,
             shifted: self.shifted,
+            anew: self.anew,
             ..Self::default()
         }
     }
@@ -296,9 +300,9 @@ impl Place {
         comparison.differed = None;
     }
 
-    /// What could not be listed in an earlier round is compared in this one.
+    /// What could not be listed before this round is compared after it, if it answers now.
     pub(super) fn compare_unlisted(&mut self) {
-        let folders = self.folders.iter_mut();
+        let folders = self.folders.iter_mut().filter(|(_, kept)| !kept.refused);
         let unlisted =
             folders.filter_map(|(id, kept)| std::mem::take(&mut kept.unlisted).then(|| id.clone()));
         for id in unlisted.collect::<Vec<_>>() {

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::place::{Kept, Listing, fingerprint};
-use super::{Step, census, is_refusal, terms, unanswered};
+use super::place::Kept;
+use super::{Step, census, is_closed, terms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
 use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId};
-use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
 use crate::provider::{Known, SyncChange};
@@ -43,10 +42,19 @@ impl Step<'_> {
                 kept.base.clone_from(&kept.link);
             }
             self.place.unconfirmed.begin_round();
-            self.place.compare_unlisted();
         }
         let is_open = |id: &FolderId| self.place.folders.get(id).is_some_and(|kept| !kept.ready);
         covered.retain(is_open);
+        // Of walks no more than a batch at a time: each answers with as much as a page holds.
+        let is_quick = |id: &FolderId| {
+            let kept = self.place.folders.get(id);
+            begins && kept.is_some_and(|kept| kept.link.is_some())
+        };
+        let mut walks = 0;
+        covered.retain(|id| {
+            walks += usize::from(!is_quick(id));
+            is_quick(id) || walks <= batch::LARGEST
+        });
         let mut calls: Vec<Result<ApiRequest>> = covered.iter().map(|id| self.call(id)).collect();
         if begins {
             calls.push(match &self.place.tree {
@@ -56,6 +64,7 @@ impl Step<'_> {
         }
         let mut answers = batch::send(self.api, calls).await;
         let tree = if begins { answers.pop() } else { None };
+        let answered = answers.iter().any(Result::is_ok);
         self.place.round = true;
         // Where each message was seen on this page. What is seen somewhere has not gone, wherever it has left.
         let mut seen: BTreeMap<MessageId, FolderId> = BTreeMap::new();
@@ -68,11 +77,16 @@ impl Step<'_> {
                     refused = true;
                     self.pass_over(id);
                 }
-                Err(error) => {
-                    if self.recover(id, error)? {
+                Err(error) if self.is_expired(id, &error) => {
+                    if self.recover(id) {
                         lost.push(id.clone());
                     }
                 }
+                // One folder keeps no other from being told.
+                Err(error) if answered && (is_closed(error.kind()) || error.is_failure()) => {
+                    self.leave_out(id);
+                }
+                Err(error) => return Err(error),
             }
         }
         self.make_up(&lost, known).await?;
@@ -93,6 +107,7 @@ impl Step<'_> {
             for id in self.place.unconfirmed.end_round() {
                 self.place.note_torn(&id);
             }
+            self.place.compare_unlisted();
             self.release();
         }
         Ok(())
@@ -220,35 +235,57 @@ impl Step<'_> {
     /// A folder that is said not to be there. Anything on the way may say so: only the whole tree tells that it is gone. If it
     /// is there it is asked once more, and then not before the next round.
     fn pass_over(&mut self, id: &FolderId) {
-        if let Some(kept) = self.place.folders.get_mut(id) {
-            kept.ready = kept.refused;
+        let Some(kept) = self.place.folders.get_mut(id) else {
+            return;
+        };
+        if kept.refused {
+            self.leave_out(id);
+        } else {
             kept.refused = true;
         }
     }
 
-    /// A folder whose changes cannot be asked for. Whether the service has forgotten where they had got to.
-    fn recover(&mut self, id: &FolderId, error: Error) -> Result<bool> {
-        if error.kind() != ErrorKind::CursorExpired {
-            return Err(error);
+    /// A folder that tells nothing in this round. Each one asks for its changes again; the first in which it answers compares what
+    /// the host has of it.
+    fn leave_out(&mut self, id: &FolderId) {
+        self.note_uncertainty(id);
+        if let Some(kept) = self.place.folders.get_mut(id) {
+            kept.ready = true;
+            kept.refused = true;
+            kept.unlisted = true;
         }
+    }
+
+    /// Whether the service has forgotten where the changes of a folder had got to. It also says so of its own address that there
+    /// is something wrong with it (`ErrorInvalidUrlQuery`).
+    fn is_expired(&self, id: &FolderId, error: &Error) -> bool {
+        let has_link = |kept: &Kept| kept.link.is_some();
+        error.kind() == ErrorKind::CursorExpired
+            || (error.kind() == ErrorKind::InvalidRequest
+                && self.place.folders.get(id).is_some_and(has_link))
+    }
+
+    /// A folder whose changes cannot be asked for any longer. Whether the service has forgotten where they had got to.
+    fn recover(&mut self, id: &FolderId) -> bool {
         let Some(kept) = self.place.folders.get_mut(id) else {
-            return Ok(false);
+            return false;
         };
         match kept.base.take() {
             // Only the address of a page has rotted: the round begins again here.
             Some(base) if kept.link.as_ref() != Some(&base) => kept.link = Some(base),
-            Some(_) => return Ok(true),
-            None if kept.walked => return Ok(true),
+            Some(_) => return true,
+            None if kept.walked => return true,
             None => {
                 kept.again += 1;
-                if kept.again > MOST_WALKS {
-                    return Err(error);
-                }
                 kept.link = None;
                 kept.found = 0;
+                if kept.again > MOST_WALKS {
+                    kept.again = 0;
+                    self.leave_out(id);
+                }
             }
         }
-        Ok(false)
+        false
     }
 
     /// The service has forgotten where the changes of some folders had got to: they are walked through anew, side by side and
@@ -261,9 +298,10 @@ impl Step<'_> {
         let (differences, links) = loop {
             tries += 1;
             let mut walked = self.walk(ids).await?;
+            let links = walked.links;
             let is_about = |message: &KnownMessage| {
                 let mut folders = message.folders.iter();
-                folders.any(|folder| ids.contains(folder))
+                folders.any(|folder| links.contains_key(folder))
             };
             let terms = Terms {
                 drafts: true,
@@ -272,7 +310,8 @@ impl Step<'_> {
             let differences =
                 compare(known, &mut walked.states, is_about, terms, &Unprobed).await?;
             // A walk that ended early looks like one that has not.
-            let numbers = self.numbers_in(ids).await?;
+            let mut numbers = self.numbers_in(ids).await?;
+            numbers.retain(|id, _| links.contains_key(id));
             let is_short = |(id, number): (&FolderId, &u64)| {
                 walked.found.get(id).copied().unwrap_or_default() < *number
             };
@@ -280,7 +319,7 @@ impl Step<'_> {
             let beside: u64 = walked.beside.values().sum();
             let is_whole = !numbers.iter().any(is_short) && differences.checked + beside >= all;
             if is_whole || tries >= MOST_WALKS {
-                break (differences, walked.links);
+                break (differences, links);
             }
         };
         if differences.more.total() > 0 {
@@ -296,10 +335,14 @@ impl Step<'_> {
         }
         let stale = differences.stale.into_iter();
         self.found.extend(stale.map(SyncChange::Updated));
+        let is_walked = |folder: &&FolderId| links.contains_key(*folder);
         for gone in differences.extra {
-            for folder in gone.folders.iter().filter(|folder| ids.contains(folder)) {
+            for folder in gone.folders.iter().filter(is_walked) {
                 self.place.note_left(gone.id.clone(), folder);
             }
+        }
+        for id in ids.iter().filter(|id| !links.contains_key(*id)) {
+            self.leave_out(id);
         }
         for (id, link) in links {
             self.note_uncertainty(&id);
@@ -338,8 +381,8 @@ impl Step<'_> {
             for ((id, link), answer) in open.into_iter().zip(answers) {
                 let page: wire::Changes = match answer {
                     Ok(answer) => reading::read(CHANGES, &answer)?,
-                    // Deleted since, which the tree tells.
-                    Err(error) if link.is_none() && error.kind() == ErrorKind::NotFound => continue,
+                    // Deleted since, which the tree tells, or not to be had now.
+                    Err(error) if link.is_none() && is_closed(error.kind()) => continue,
                     Err(error) if link.is_some() && error.kind() == ErrorKind::CursorExpired => {
                         // Only the address of a page has rotted: this folder is begun again, and no other.
                         let times = rotted.entry(id).or_default();
@@ -390,7 +433,7 @@ impl Step<'_> {
         })
     }
 
-    /// How many messages lie in each of these folders now; nothing of those that are gone.
+    /// How many messages lie in each of these folders now; nothing of those of which the service does not say.
     pub(super) async fn numbers_in(&self, folders: &[FolderId]) -> Result<BTreeMap<FolderId, u64>> {
         let calls = folders.iter().map(|id| self.api.folder(id.as_str()));
         let answers = batch::send(self.api, calls.collect()).await;
@@ -398,10 +441,13 @@ impl Step<'_> {
         for (id, answer) in folders.iter().zip(answers) {
             match answer {
                 Ok(answer) => {
-                    let folder = reading::read(FOLDER, &answer)?;
-                    numbers.insert(id.clone(), total(&folder));
+                    let folder: wire::MailFolder = reading::read(FOLDER, &answer)?;
+                    let number = folder
+                        .total_item_count
+                        .and_then(|count| u64::try_from(count).ok());
+                    numbers.extend(number.map(|number| (id.clone(), number)));
                 }
-                Err(error) if is_refusal(error.kind()) => {}
+                Err(error) if is_closed(error.kind()) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -412,7 +458,7 @@ impl Step<'_> {
     /// (<https://learn.microsoft.com/graph/delta-query-messages>): it is made once more. What that one lacks, or found twice,
     /// a comparison tells.
     async fn count_walks(&mut self) -> Result<()> {
-        let ended = |kept: &&Kept| kept.ready && !kept.walked;
+        let ended = |kept: &Kept| kept.ready && !kept.walked && kept.link.is_some();
         let unsure: Vec<FolderId> = self
             .place
             .folders
@@ -423,7 +469,7 @@ impl Step<'_> {
         let numbers = self.numbers_in(&unsure).await?;
         let mut unlike = Vec::new();
         for (id, kept) in &mut self.place.folders {
-            if !kept.ready || kept.walked {
+            if !ended(kept) {
                 continue;
             }
             let number = numbers.get(id).copied().unwrap_or(kept.found);
@@ -444,147 +490,11 @@ impl Step<'_> {
         }
         Ok(())
     }
-
-    /// All folders that there are; those that it lacks are gone.
-    async fn read_whole_tree(&mut self) -> Result<()> {
-        self.place.tree = None;
-        let tree = batch::send(self.api, vec![self.api.folder_changes()]).await;
-        let tree = tree.into_iter().next();
-        self.look_at_tree(tree.unwrap_or_else(|| Err(unanswered())))
-            .await
-    }
-
-    /// Everything that changed of folders.
-    pub(super) async fn look_at_tree(&mut self, answer: Result<Answer>) -> Result<()> {
-        let is_whole;
-        let (listed, gone, link) = match answer {
-            Ok(answer) => {
-                is_whole = self.place.tree.is_none();
-                read_tree(self.api, &answer).await?
-            }
-            Err(error) if error.kind() == ErrorKind::CursorExpired => {
-                is_whole = true;
-                let mut answers = batch::send(self.api, vec![self.api.folder_changes()]).await;
-                let answer = answers.pop().unwrap_or(Err(error))?;
-                read_tree(self.api, &answer).await?
-            }
-            Err(error) => return Err(error),
-        };
-        self.place.tree = Some(link);
-        let before = self.place.area();
-        let totals: BTreeMap<FolderId, u64> = listed
-            .iter()
-            .filter_map(|folder| Some((FolderId::from(folder.id.as_deref()?), total(folder))))
-            .collect();
-        let mut roles: convert::Roles = self.place.roles.iter().cloned().collect();
-        let mut folders = convert::folders_among(listed, &roles, |id| {
-            self.place.folders.contains_key(id) || totals.contains_key(id)
-        });
-        if !folders.is_empty() && self.place.roles.len() < convert::roles().count() {
-            // The archive is made when it is first used.
-            roles = self.own.roles(self.api).await?;
-            self.place.roles = roles.pairs();
-            for folder in &mut folders {
-                folder.role = roles.of(&folder.id);
-            }
-        }
-        let mut lost: Vec<FolderId> = gone.into_iter().map(FolderId::from).collect();
-        if is_whole {
-            let missing = self
-                .place
-                .folders
-                .keys()
-                .filter(|id| !totals.contains_key(*id));
-            lost.extend(missing.cloned());
-        }
-        for folder in folders {
-            let kept = self.place.folders.entry(folder.id.clone()).or_default();
-            kept.parent.clone_from(&folder.parent);
-            kept.total = totals.get(&folder.id).copied().unwrap_or_default();
-            let print = fingerprint(&folder);
-            if kept.print != print {
-                kept.print = print;
-                self.found.push(SyncChange::Folder(folder));
-            }
-        }
-        for id in lost {
-            self.forget_folder(&id);
-        }
-        self.cover(&before);
-        Ok(())
-    }
-
-    /// Folders that came into the scope tell of all that is in them; what the host has of those that left it is looked at.
-    pub(super) fn cover(&mut self, before: &census::Area) {
-        let after = self.place.area();
-        // A listing that is still to come tells of it, and of nothing twice.
-        let is_listed = self.place.listing.as_ref().is_some_and(Listing::is_new);
-        for id in after.covered().filter(|id| !before.contains(id)) {
-            if let Some(kept) = self.place.folders.get_mut(id) {
-                *kept = Kept {
-                    parent: kept.parent.take(),
-                    print: std::mem::take(&mut kept.print),
-                    total: kept.total,
-                    tells: !is_listed,
-                    ..Kept::default()
-                };
-            }
-        }
-        for id in before.covered().filter(|id| !after.contains(id)) {
-            if let Some(kept) = self.place.folders.get_mut(id) {
-                kept.link = None;
-                kept.walked = false;
-                self.place.compare_later(id);
-            }
-        }
-    }
-
-    fn forget_folder(&mut self, id: &FolderId) {
-        if self.place.folders.remove(id).is_some() {
-            self.found.push(SyncChange::FolderDeleted(id.clone()));
-            self.place.note_shift();
-            self.place.compare_later(id);
-        }
-    }
 }
 
 /// The id in an entry that says that something left.
-fn removed(item: &[u8]) -> Option<MessageId> {
+pub(super) fn removed(item: &[u8]) -> Option<MessageId> {
     let entry: wire::Removal = wire::salvage(item)?;
     entry.removed?;
     entry.id.map(MessageId::from)
-}
-
-fn total(folder: &wire::MailFolder) -> u64 {
-    let total = folder.total_item_count.unwrap_or_default();
-    u64::try_from(total).unwrap_or_default()
-}
-
-/// Folders that are new or changed, ids of those that are gone, and the address of what changes from then on.
-async fn read_tree(
-    api: &Api,
-    answer: &Answer,
-) -> Result<(Vec<wire::MailFolder>, Vec<String>, String)> {
-    let (mut listed, mut gone) = (Vec::new(), Vec::new());
-    let mut page: wire::Changes = reading::read(FOLDERS, answer)?;
-    let mut last = None;
-    loop {
-        for item in page.value.ok_or_else(|| no_list(FOLDERS))? {
-            let item = item.get().as_bytes();
-            match removed(item) {
-                Some(id) => gone.push(id.as_str().to_owned()),
-                None => listed.extend(wire::salvage::<wire::MailFolder>(item)),
-            }
-        }
-        match (page.next_link, page.delta_link) {
-            (Some(next), _) if last.as_ref() != Some(&next) => {
-                page = api.client.json(api.following(FOLDERS, &next)?).await?;
-                last = Some(next);
-            }
-            (None, Some(link)) => return Ok((listed, gone, link)),
-            _ => {
-                return Err(protocol("a page of changes leads nowhere").with_operation(FOLDERS));
-            }
-        }
-    }
 }
