@@ -479,7 +479,7 @@ impl Configured {
     }
 
     #[cfg(any(feature = "gmail", feature = "outlook"))]
-    fn within_limits(&self, connection: Connection) -> Connection {
+    pub(super) fn within_limits(&self, connection: Connection) -> Connection {
         connection
             .with_regime(self.regime)
             .with_project(self.project.clone())

@@ -8,7 +8,7 @@ use super::holding::StoredTurns;
 use super::{Account, Accounts, unknown_account};
 use crate::credentials::{AccountRecord, LoadedAccount, StoredTokens};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Connection;
+use crate::http::{Connection, Spending};
 use crate::journal::SendScope;
 use crate::mailbox::Mailbox;
 use crate::model::{Access, AccountId};
@@ -22,6 +22,7 @@ pub(super) struct Opened {
     /// Each configuration has one of its own.
     configured: Arc<Configured>,
     granted: Access,
+    spending: Spending,
     /// Whether its account signed in again since.
     outdated: bool,
 }
@@ -97,6 +98,11 @@ impl Accounts {
         configured: Arc<Configured>,
     ) -> Result<(Mailbox, StoredTokens)> {
         let mut open = self.opened();
+        // Who signs in again has no more of a service than before.
+        let spent = open
+            .get(account)
+            .filter(|opened| Arc::ptr_eq(&opened.configured, &configured))
+            .map(|opened| Arc::clone(&opened.spending));
         let (tokens, earlier) = match open.get(account) {
             // Whoever opened it first wins, so that there is one set of limits.
             Some(opened) if opened.is_of(record, &configured) => {
@@ -112,8 +118,14 @@ impl Accounts {
             }
             None => (self.tokens(account, &configured)?, Vec::new()),
         };
+        let connection = configured.within_limits(self.connection(&tokens));
+        let connection = match spent {
+            Some(spending) => connection.going_on(spending),
+            None => connection,
+        };
+        let spending = connection.spending();
         let mailbox = configured
-            .mailbox(self.connection(&tokens), record)?
+            .mailbox(connection, record)?
             .with_clock(Arc::clone(&self.0.clock));
         let mailbox = match (open.remove(account), &self.0.journal) {
             // What was sent stays known.
@@ -130,6 +142,7 @@ impl Accounts {
             earlier,
             configured,
             granted: record.granted,
+            spending,
             outdated: false,
         };
         opened.earlier.retain(StoredTokens::is_shared);

@@ -21,9 +21,11 @@ pub struct Connection {
     retry: RetryPolicy,
     regime: Regime,
     project: Project,
-    /// Made by the first provider that uses it, which knows what its service allows.
-    limiter: Arc<OnceLock<Arc<Limiter>>>,
+    limiter: Spending,
 }
+
+/// What was asked of a mailbox so far. Made by the first provider that uses it, which knows what its service allows.
+pub(crate) type Spending = Arc<OnceLock<Arc<Limiter>>>;
 
 impl Connection {
     /// Requests go through `transport` and carry the tokens of `tokens`.
@@ -57,8 +59,10 @@ impl Connection {
     /// Keeps to other limits than those of new registrations.
     #[must_use]
     pub fn with_regime(mut self, regime: Regime) -> Self {
-        self.regime = regime;
-        self.limiter = Arc::default();
+        if self.regime != regime {
+            self.regime = regime;
+            self.limiter = Arc::default();
+        }
         self
     }
 
@@ -72,6 +76,17 @@ impl Connection {
     #[must_use]
     pub fn with_project(mut self, project: Project) -> Self {
         self.project = project;
+        self
+    }
+
+    /// What was asked of the mailbox by this connection and its clones.
+    pub(crate) fn spending(&self) -> Spending {
+        Arc::clone(&self.limiter)
+    }
+
+    /// Goes on with what was asked of the same mailbox, by the same regime, before.
+    pub(crate) fn going_on(mut self, spending: Spending) -> Self {
+        self.limiter = spending;
         self
     }
 

@@ -44,6 +44,7 @@ mod transport;
 pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder};
 pub use crate::model::{Lane, Spent};
 pub use connection::Connection;
+pub(crate) use connection::Spending;
 pub use limit::{CircuitPolicy, Limits, Project, Regime};
 pub use request::{Cost, Replay};
 pub use retry::RetryPolicy;

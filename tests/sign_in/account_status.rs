@@ -58,6 +58,29 @@ async fn a_suspended_account_rests_until_it_is_resumed_also_in_handles_that_are_
     }
 }
 
+/// What the service asked for is asked of the mailbox, whoever opens it.
+#[tokio::test]
+async fn who_signs_in_again_waits_as_long_as_before() {
+    for (configuration, address) in CONFIGURATIONS {
+        let emulator = emulator().quota(false).start().await.unwrap();
+        let accounts = accounts(&emulator, Arc::new(MemoryStore::new()));
+        let connect = || connect(&accounts, &emulator, configuration, address, ID);
+        connect().await.unwrap();
+        let mailbox = accounts.open(&id()).await.unwrap();
+        let much = FaultKind::rate_limited(Some(Duration::from_secs(60 * 60)));
+        emulator.fault(Fault::new(much).on(Method::GET, "/me"));
+        let refused = mailbox.folders().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::RateLimited, "{configuration}");
+
+        connect().await.unwrap();
+        let mailbox = accounts.open(&id()).await.unwrap();
+        let asked = emulator.requests().len();
+        let refused = mailbox.folders().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::RateLimited, "{configuration}");
+        assert_eq!(emulator.requests().len(), asked, "{configuration}");
+    }
+}
+
 #[tokio::test]
 async fn why_a_sign_in_is_needed_follows_from_the_services_code() {
     let emulator = emulator().start().await.unwrap();
