@@ -32,6 +32,7 @@ pub struct ProviderConfiguration {
     auth_endpoint: Option<Url>,
     api_endpoint: Option<Url>,
     regime: Regime,
+    project: Option<Project>,
 }
 
 /// Who signs in, before the settings are complete.
@@ -103,6 +104,7 @@ impl ProviderConfiguration {
             auth_endpoint: None,
             api_endpoint: None,
             regime: Regime::default(),
+            project: None,
         }
     }
 
@@ -226,6 +228,15 @@ impl ProviderConfiguration {
         self
     }
 
+    /// Shares the registration's limits with whatever else of this process has the same project: other [`Accounts`] with the
+    /// same registration, such as one for each customer, or connections of the host's own. Without it the accounts of this
+    /// configuration share them among themselves, also with those of the configuration that it replaces.
+    #[must_use]
+    pub fn with_project(mut self, project: Project) -> Self {
+        self.project = Some(project);
+        self
+    }
+
     /// A server with the vendor's own mail paths, in place of the vendor's.
     #[must_use]
     pub fn with_api_endpoint(mut self, base: Url) -> Self {
@@ -274,7 +285,7 @@ impl ProviderConfiguration {
             own_sign_in: self.auth_endpoint.is_some(),
             api_endpoint: self.api_endpoint,
             regime: self.regime,
-            project: Project::default(),
+            project: self.project.unwrap_or_default(),
         })
     }
 }
@@ -291,6 +302,13 @@ impl Accounts {
         name: impl Into<String>,
         configuration: ProviderConfiguration,
     ) -> Result<()> {
+        let name = name.into();
+        let mut configuration = configuration;
+        // Another secret of a registration is no other registration.
+        if configuration.project.is_none() {
+            let replaced = self.configuration(&name).ok();
+            configuration.project = replaced.map(|replaced| replaced.project.clone());
+        }
         let (transport, clock) = (Arc::clone(&self.0.transport), Arc::clone(&self.0.clock));
         let configured = configuration
             .configure(transport, clock, self.0.retry)
@@ -301,7 +319,7 @@ impl Accounts {
             .configurations
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        configurations.insert(name.into(), configured);
+        configurations.insert(name, configured);
         outcome
     }
 

@@ -189,7 +189,8 @@ impl Allowance {
 
 /// What all mailboxes of one registration share: its limits at the service. Clones are the same.
 ///
-/// [`Accounts`](crate::Accounts) has one for each configuration; a host without it makes one and gives it to every
+/// [`Accounts`](crate::Accounts) has one for each configuration, or the one that its host
+/// [gives it](crate::ProviderConfiguration::with_project); a host without it makes one and gives it to every
 /// [`Connection`](super::Connection) of the registration.
 #[derive(Clone, Debug, Default)]
 pub struct Project(pub(super) Arc<OnceLock<Arc<Limiter>>>);

@@ -12,6 +12,7 @@ use postroom::credentials::{
     AccountRecord, AccountState, CredentialStore, FileStore, MemoryStore, RecordKey, Save,
 };
 use postroom::emulator::{Fault, FaultKind};
+use postroom::http::Project;
 use postroom::testing::VirtualClock;
 use postroom::{
     AccountId, AccountStatus, ErrorKind, Kept, Obstacle, ProviderConfiguration, Query, Secret,
@@ -78,6 +79,45 @@ async fn who_signs_in_again_waits_as_long_as_before() {
         let refused = mailbox.folders().await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::RateLimited, "{configuration}");
         assert_eq!(emulator.requests().len(), asked, "{configuration}");
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_may_ask_no_more_today_gets_no_more_by_another_secret_or_other_accounts()
+ {
+    let emulator = emulator().quota(false).start().await.unwrap();
+    let project = Project::default();
+    let configuration = || google(&emulator).with_project(project.clone());
+    let team = "team@gmail.example";
+    let store = || Arc::new(MemoryStore::new());
+    let ours = accounts(&emulator, store());
+    ours.configure("google", google(&emulator)).unwrap();
+    let theirs = builder(&emulator, store()).configuration("google", configuration());
+    let theirs = theirs.build().unwrap();
+    let others = builder(&emulator, store()).configuration("google", configuration());
+    let others = others.build().unwrap();
+    for (accounts, id, address) in [
+        (&ours, ID, GMAIL),
+        (&ours, "team", team),
+        (&theirs, ID, GMAIL),
+        (&others, "team", team),
+    ] {
+        let connected = connect(accounts, &emulator, "google", address, id);
+        connected.await.unwrap();
+    }
+    let team = AccountId::new("team");
+    for (first, then) in [(&ours, &ours), (&theirs, &others)] {
+        let used_up = FaultKind::google_error(403, "dailyLimitExceeded", "Daily Limit Exceeded");
+        emulator.fault(Fault::new(used_up).on(Method::GET, "/me"));
+        let refused = first.open(&id()).await.unwrap().folders().await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+        if std::ptr::eq(first, then) {
+            ours.configure("google", google(&emulator)).unwrap();
+        }
+        let asked = emulator.requests().len();
+        let refused = then.open(&team).await.unwrap().folders().await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+        assert_eq!(emulator.requests().len(), asked);
     }
 }
 
