@@ -450,8 +450,17 @@ impl<'a> Step<'a> {
             counted: true,
             ..Waiting::new(missing.id)
         });
+        // What lay in folders that are not covered any longer, and lies in no other, is out of scope without being asked for.
+        let is_left = |extra: &KnownMessage| {
+            let is_there =
+                |id: &FolderId| self.place.folders.contains_key(id) && !area.contains(id);
+            !extra.folders.is_empty() && extra.folders.iter().all(is_there)
+        };
         let extra = differences.extra.into_iter();
-        let extra = extra.map(|extra| Waiting::new(extra.id));
+        let (left, extra): (Vec<_>, Vec<_>) = extra.partition(is_left);
+        let left = left.into_iter().map(|left| SyncChange::OutOfScope(left.id));
+        self.found.extend(left);
+        let extra = extra.into_iter().map(|extra| Waiting::new(extra.id));
         self.place.backlog.extend(missing.chain(extra));
         Ok(())
     }

@@ -99,7 +99,7 @@ pub enum SyncChange {
     /// those that the host has; what the host has of it already stays. It is tried again when something happens to it, and in
     /// every audited round until it was read.
     Unreadable(MessageId, Error),
-    /// A message is no longer within the scope. It is still in the mailbox.
+    /// A message is no longer within the scope. It is still in the mailbox, or was when it was last within the scope.
     OutOfScope(MessageId),
     /// A message is gone for good.
     Deleted(MessageId),

@@ -265,6 +265,21 @@ async fn a_scope_of_a_role_that_the_service_has_not_got_is_refused() {
 }
 
 #[tokio::test]
+async fn a_narrower_scope_costs_no_more_than_listing_what_it_covers() {
+    let (_emulator, mailbox, mirror) = start(300).await;
+    mirror.follow(&mailbox, &Scope::everything()).await.unwrap();
+    let ids: Vec<MessageId> = mirror.messages().into_keys().collect();
+    mailbox.apply(&ids[..250], &Change::Archive).await.unwrap();
+    mirror.follow(&mailbox, &Scope::everything()).await.unwrap();
+    let mut inbox = Scope::everything();
+    inbox.roles = vec![FolderRole::Inbox];
+    let pages = mirror.follow(&mailbox, &inbox).await.unwrap();
+    assert_eq!((mirror.messages().len(), deleted(&pages)), (50, 0));
+    let requests: u64 = pages.iter().map(|page| page.progress.requests).sum();
+    assert!(requests < 30, "{requests}");
+}
+
+#[tokio::test]
 async fn another_scope_brings_what_it_brings_and_nothing_else() {
     let (emulator, mailbox, mirror) = start(40).await;
     let everything = Scope::everything();
