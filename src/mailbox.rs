@@ -28,7 +28,7 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::facts::Facts;
 use crate::model::{
     Access, AttachmentId, ByteStream, Detail, Folder, FolderRole, Message, MessageId, Page,
-    PageRequest, PageToken, Profile, Purse, Query,
+    PageRequest, Profile, Purse, Query, Trail,
 };
 use crate::provider::{Capabilities, MailProvider};
 
@@ -334,8 +334,8 @@ impl std::fmt::Debug for Messages {
     }
 }
 
-/// The one place that follows page tokens. An empty page with a token is not the end; a page that points to itself is an
-/// error, because it would never end.
+/// The one place that follows page tokens. An empty page with a token is not the end; pages that lead round and round are an
+/// error, because they would never end.
 fn pages<T, F, Fut>(first: PageRequest, fetch: F) -> impl Stream<Item = Result<T>> + Send + 'static
 where
     T: Send + 'static,
@@ -343,15 +343,11 @@ where
     Fut: Future<Output = Result<Page<T>>> + Send + 'static,
 {
     let size = first.size;
-    stream::unfold((fetch, Some(first)), move |(fetch, next)| async move {
-        let request = next?;
-        let asked: Option<PageToken> = request.token.clone();
-        let page = fetch(request).await.and_then(|page| {
-            if page.next.is_some() && page.next == asked {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    "a page of the service points to itself",
-                ));
+    let begin = (fetch, Some(first), Trail::default());
+    stream::unfold(begin, move |(fetch, next, mut trail)| async move {
+        let page = fetch(next?).await.and_then(|page| {
+            if let Some(next) = &page.next {
+                trail.go_on(next.as_str())?;
             }
             Ok(page)
         });
@@ -363,10 +359,10 @@ where
                 });
                 (
                     Ok(stream::iter(page.items.into_iter().map(Ok))),
-                    (fetch, next),
+                    (fetch, next, trail),
                 )
             }
-            Err(error) => (Err(error), (fetch, None)),
+            Err(error) => (Err(error), (fetch, None, trail)),
         })
     })
     .try_flatten()

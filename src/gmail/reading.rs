@@ -10,7 +10,6 @@ use futures_core::stream::BoxStream;
 use super::batch::LARGEST as LARGEST_BATCH;
 use super::{attachments, convert, query};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::protocol;
 use crate::model::{ByteStream, Detail, Message, MessageId, Page, PageRequest, PageToken, Query};
 
 pub(super) use hydration::{Listed, Prices, complete, cost, hydrate};
@@ -84,10 +83,6 @@ fn of_a_page(mut items: Vec<Result<Message>>) -> Result<Vec<Result<Message>>> {
             .is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
     Ok(items)
-}
-
-fn itself() -> Error {
-    protocol("a page of the service points to itself").with_operation("gmail.messages.list")
 }
 
 /// Messages by id.

@@ -13,6 +13,7 @@ mod scripted;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod circles;
 mod drafts;
 mod emulated;
 mod organising;

@@ -20,7 +20,7 @@ use super::hydration::{Hydrated, Listed, Prices, hydrate, hydrate_with};
 use super::{LARGEST_BATCH, of_a_page};
 use crate::error::{Error, Result};
 use crate::http::Ahead as Request;
-use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
+use crate::model::{Detail, Message, MessageId, PageToken, ThreadId, Trail};
 
 /// How many listed messages are known beyond those that are being read, once somebody reads on: enough for the days in
 /// which a conversation comes together, and little to hold. One that is scattered wider is read once for each stretch of
@@ -252,6 +252,7 @@ struct Plan {
     /// Those among them that come with a conversation that was asked for.
     expected: HashSet<usize>,
     next: Next,
+    trail: Trail,
     failed: Option<Error>,
 }
 
@@ -294,13 +295,11 @@ impl Plan {
 
     fn add(&mut self, list: wire::MessageList) {
         let token = list.next_page_token.filter(|token| !token.is_empty());
-        let next = token.map_or(Next::Nothing, |token| Next::Page(PageToken::new(token)));
-        if let (Next::Page(told), Next::Page(asked)) = (&next, &self.next)
-            && told == asked
-        {
-            return self.fail(super::itself());
+        let goes_on = token.as_deref().map(|token| self.trail.go_on(token));
+        if let Some(Err(error)) = goes_on {
+            return self.fail(error.with_operation("gmail.messages.list"));
         }
-        self.next = next;
+        self.next = token.map_or(Next::Nothing, |token| Next::Page(PageToken::new(token)));
         for message in list.messages.into_iter().flatten().flatten() {
             let listed = convert::listed(message).map(|message| Listed::new(&message));
             if let Ok(Listed {

@@ -10,7 +10,7 @@ use crate::gmail::query::{self, Search};
 use crate::gmail::reading::{Listed, Prices};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
-use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope};
+use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope, Trail};
 use crate::sync::{self, Census, Probe, Sighting, Sorted, Spool, There};
 
 pub(super) const LIST: &str = "gmail.messages.list";
@@ -160,17 +160,18 @@ async fn walk(
     spool: &mut Spool,
     mut seen: impl FnMut(usize, Listed) -> Option<Sighting> + Send,
 ) -> Result<()> {
-    let mut open: Vec<(usize, Option<String>)> =
-        (0..searches.len()).map(|index| (index, None)).collect();
+    let mut open: Vec<(usize, Option<String>, Trail)> = (0..searches.len())
+        .map(|index| (index, None, Trail::default()))
+        .collect();
     while !open.is_empty() {
         let waiting = open.split_off(open.len().min(SIDE_BY_SIDE));
         let calls = open
             .iter()
-            .filter_map(|(index, token)| Some(api.ids(searches.get(*index)?, token.as_deref())))
+            .filter_map(|(index, token, _)| Some(api.ids(searches.get(*index)?, token.as_deref())))
             .collect();
         let answers = batch::send(api, calls).await;
         let mut next = Vec::new();
-        for ((index, token), answer) in open.into_iter().zip(answers) {
+        for ((index, token, mut trail), answer) in open.into_iter().zip(answers) {
             let page: wire::MessageList = match answer {
                 Ok(answer) => parse(LIST, &answer.body)?,
                 Err(error) => {
@@ -190,11 +191,10 @@ async fn walk(
                 }
             }
             let following = page.next_page_token.filter(|token| !token.is_empty());
-            if following.is_some() && following == token {
-                return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
-            }
-            if following.is_some() {
-                next.push((index, following));
+            if let Some(following) = following {
+                let goes_on = trail.go_on(&following);
+                goes_on.map_err(|error| error.with_operation(LIST))?;
+                next.push((index, Some(following), trail));
             }
         }
         next.extend(waiting);

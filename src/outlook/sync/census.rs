@@ -8,9 +8,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use super::is_closed;
 use super::listing::second;
 use crate::error::Result;
-use crate::http::protocol;
 use crate::model::{
-    AuditWindow, Detail, Folder, FolderId, FolderRole, Keyword, Message, MessageId, Scope,
+    AuditWindow, Detail, Folder, FolderId, FolderRole, Keyword, Message, MessageId, Scope, Trail,
 };
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
@@ -183,6 +182,7 @@ struct Open<'a> {
     until: Option<DateTime<Utc>>,
     /// Within one second, which has more messages than a page.
     link: Option<String>,
+    trail: Trail,
 }
 
 /// The second that a page reaches back to, if it goes through more than one, newest first.
@@ -206,6 +206,7 @@ pub(super) async fn take(
         folder,
         until: None,
         link: None,
+        trail: Trail::default(),
     };
     let mut open: Vec<Open<'_>> = folders.iter().map(first).collect();
     let mut counting = Counting::new();
@@ -224,7 +225,7 @@ pub(super) async fn take(
             .collect();
         let answers = batch::send(api, calls).await;
         let mut next = Vec::new();
-        for (open, answer) in open.into_iter().zip(answers) {
+        for (mut open, answer) in open.into_iter().zip(answers) {
             let page: wire::Collection = match answer {
                 Ok(answer) => reading::read(LIST, &answer)?,
                 Err(error) if open.link.is_none() && is_closed(error.kind()) => {
@@ -243,16 +244,17 @@ pub(super) async fn take(
                     counting.note(message).await?;
                 }
             }
-            let following = page.next_link;
-            if following.is_some() && following == open.link {
-                return Err(protocol("a page of a listing leads to itself").with_operation(LIST));
-            }
-            if following.is_some() {
+            if let Some(following) = page.next_link {
                 let until = reached(&times);
+                if until.is_none() {
+                    let goes_on = open.trail.go_on(&following);
+                    goes_on.map_err(|error| error.with_operation(LIST))?;
+                }
                 next.push(Open {
                     folder: open.folder,
                     until: until.or(open.until),
-                    link: following.filter(|_| until.is_none()),
+                    link: until.is_none().then_some(following),
+                    trail: open.trail,
                 });
             }
         }

@@ -7,7 +7,7 @@ use super::place::Kept;
 use super::{Step, census, is_closed, terms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
-use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId};
+use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId, Trail};
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
 use crate::provider::{Known, SyncChange};
@@ -366,19 +366,20 @@ impl Step<'_> {
         let mut beside: BTreeMap<FolderId, u64> = BTreeMap::new();
         let mut links = BTreeMap::new();
         let mut rotted: BTreeMap<&FolderId, u32> = BTreeMap::new();
-        let mut open: Vec<(&FolderId, Option<String>)> = ids.iter().map(|id| (id, None)).collect();
+        let begin = |id| (id, None, Trail::default());
+        let mut open: Vec<(&FolderId, Option<String>, Trail)> = ids.iter().map(begin).collect();
         while !open.is_empty() {
             let waiting = open.split_off(open.len().min(batch::LARGEST));
             let calls = open
                 .iter()
-                .map(|(id, link)| match link {
+                .map(|(id, link, _)| match link {
                     Some(link) => self.api.following(CHANGES, link),
                     None => self.api.changes(id.as_str()),
                 })
                 .collect();
             let answers = batch::send(self.api, calls).await;
             let mut next = Vec::new();
-            for ((id, link), answer) in open.into_iter().zip(answers) {
+            for ((id, link, mut trail), answer) in open.into_iter().zip(answers) {
                 let page: wire::Changes = match answer {
                     Ok(answer) => reading::read(CHANGES, &answer)?,
                     // Deleted since, which the tree tells, or not to be had now.
@@ -393,7 +394,7 @@ impl Step<'_> {
                         there.forget(id);
                         found.remove(id);
                         beside.remove(id);
-                        next.push((id, None));
+                        next.push(begin(id));
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -412,8 +413,10 @@ impl Step<'_> {
                     }
                 }
                 match (page.next_link, page.delta_link) {
-                    (Some(following), _) if link.as_ref() != Some(&following) => {
-                        next.push((id, Some(following)));
+                    (Some(following), _) => {
+                        let goes_on = trail.go_on(&following);
+                        goes_on.map_err(|error| error.with_operation(CHANGES))?;
+                        next.push((id, Some(following), trail));
                     }
                     (None, Some(link)) => _ = links.insert(id.clone(), link),
                     _ => {

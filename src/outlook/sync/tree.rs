@@ -7,7 +7,7 @@ use super::round::removed;
 use super::{Step, census, is_closed, is_refusal, unanswered};
 use crate::error::{ErrorKind, Result};
 use crate::http::{Answer, protocol};
-use crate::model::{FolderId, FolderRole};
+use crate::model::{FolderId, FolderRole, Trail};
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
@@ -168,7 +168,7 @@ async fn read_tree(
 ) -> Result<(Vec<wire::MailFolder>, Vec<String>, String)> {
     let (mut listed, mut gone) = (Vec::new(), Vec::new());
     let mut page: wire::Changes = reading::read(CHANGES, answer)?;
-    let mut last = None;
+    let mut trail = Trail::default();
     loop {
         for item in page.value.ok_or_else(|| no_list(CHANGES))? {
             let item = item.get().as_bytes();
@@ -178,9 +178,10 @@ async fn read_tree(
             }
         }
         match (page.next_link, page.delta_link) {
-            (Some(next), _) if last.as_ref() != Some(&next) => {
+            (Some(next), _) => {
+                let goes_on = trail.go_on(&next);
+                goes_on.map_err(|error| error.with_operation(CHANGES))?;
                 page = api.client.json(api.following(CHANGES, &next)?).await?;
-                last = Some(next);
             }
             (None, Some(link)) => return Ok((listed, gone, link)),
             _ => {
