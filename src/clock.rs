@@ -3,6 +3,7 @@
 //! decided elsewhere.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,6 +13,9 @@ use chrono::{DateTime, Utc};
 ///
 /// The crate asks for time nowhere else: retries, token expiry, leases and the emulator all use the
 /// clock they were given. [`SystemClock`] is the default everywhere.
+///
+/// Whatever is shared remembers instants of the monotonic clock: what shares a [`Project`](crate::http::Project) has to be
+/// given clocks of one origin, which clones are.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The wall clock. It may jump; use it only for instants that are stored or compared with a server's.
@@ -24,18 +28,22 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     async fn sleep(&self, duration: Duration);
 }
 
-/// The machine's own clock, sleeping on the tokio runtime.
+/// The machine's own clock, sleeping on the tokio runtime. All of a process are the same clock.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     origin: Instant,
 }
 
+/// When the process first asked for the time. Connections that share limits each make a clock of their own: an origin of
+/// each would make a pause that one of them noted look longer or shorter to the others.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
 impl SystemClock {
-    /// A clock whose monotonic origin is now.
+    /// A clock whose monotonic origin is that of all others of the process: when the first of them was made.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            origin: Instant::now(),
+            origin: *ORIGIN.get_or_init(Instant::now),
         }
     }
 }

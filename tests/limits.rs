@@ -6,6 +6,8 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "limits/charged.rs"]
+mod charged;
 #[path = "limits/noted.rs"]
 mod noted;
 #[path = "support/scripted.rs"]

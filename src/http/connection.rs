@@ -42,7 +42,7 @@ impl Connection {
         }
     }
 
-    /// Waits on another clock than the system's.
+    /// Waits on another clock than the system's. Connections that share a [`Project`] must have clones of one.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

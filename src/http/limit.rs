@@ -191,6 +191,7 @@ impl Allowance {
 ///
 /// [`Accounts`](crate::Accounts) has one for each configuration, or the one that its host
 /// [gives it](crate::ProviderConfiguration::with_project); a host without it makes one and gives it to every
-/// [`Connection`](super::Connection) of the registration.
+/// [`Connection`](super::Connection) of the registration. What shares one and does not wait on the system's clock must be given
+/// clones of one clock: pauses are remembered by it.
 #[derive(Clone, Debug, Default)]
 pub struct Project(pub(super) Arc<OnceLock<Arc<Limiter>>>);

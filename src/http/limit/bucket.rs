@@ -52,7 +52,8 @@ impl Bucket {
     fn fill(&mut self, pace: f64, now: Duration) {
         let passed = now.saturating_sub(self.at).as_secs_f64();
         self.level = (self.level + passed * self.per_second * pace).min(self.size);
-        self.at = now;
+        // Told an earlier time, by a clock that does not agree, it would count the time until now once more.
+        self.at = self.at.max(now);
     }
 }
 
