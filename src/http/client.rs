@@ -1,5 +1,6 @@
 //! The one loop that every request goes through: budget → token → send → classify → wait.
 
+mod admission;
 mod refused;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
+use self::admission::Admitted;
 use super::limit::{Limiter, Permit, Trial};
 use super::observe::{Observed, Stopwatch};
 use super::origin::Origins;
@@ -28,7 +30,7 @@ use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
 use crate::credentials::TokenSource;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::model::{ByteStream, Lane, Purse, Spent, Terms};
+use crate::model::{ByteStream, Lane, Purse, Terms};
 
 /// How much of an error's body is read: vendors' error objects are far smaller, error pages are not worth more.
 const ERROR_LIMIT: usize = 64 * 1024;
@@ -141,37 +143,6 @@ impl fmt::Debug for ApiClient {
     }
 }
 
-/// What was taken from a purse for a request, and is given back if that is never sent.
-struct Payment<'a> {
-    purse: Option<&'a Purse>,
-    amount: Spent,
-}
-
-impl<'a> Payment<'a> {
-    fn take(purse: Option<&'a Purse>, cost: Cost) -> Result<Self> {
-        let amount = cost.spent();
-        if purse.is_some_and(|purse| !purse.take(amount)) {
-            return Err(Error::new(
-                ErrorKind::CapReached,
-                "this would cost more than is left of what the host allows",
-            ));
-        }
-        Ok(Self { purse, amount })
-    }
-
-    fn keep(mut self) {
-        self.purse = None;
-    }
-}
-
-impl Drop for Payment<'_> {
-    fn drop(&mut self) {
-        if let Some(purse) = self.purse {
-            purse.give_back(self.amount);
-        }
-    }
-}
-
 /// What an attempt gave: an answer whose body is still to be read, and the permit to hold until it was.
 struct Opened {
     status: StatusCode,
@@ -281,18 +252,18 @@ impl ApiClient {
                 _ => None,
             };
             let admitting = self.clock.monotonic();
-            let permit = self.admit(seen.cost).await;
+            let admitted = self.admit(seen.cost).await;
             let began = self.clock.monotonic();
             seen.waited(began.saturating_sub(admitting));
             let mut trial = None;
-            let outcome = match permit {
-                Ok(permit) if request.in_parts && permit.places() < self.at_once(seen.cost) => {
+            let outcome = match admitted {
+                Ok(admitted) if request.in_parts && admitted.places() < self.at_once(seen.cost) => {
                     // How much is in it is known by who made it.
                     return Err(TooNarrow::error().with_operation(request.operation));
                 }
-                Ok(mut permit) => {
-                    trial = permit.trial();
-                    match self.attempt(request, token.as_ref(), permit).await {
+                Ok(mut admitted) => {
+                    trial = admitted.trial();
+                    match self.attempt(request, token.as_ref(), admitted).await {
                         Ok(opened) => finish(opened).await,
                         Err(error) => Err(error),
                     }
@@ -397,35 +368,12 @@ impl ApiClient {
         }
     }
 
-    /// Waits until the request may be sent, by the mailbox's limits and then by the registration's.
-    async fn admit(&self, cost: Cost) -> Result<Permit> {
-        let RetryPolicy {
-            patience, circuit, ..
-        } = self.retry;
-        let clock = self.clock.as_ref();
-        let payment = Payment::take(self.purse.as_ref(), cost)?;
-        let permit = self
-            .limiter
-            .admit(self.lane, cost, clock, patience, circuit)
-            .await?;
-        if let Some(project) = &self.project {
-            // Only what it costs over time counts there.
-            let counted = project
-                .admit(self.lane, cost, clock, patience, None)
-                .await?;
-            counted.sent();
-        }
-        payment.keep();
-        Ok(permit)
-    }
-
     async fn attempt(
         &self,
         request: &ApiRequest,
         token: Option<&crate::credentials::AccessToken>,
-        permit: Permit,
+        admitted: Admitted<'_>,
     ) -> Result<Opened> {
-        let unsent = permit;
         let mut outgoing = http::Request::new(request.content.clone());
         *outgoing.method_mut() = request.method.clone();
         *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
@@ -438,7 +386,7 @@ impl ApiClient {
         if let Some(token) = token {
             outgoing.headers_mut().insert(AUTHORIZATION, bearer(token)?);
         }
-        let permit = unsent.sent();
+        let permit = admitted.sent();
         let response = self.transport.send(outgoing).await.map_err(network)?;
         let (head, body) = response.into_parts();
         let opened = Opened {

@@ -1,16 +1,18 @@
 //! What a request is charged for, by whose clock, and with which token it goes after a long wait.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use chrono::DateTime;
-use futures_util::poll;
-use postroom::http::{Limits, Project};
+use futures_util::{StreamExt, poll};
+use postroom::credentials::StaticToken;
+use postroom::http::{Connection, Lane, Limits, Project};
 use postroom::testing::VirtualClock;
-use postroom::{Detail, Gmail, MailProvider as _, MessageId};
+use postroom::{Cap, Detail, ErrorKind, Gmail, MailProvider as _, Mailbox, MessageId, Outlook};
 
-use super::message;
 use super::scripted::Scripted;
+use super::{ByHand, ids, message};
 
 /// What a read of a message costs.
 const READ: u32 = 20;
@@ -48,4 +50,46 @@ async fn clocks_that_do_not_agree_let_a_registration_ask_for_no_more() {
     }
     let saved_up = 1_200_000 / 60 / 20;
     assert_eq!(service.requests().len(), saved_up / READ as usize);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_never_sent_is_not_paid_for() {
+    let service = Arc::new(ByHand::default());
+    let connection = Connection::new(service.clone(), Arc::new(StaticToken::new("token")));
+    let outlook = Outlook::new(connection).unwrap();
+    let copying = Mailbox::new(outlook.clone().with_lane(Lane::Backfill));
+    let capped = copying.with_cap(Cap::requests(12)).unwrap();
+    // It waits for all four places, until a stream that stays open leaves it three: it has to be cut up.
+    let mut first = Box::pin(outlook.profile());
+    assert!(poll!(&mut first).is_pending());
+    let wanted = ids(12);
+    let mut reading = Box::pin(capped.messages_by_id(&wanted, Detail::Ids));
+    assert!(poll!(&mut reading).is_pending());
+    let raw_id = MessageId::new("raw");
+    let mut raw = Box::pin(outlook.raw(&raw_id));
+    assert!(poll!(&mut raw).is_pending());
+    service.stream(1, 200, futures_util::stream::pending().boxed());
+    let open = raw.await.unwrap();
+    service.answer(0, 200, r#"{"mail":"reader@mail.example"}"#);
+    first.await.unwrap();
+    let parts = [0, 1, 2]
+        .map(|id| serde_json::json!({"id": id.to_string(), "status": 404, "body": {"error": {}}}));
+    let answer = serde_json::json!({"responses": parts}).to_string();
+    let mut answered = 2;
+    let read = loop {
+        if let Poll::Ready(read) = poll!(&mut reading) {
+            break read.unwrap();
+        }
+        assert!(service.count() > answered, "nothing is asked");
+        assert_eq!(service.parts(answered), 3);
+        service.answer(answered, 200, answer.clone());
+        answered += 1;
+    };
+    let kinds: Vec<_> = read
+        .into_iter()
+        .map(|read| read.unwrap_err().kind())
+        .collect();
+    assert_eq!(kinds, [ErrorKind::NotFound; 12]);
+    assert_eq!(capped.spent().unwrap().requests, 12);
+    drop(open);
 }
