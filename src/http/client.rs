@@ -24,16 +24,20 @@ use super::limit::{Limiter, Permit, Trial};
 use super::observe::{Observed, Stopwatch};
 use super::origin::Origins;
 use super::refusal::{TooLong, TooNarrow};
-use super::request::{ApiRequest, Cost, Replay};
+use super::request::{ApiRequest, Cost};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
-use crate::credentials::TokenSource;
+use crate::credentials::{AccessToken, TokenSource};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::model::{ByteStream, Lane, Purse, Terms};
 
 /// How much of an error's body is read: vendors' error objects are far smaller, error pages are not worth more.
 const ERROR_LIMIT: usize = 64 * 1024;
+
+/// A token that is to be accepted now is taken to be for so long. After a longer wait for the request's turn it is asked for
+/// again: it may have ended, and what is refused for that is charged and waits anew.
+const TOKEN_HOLDS: Duration = Duration::from_secs(1);
 
 /// An answer that was read to its end.
 #[derive(Debug)]
@@ -240,21 +244,16 @@ impl ApiClient {
         let mut token_renewed = false;
         let mut suspected = false;
         loop {
-            let token = match (&self.tokens, request.authorize) {
-                (Some(tokens), true) => Some(tokens.token().await.map_err(|error| {
-                    // Whatever happened at the token endpoint, this request was not done: what happens once only comes
-                    // here again after a refusal.
-                    match request.replay {
-                        Replay::Once => error.with_delivery(Delivery::NotSent),
-                        _ => error,
-                    }
-                })?),
-                _ => None,
-            };
+            let mut token = self.token(request).await?;
             let admitting = self.clock.monotonic();
             let admitted = self.admit(seen.cost).await;
             let began = self.clock.monotonic();
-            seen.waited(began.saturating_sub(admitting));
+            let waited = began.saturating_sub(admitting);
+            seen.waited(waited);
+            if waited > TOKEN_HOLDS && admitted.is_ok() {
+                token = self.token(request).await?;
+            }
+            let began = self.clock.monotonic();
             let mut trial = None;
             let outcome = match admitted {
                 Ok(admitted) if request.in_parts && admitted.places() < self.at_once(seen.cost) => {
@@ -371,7 +370,7 @@ impl ApiClient {
     async fn attempt(
         &self,
         request: &ApiRequest,
-        token: Option<&crate::credentials::AccessToken>,
+        token: Option<&AccessToken>,
         admitted: Admitted<'_>,
     ) -> Result<Opened> {
         let mut outgoing = http::Request::new(request.content.clone());
@@ -469,7 +468,7 @@ pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Unknown)
 }
 
-fn bearer(token: &crate::credentials::AccessToken) -> Result<HeaderValue> {
+fn bearer(token: &AccessToken) -> Result<HeaderValue> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
         Error::new(

@@ -1,17 +1,21 @@
 //! What a request is charged for, by whose clock, and with which token it goes after a long wait.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::DateTime;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, poll};
-use postroom::credentials::StaticToken;
+use postroom::clock::Clock as _;
+use postroom::credentials::{AccessToken, StaticToken, TokenSource};
 use postroom::http::{Connection, Lane, Limits, Project};
 use postroom::testing::VirtualClock;
 use postroom::{Cap, Detail, ErrorKind, Gmail, MailProvider as _, Mailbox, MessageId, Outlook};
 
-use super::scripted::Scripted;
+use super::scripted::{Reply, Scripted};
 use super::{ByHand, ids, message};
 
 /// What a read of a message costs.
@@ -92,4 +96,69 @@ async fn a_batch_that_was_never_sent_is_not_paid_for() {
     assert_eq!(kinds, [ErrorKind::NotFound; 12]);
     assert_eq!(capped.spent().unwrap().requests, 12);
     drop(open);
+}
+
+/// How long a token is good for.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// Gives tokens that say when they were given out, and another one before the last ends.
+#[derive(Debug)]
+struct Fleeting(VirtualClock, Mutex<Duration>);
+
+#[async_trait]
+impl TokenSource for Fleeting {
+    async fn token(&self) -> postroom::Result<AccessToken> {
+        let now = self.0.monotonic();
+        let mut given = self.1.lock().unwrap();
+        if now - *given >= LIFE - Duration::from_secs(10) {
+            *given = now;
+        }
+        Ok(AccessToken::new(given.as_secs().to_string()))
+    }
+
+    async fn reject(&self, _: &AccessToken) {
+        *self.1.lock().unwrap() = self.0.monotonic();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ended_while_a_request_waited_for_its_turn_is_not_sent() {
+    let clock = clock();
+    let refused = Arc::new(Mutex::new(0));
+    let service = Scripted::new({
+        let (clock, refused) = (clock.clone(), Arc::clone(&refused));
+        move |request| {
+            let token = request.header("authorization").strip_prefix("Bearer ");
+            let given = Duration::from_secs(token.unwrap().parse().unwrap());
+            if clock.monotonic() - given > LIFE {
+                *refused.lock().unwrap() += 1;
+                return Reply::error(401, "{}");
+            }
+            message(request.path().rsplit('/').next().unwrap())
+        }
+    });
+    let tokens = Fleeting(clock.clone(), Mutex::default());
+    let connection = Connection::new(Arc::new(service.clone()), Arc::new(tokens))
+        .with_clock(Arc::new(clock.clone()))
+        .with_limits(Limits::concurrency(5).with_units_per_minute(600));
+    let gmail = Gmail::new(connection).unwrap();
+    let reads = 90;
+    let mut reading = pin!(join_all((0..reads).map(|number| {
+        let gmail = &gmail;
+        async move {
+            let id = [MessageId::new(format!("{number:x}"))];
+            gmail.get(&id, Detail::Headers).await.unwrap().remove(0)
+        }
+    })));
+    let read = loop {
+        if let Poll::Ready(read) = poll!(&mut reading) {
+            break read;
+        }
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(250));
+    };
+    assert!(clock.monotonic() > LIFE * 2, "they waited for their turn");
+    assert!(read.iter().all(Result::is_ok));
+    assert_eq!(*refused.lock().unwrap(), 0, "tokens that had ended");
+    assert_eq!(gmail.spent().units, reads * u64::from(READ));
 }

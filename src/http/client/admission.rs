@@ -1,11 +1,12 @@
-//! What a request has before it is sent: what it costs, and its places. All of it is given back if it never is. Who goes
-//! first is the limiter's.
+//! What a request has before it is sent: its token, what it costs, and its places. What it took is given back if it never
+//! is. Who goes first is the limiter's.
 
 use super::super::limit::{Permit, Trial};
-use super::super::request::Cost;
+use super::super::request::{ApiRequest, Cost, Replay};
 use super::super::retry::RetryPolicy;
 use super::ApiClient;
-use crate::error::{Error, ErrorKind, Result};
+use crate::credentials::AccessToken;
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::model::{Purse, Spent};
 
 /// What was taken from a purse for a request, and is given back if that is never sent.
@@ -70,6 +71,20 @@ impl Admitted<'_> {
 }
 
 impl ApiClient {
+    /// The token that the request carries, if any. Asked for before the wait, so that a renewal takes nobody's place.
+    pub(super) async fn token(&self, request: &ApiRequest) -> Result<Option<AccessToken>> {
+        let (Some(tokens), true) = (&self.tokens, request.authorize) else {
+            return Ok(None);
+        };
+        let token = tokens.token().await;
+        token.map(Some).map_err(|error| match request.replay {
+            // Whatever happened at the token endpoint, this request was not done: what happens once only comes here again
+            // after a refusal.
+            Replay::Once => error.with_delivery(Delivery::NotSent),
+            _ => error,
+        })
+    }
+
     /// Waits until the request may be sent, by the mailbox's limits and then by the registration's.
     pub(super) async fn admit(&self, cost: Cost) -> Result<Admitted<'_>> {
         let RetryPolicy {
