@@ -10,6 +10,8 @@
 mod charged;
 #[path = "limits/noted.rs"]
 mod noted;
+#[path = "limits/parted.rs"]
+mod parted;
 #[path = "support/scripted.rs"]
 mod scripted;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::task::yield_now;
 
-use super::client::{Answer, ApiClient};
+use super::client::{Answer, ApiClient, may_have_happened};
 use super::limit::Sizes;
 use super::refusal::{TooLong, TooNarrow, is_of_registration};
 use super::request::{ApiRequest, Cost, Replay};
@@ -82,6 +82,7 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
                 call,
                 token_renewed: false,
                 suspected: false,
+                unsettled: false,
             }),
             Err(error) => settle(&mut results, place, Err(error)),
         }
@@ -111,7 +112,8 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         // What must not be made again is not among them.
         let Some(wait) = client.retry.wait(longest, Replay::Idempotent, attempt) else {
             for (part, error) in failed.drain(..) {
-                settle(&mut results, part.place, Err(error));
+                let (place, outcome) = part.settled(Err(error));
+                settle(&mut results, place, outcome);
             }
             break;
         };
@@ -192,6 +194,30 @@ struct Part {
     token_renewed: bool,
     /// Whether its refusal was not believed once.
     suspected: bool,
+    /// Whether it may have happened in an earlier attempt, whatever becomes of it.
+    unsettled: bool,
+}
+
+impl Part {
+    /// It failed like this.
+    fn failed(&mut self, error: &Error) {
+        self.unsettled |= may_have_happened(&self.call, error);
+    }
+
+    /// What is told of it in the end.
+    fn settled(self, outcome: Result<Answer>) -> (usize, Result<Answer>) {
+        let outcome = outcome.map_err(|error| match self.unsettled {
+            true => error.with_delivery(Delivery::Unknown),
+            false => error,
+        });
+        (self.place, outcome)
+    }
+
+    /// Makes it alone.
+    async fn alone(self, client: &ApiClient) -> (usize, Result<Answer>) {
+        let outcome = client.answer(self.call.clone()).await;
+        self.settled(outcome)
+    }
 }
 
 /// What became of one batch.
@@ -204,7 +230,7 @@ struct Round {
     failed: Vec<(Part, Error)>,
 }
 
-async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
+async fn round<B: Batch>(service: &B, mut chunk: Vec<Part>) -> Round {
     let client = service.client();
     let mut round = Round::default();
     let calls: Vec<ApiRequest> = chunk.iter().map(|part| part.call.clone()).collect();
@@ -212,7 +238,11 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     let answers = if calls.len() == 1 {
         None
     } else {
-        match once(service, &calls).await {
+        let answers = once(service, &calls).await;
+        if let Err(error) = &answers {
+            chunk.iter_mut().for_each(|part| part.failed(error));
+        }
+        match answers {
             Ok(answers) => Some(answers),
             Err(error) if TooNarrow::is(&error) => {
                 round.again = chunk;
@@ -230,7 +260,7 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
             }
             Err(error) => {
                 let failed = chunk.into_iter();
-                let failed = failed.map(|part| (part.place, Err(error.clone())));
+                let failed = failed.map(|part| part.settled(Err(error.clone())));
                 round.settled.extend(failed);
                 return round;
             }
@@ -238,15 +268,17 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     };
     let Some((answers, bytes)) = answers else {
         for part in chunk {
-            round
-                .settled
-                .push((part.place, client.answer(part.call).await));
+            round.settled.push(part.alone(client).await);
         }
         return round;
     };
     let count = chunk.len();
-    for (part, answer) in chunk.into_iter().zip(answers) {
-        match outcome(client, &part.call, answer) {
+    for (mut part, answer) in chunk.into_iter().zip(answers) {
+        let outcome = outcome(client, &part.call, answer);
+        if let Err(error) = &outcome {
+            part.failed(error);
+        }
+        match outcome {
             Err(error) if error.status() == Some(401) && !part.token_renewed => {
                 round.again.push(Part {
                     token_renewed: true,
@@ -262,13 +294,13 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
                     };
                     round.failed.push((part, suspicion));
                 }
-                None => round.settled.push((part.place, Err(error))),
+                None => round.settled.push(part.settled(Err(error))),
             },
             Err(error) => {
                 client.believe(&error);
-                round.settled.push((part.place, Err(error)));
+                round.settled.push(part.settled(Err(error)));
             }
-            outcome => round.settled.push((part.place, outcome)),
+            outcome => round.settled.push(part.settled(outcome)),
         }
     }
     // The batches that are still to come wait as well, and are smaller. What is used up for the day is not asked again.
@@ -294,9 +326,7 @@ async fn round<B: Batch>(service: &B, chunk: Vec<Part>) -> Round {
     // One call alone makes the client renew the token, once; the others then have the new one.
     if !round.again.is_empty() {
         let part = round.again.remove(0);
-        round
-            .settled
-            .push((part.place, client.answer(part.call).await));
+        round.settled.push(part.alone(client).await);
     }
     round
 }

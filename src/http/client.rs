@@ -24,7 +24,7 @@ use super::limit::{Limiter, Permit, Trial};
 use super::observe::{Observed, Stopwatch};
 use super::origin::Origins;
 use super::refusal::{TooLong, TooNarrow};
-use super::request::{ApiRequest, Cost};
+use super::request::{ApiRequest, Cost, Replay};
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
@@ -224,13 +224,22 @@ impl ApiClient {
         Fut: Future<Output = Result<T>> + Send,
     {
         let span = self.observed(request).span();
-        self.repeated(request, finish).instrument(span).await
+        let mut unsettled = false;
+        let outcome = self.repeated(request, finish, &mut unsettled);
+        outcome.instrument(span).await.map_err(|error| {
+            // That the last attempt was not sent says nothing of those before it.
+            match unsettled {
+                true => error.with_delivery(Delivery::Unknown),
+                false => error,
+            }
+        })
     }
 
     async fn repeated<T, F, Fut>(
         &self,
         request: &ApiRequest,
         finish: F,
+        unsettled: &mut bool,
     ) -> Result<(T, Option<Trial>)>
     where
         F: Fn(Opened) -> Fut + Send + Sync,
@@ -284,6 +293,7 @@ impl ApiClient {
                 }
                 Err(error) => error,
             };
+            *unsettled |= may_have_happened(request, &error);
             // A refused token is renewed once; nothing was done with the request, so it may be repeated whatever it is.
             if error.status() == Some(401)
                 && !token_renewed
@@ -429,6 +439,11 @@ impl ApiClient {
             _ => error,
         }
     }
+}
+
+/// Whether a request that failed like this may have changed something at the service.
+pub(super) fn may_have_happened(request: &ApiRequest, error: &Error) -> bool {
+    request.replay != Replay::Read && error.delivery() == Delivery::Unknown
 }
 
 /// Reads JSON whose text is checked as a whole: a list of messages has many short strings, each of which would be checked by

@@ -170,7 +170,13 @@ async fn upload(api: &Api, draft: &str, attachment: &OutgoingAttachment) -> Resu
                     return Err(error);
                 }
                 attempt += 1;
-                let state = api.upload_state(&session).await?;
+                let state = match api.upload_state(&session).await {
+                    Ok(state) => state,
+                    // A session that is gone may have been completed, or has to be begun again.
+                    Err(gone) if gone.kind() == ErrorKind::NotFound => return Err(gone),
+                    // Without an answer to that either, it is as unknown as it was.
+                    Err(_) => return Err(error),
+                };
                 // Nothing is missing only if the service says so: a file without its end must not be sent.
                 start = match state.next_expected_ranges.as_deref() {
                     Some([]) => length,

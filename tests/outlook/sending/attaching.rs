@@ -122,6 +122,32 @@ async fn an_upload_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
+async fn an_upload_that_arrived_is_not_made_again_although_nobody_could_ask_for_its_state() {
+    let drafts = Drafts::default();
+    let service = Scripted::new({
+        let drafts = drafts.clone();
+        move |request| match request.method.as_str() {
+            // All of it arrives, and the answer to the last piece is lost.
+            "PUT" => {
+                let kept = drafts.put(request, usize::MAX);
+                let attached = !drafts.attached.lock().unwrap().is_empty();
+                if attached { Reply::Lost } else { kept }
+            }
+            "GET" if request.path() == "/api/session" => Reply::error(403, "{}"),
+            _ => drafts.answer(request),
+        }
+    });
+    let large = file(7_000_000);
+    let message = outgoing().attach(OutgoingAttachment::new(
+        "large.zip",
+        "application/zip",
+        large.clone(),
+    ));
+    connect(&service).prepare(&message, &key()).await.unwrap();
+    assert_eq!(*drafts.uploaded.lock().unwrap(), large);
+}
+
+#[tokio::test]
 async fn a_file_is_complete_only_if_the_service_says_so() {
     let service = Scripted::new(without_leftovers(|request| match request.line().as_str() {
         DRAFTS => created(),

@@ -1,0 +1,85 @@
+//! What becomes of the parts of a batch, and of requests that are tried again, when the tries do not fail alike.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use postroom::{
+    Cap, Change, Delivery, Detail, ErrorKind, Keyword, MailProvider as _, Mailbox, Outlook,
+};
+use serde_json::{Value, json};
+
+use super::scripted::{Reply, Request, Scripted};
+use super::{ids, message};
+
+const GRAPH_BATCH: &str = "/v1.0/$batch";
+
+/// The answer to a batch of Graph's: for each part its status, its headers and its body.
+fn graph_batch(request: &Request, answer: impl Fn(&Value) -> (u16, Value, Value)) -> Reply {
+    let asked = request.json();
+    let parts = asked["requests"].as_array().unwrap().iter();
+    let parts = parts.map(|part| {
+        let (status, headers, body) = answer(part);
+        json!({"id": part["id"], "status": status, "headers": headers, "body": body})
+    });
+    Reply::json(json!({"responses": parts.collect::<Vec<_>>()}))
+}
+
+fn limited() -> Value {
+    json!({"error": {"code": "TooManyRequests", "message": "Slow down."}})
+}
+
+fn seen() -> Change {
+    Change::Set(Keyword::Seen)
+}
+
+#[tokio::test]
+async fn what_may_have_happened_once_is_not_told_as_not_sent_later() {
+    let refusal = || Reply::error(429, limited()).with_header("retry-after", "900");
+    // How the first try fails: alone, as parts of a batch, as the whole batch.
+    for (count, in_parts) in [(1, false), (5, true), (5, false)] {
+        let asked = AtomicUsize::new(0);
+        let service = Scripted::new(move |request| {
+            let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            match (first, in_parts) {
+                (true, true) => graph_batch(request, |_| (504, json!({}), json!({}))),
+                (false, true) => {
+                    graph_batch(request, |_| (429, json!({"Retry-After": "900"}), limited()))
+                }
+                (true, false) => Reply::status(504),
+                (false, false) => refusal(),
+            }
+        });
+        let outlook = Outlook::new(service.connection()).unwrap();
+        let changed = outlook.apply(&ids(count), &seen()).await.unwrap();
+        assert_eq!(changed.len(), count);
+        for outcome in changed {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::RateLimited);
+            assert_eq!(error.delivery(), Delivery::Unknown, "{count} {in_parts}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_happened_is_not_told_as_not_sent_when_the_cap_ends_it() {
+    for count in [1, 5] {
+        let service = Scripted::new(move |request| match request.path() {
+            GRAPH_BATCH => graph_batch(request, |_| (504, json!({}), json!({}))),
+            _ => Reply::status(504),
+        });
+        let mailbox = Mailbox::new(Outlook::new(service.connection()).unwrap());
+        let capped = mailbox.with_cap(Cap::requests(count)).unwrap();
+        let ids = ids(usize::try_from(count).unwrap());
+        for outcome in capped.apply(&ids, &seen()).await.unwrap() {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::CapReached);
+            assert_eq!(error.delivery(), Delivery::Unknown, "{count}");
+        }
+        // What changes nothing cannot have changed anything.
+        let capped = mailbox.with_cap(Cap::requests(count)).unwrap();
+        for outcome in capped.messages_by_id(&ids, Detail::Ids).await.unwrap() {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::CapReached);
+            assert_eq!(error.delivery(), Delivery::NotSent, "{count}");
+        }
+    }
+}
