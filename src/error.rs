@@ -226,7 +226,10 @@ impl Error {
     }
 
     /// Whether it is about the service or the account rather than about the one message that was asked for.
-    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    #[cfg_attr(
+        not(any(feature = "gmail", feature = "outlook")),
+        allow(dead_code, reason = "only the providers send batches")
+    )]
     pub(crate) fn concerns_all(&self) -> bool {
         !matches!(
             self.0.kind,

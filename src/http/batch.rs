@@ -248,17 +248,18 @@ async fn round<B: Batch>(service: &B, mut chunk: Vec<Part>) -> Round {
                 round.again = chunk;
                 return round;
             }
-            Err(error) if error.kind() == ErrorKind::Protocol && replay(&calls) != Replay::Once => {
-                if TooLong::is(&error) {
-                    let clock = client.clock.as_ref();
-                    client.limiter.shorten_batches(calls.len(), clock);
-                    round.again = chunk;
-                    return round;
-                }
-                // That it cannot be read may be one part's fault.
-                None
+            Err(error) if TooLong::is(&error) && replay(&calls) != Replay::Once => {
+                let clock = client.clock.as_ref();
+                client.limiter.shorten_batches(calls.len(), clock);
+                round.again = chunk;
+                return round;
             }
+            // It may be one part's fault that the batch could not be written or read. One that is refused as a whole, or
+            // not found, says nothing of what its calls are about: taken for each one's answer it would have messages
+            // taken for deleted.
+            Err(error) if !error.concerns_all() && may_be_made_alone(&calls, &error) => None,
             Err(error) => {
+                let error = of_each(error);
                 let failed = chunk.into_iter();
                 let failed = failed.map(|part| part.settled(Err(error.clone())));
                 round.settled.extend(failed);
@@ -361,6 +362,24 @@ async fn once<B: Batch>(service: &B, calls: &[ApiRequest]) -> Result<(Vec<Option
     let works = |part: &Answer| !matches!(part.status.as_u16(), 408 | 500..=599);
     client.judge(parts.iter().flatten().any(works), trial);
     Ok((parts, answer.body.len()))
+}
+
+/// Whether calls whose batch failed may be made one by one.
+fn may_be_made_alone(calls: &[ApiRequest], error: &Error) -> bool {
+    replay(calls) != Replay::Once || error.delivery() == Delivery::NotSent
+}
+
+/// What is told of each call of a batch that failed as a whole.
+fn of_each(error: Error) -> Error {
+    // An answer that cannot be read says nothing of them either way.
+    if error.concerns_all() || error.kind() == ErrorKind::Protocol {
+        return error;
+    }
+    let refused = Error::new(
+        ErrorKind::Unavailable,
+        "the service refused the batch that this was a part of",
+    );
+    refused.with_delivery(error.delivery()).with_source(error)
 }
 
 fn may_repeat(call: &ApiRequest, error: &Error) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use postroom::{
-    Cap, Change, Delivery, Detail, ErrorKind, Keyword, MailProvider as _, Mailbox, Outlook,
+    Cap, Change, Delivery, Detail, ErrorKind, Gmail, Keyword, MailProvider as _, Mailbox, Outlook,
 };
 use serde_json::{Value, json};
 
@@ -82,4 +82,52 @@ async fn what_may_have_happened_is_not_told_as_not_sent_when_the_cap_ends_it() {
             assert_eq!(error.delivery(), Delivery::NotSent, "{count}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_as_a_whole_says_nothing_of_the_messages_in_it() {
+    for (status, code) in [(404, "ResourceNotFound"), (400, "BadRequest")] {
+        let error = move || {
+            let error = json!({"error": {"code": code, "message": "No.", "errors": []}});
+            Reply::error(status, error)
+        };
+        let service = Scripted::new(move |request| match request.path() {
+            GRAPH_BATCH => error(),
+            path => Reply::json(json!({"id": path.rsplit('/').next().unwrap()})),
+        });
+        let outlook = Outlook::new(service.connection()).unwrap();
+        let read = outlook.get(&ids(7), Detail::Ids).await.unwrap();
+        let read: Vec<_> = read.into_iter().map(|read| read.unwrap().id).collect();
+        assert_eq!(read, ids(7), "{status} at Graph");
+
+        let service = Scripted::new(move |request| {
+            if request.path().contains("/batch/") {
+                return error();
+            }
+            message(request.path().rsplit('/').next().unwrap())
+        });
+        let gmail = Gmail::new(service.connection()).unwrap();
+        let read = gmail.get(&ids(7), Detail::Headers).await.unwrap();
+        let read: Vec<_> = read.into_iter().map(|read| read.unwrap().id).collect();
+        assert_eq!(read, ids(7), "{status} at Gmail");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_what_happens_once_that_is_refused_as_a_whole_is_no_fault_of_its_messages() {
+    let service = Scripted::new(|request| match request.path() {
+        GRAPH_BATCH => Reply::error(404, json!({"error": {"code": "ResourceNotFound"}})),
+        _ => Reply::json(json!({"id": "copied"})),
+    });
+    let outlook = Outlook::new(service.connection()).unwrap();
+    let folder = postroom::FolderId::new("folder");
+    let copied = Mailbox::new(outlook).copy_to(&ids(5), &folder).await;
+    for outcome in copied.unwrap() {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.delivery(), Delivery::Answered);
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.to_string().contains("404"), "{source}");
+    }
+    assert_eq!(service.requests().len(), 1);
 }
