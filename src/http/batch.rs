@@ -107,12 +107,14 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
                 open.extend(round.again);
             }
         }
-        let longest = failed.iter().max_by_key(|(_, error)| error.retry_after());
-        let Some((_, longest)) = longest else { break };
+        let reasons = failed.iter().map(|failed: &Failed| &failed.reason);
+        let Some(longest) = reasons.max_by_key(|reason| reason.retry_after()) else {
+            break;
+        };
         // What must not be made again is not among them.
         let Some(wait) = client.retry.wait(longest, Replay::Idempotent, attempt) else {
-            for (part, error) in failed.drain(..) {
-                let (place, outcome) = part.settled(Err(error));
+            for failed in failed.drain(..) {
+                let (place, outcome) = failed.settled(client);
                 settle(&mut results, place, outcome);
             }
             break;
@@ -121,13 +123,13 @@ pub(crate) async fn send_and_read<B: Batch, T: Send>(
         // As long as some get through, none fails because others were in its way.
         let only_limits = failed
             .iter()
-            .all(|(_, error)| error.kind() == ErrorKind::RateLimited);
+            .all(|failed| failed.reason.kind() == ErrorKind::RateLimited);
         attempt = if only_limits && got_through {
             1
         } else {
             attempt + 1
         };
-        open.extend(failed.into_iter().map(|(part, _)| part));
+        open.extend(failed.into_iter().map(|failed| failed.part));
     }
     let results = results.into_iter().enumerate();
     results
@@ -227,7 +229,26 @@ struct Round {
     /// To be sent again at once: the token is another one now, or they were too many for one batch.
     again: Vec<Part>,
     /// Failed for a while.
-    failed: Vec<(Part, Error)>,
+    failed: Vec<Failed>,
+}
+
+/// A call that failed for a while.
+struct Failed {
+    part: Part,
+    /// What is waited for.
+    reason: Error,
+    /// What the service said, where that was not believed.
+    denial: Option<Error>,
+}
+
+impl Failed {
+    /// What is told of it if it is not made again: then a denial is believed.
+    fn settled(self, client: &ApiClient) -> (usize, Result<Answer>) {
+        if let Some(denial) = &self.denial {
+            client.believe(denial);
+        }
+        self.part.settled(Err(self.denial.unwrap_or(self.reason)))
+    }
 }
 
 async fn round<B: Batch>(service: &B, mut chunk: Vec<Part>) -> Round {
@@ -286,14 +307,19 @@ async fn round<B: Batch>(service: &B, mut chunk: Vec<Part>) -> Round {
                     ..part
                 });
             }
-            Err(error) if may_repeat(&part.call, &error) => round.failed.push((part, error)),
+            Err(reason) if may_repeat(&part.call, &reason) => round.failed.push(Failed {
+                part,
+                reason,
+                denial: None,
+            }),
             Err(error) if !part.suspected => match client.suspicion(&error) {
-                Some(suspicion) => {
-                    let part = Part {
-                        suspected: true,
-                        ..part
-                    };
-                    round.failed.push((part, suspicion));
+                Some(reason) => {
+                    part.suspected = true;
+                    round.failed.push(Failed {
+                        part,
+                        reason,
+                        denial: Some(error),
+                    });
                 }
                 None => round.settled.push(part.settled(Err(error))),
             },
@@ -305,7 +331,7 @@ async fn round<B: Batch>(service: &B, mut chunk: Vec<Part>) -> Round {
         }
     }
     // The batches that are still to come wait as well, and are smaller. What is used up for the day is not asked again.
-    let failed = round.failed.iter().map(|(_, error)| error);
+    let failed = round.failed.iter().map(|failed| &failed.reason);
     let settled = round.settled.iter();
     let settled = settled.filter_map(|(_, outcome)| outcome.as_ref().err());
     for kind in [ErrorKind::RateLimited, ErrorKind::QuotaExceeded] {
@@ -379,7 +405,12 @@ fn of_each(error: Error) -> Error {
         ErrorKind::Unavailable,
         "the service refused the batch that this was a part of",
     );
-    refused.with_delivery(error.delivery()).with_source(error)
+    let refused = refused.with_delivery(error.delivery());
+    match error.operation() {
+        Some(operation) => refused.with_operation(operation),
+        None => refused,
+    }
+    .with_source(error)
 }
 
 fn may_repeat(call: &ApiRequest, error: &Error) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use postroom::http::RetryPolicy;
 use postroom::{
     Cap, Change, Delivery, Detail, ErrorKind, Gmail, Keyword, MailProvider as _, Mailbox, Outlook,
 };
@@ -130,4 +131,20 @@ async fn a_batch_of_what_happens_once_that_is_refused_as_a_whole_is_no_fault_of_
         assert!(source.to_string().contains("404"), "{source}");
     }
     assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_denial_that_is_not_asked_again_is_told_as_it_was() {
+    let denial = json!({"error": {"code": "ErrorAccessDenied", "message": "Access is denied."}});
+    let service = Scripted::new(move |request| match request.path() {
+        GRAPH_BATCH => graph_batch(request, |_| (403, json!({}), denial.clone())),
+        _ => Reply::error(403, &denial),
+    });
+    let connection = service.connection().with_retry(RetryPolicy::never());
+    let outlook = Outlook::new(connection).unwrap();
+    for outcome in outlook.get(&ids(40), Detail::Headers).await.unwrap() {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert_eq!(error.code(), Some("ErrorAccessDenied"));
+    }
 }
