@@ -67,7 +67,7 @@ fn tell(page: &SyncPage) {
         progress.units,
     );
     if page.uncertain.is_some() {
-        println!("  the service had forgotten something; this is what was found out");
+        println!("  the service had forgotten something, or gives nothing of a folder for now");
     }
 }
 

@@ -110,7 +110,7 @@ impl Round {
             "Nothing happened".clone_into(&mut told);
         }
         let uncertain = if self.uncertain {
-            " The service had forgotten what happened, so that everything was compared."
+            " The service had forgotten what happened, or gives nothing of a folder for now: what it does give was compared."
         } else {
             ""
         };

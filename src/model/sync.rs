@@ -218,7 +218,8 @@ pub enum SyncPhase {
 }
 
 /// Something was lost on the service's side (a cursor that it no longer knows, an answer that ended early), and what the
-/// host has was compared with what is there. The changes that this brought are told as any others.
+/// host has was compared with what is there; or the service gives nothing of some folders for now, and what the host has of them is
+/// compared as soon as it does. The changes that this brings are told as any others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Uncertainty {

@@ -41,7 +41,7 @@ pub struct SyncPage {
     pub cursor: SyncCursor,
     /// Whether more is there already; otherwise the round is complete.
     pub more: bool,
-    /// Set if something was lost on the service's side, and this page has what was found out instead.
+    /// Set if something was lost on the service's side, or is not given for now: since when, and of which folders.
     pub uncertain: Option<Uncertainty>,
     /// How far the sync has got.
     pub progress: SyncProgress,
