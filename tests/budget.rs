@@ -23,7 +23,8 @@ use postroom::http::{
 };
 use postroom::testing::VirtualClock;
 use postroom::{
-    ByteStream, Content, Detail, Error, ErrorKind, Gmail, MailProvider, MessageId, Result, Spent,
+    ByteStream, Cap, Content, Detail, Error, ErrorKind, Gmail, MailProvider, Mailbox, MessageId,
+    Result, Spent,
 };
 
 /// What a read of a message costs.
@@ -534,6 +535,27 @@ mod seen {
         assert!(of("postroom_request_seconds").1 > 1.0);
         assert!(of("postroom_received_bytes_total").1 > 80.0);
         assert_eq!(counted.len(), 6, "{:?}", counted.keys());
+    }
+
+    #[tokio::test]
+    async fn only_what_was_sent_is_counted() {
+        let counted = Counted::default();
+        let guard = metrics::set_default_local_recorder(&counted);
+        let clock = clock();
+        let service = Metered::new(&clock, 6_000.0);
+        let gmail = service.gmail(Limits::concurrency(8).with_units_per_minute(6_000));
+        let capped = Mailbox::new(gmail).with_cap(Cap::units(u64::from(READ) * 2));
+        let capped = capped.unwrap();
+        for number in 0..5 {
+            let id = MessageId::new(format!("{number:x}"));
+            let read = run(&clock, capped.message(&id)).await;
+            assert_eq!(read.is_ok(), number < 2);
+        }
+        drop(guard);
+        let counted = counted.0.lock().unwrap();
+        let sent = |name: &str| counted[name].1;
+        assert_eq!(sent("postroom_requests_total"), 2.0);
+        assert_eq!(sent("postroom_units_total"), f64::from(READ) * 2.0);
     }
 }
 

@@ -30,7 +30,7 @@ use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
 use crate::credentials::{AccessToken, TokenSource};
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::model::{ByteStream, Lane, Purse, Terms};
+use crate::model::{ByteStream, Content, Lane, Purse, Terms};
 
 /// How much of an error's body is read: vendors' error objects are far smaller, error pages are not worth more.
 const ERROR_LIMIT: usize = 64 * 1024;
@@ -264,6 +264,7 @@ impl ApiClient {
             }
             let began = self.clock.monotonic();
             let mut trial = None;
+            let mut sent = false;
             let outcome = match admitted {
                 Ok(admitted) if request.in_parts && admitted.places() < self.at_once(seen.cost) => {
                     // How much is in it is known by who made it.
@@ -271,8 +272,14 @@ impl ApiClient {
                 }
                 Ok(mut admitted) => {
                     trial = admitted.trial();
-                    match self.attempt(request, token.as_ref(), admitted).await {
-                        Ok(opened) => finish(opened).await,
+                    match outgoing(request, token.as_ref()) {
+                        Ok(outgoing) => {
+                            sent = true;
+                            match self.attempt(request, outgoing, admitted).await {
+                                Ok(opened) => finish(opened).await,
+                                Err(error) => Err(error),
+                            }
+                        }
                         Err(error) => Err(error),
                     }
                 }
@@ -284,6 +291,9 @@ impl ApiClient {
             }
             let took = self.clock.monotonic().saturating_sub(began);
             seen.attempted(attempt, took, outcome.as_ref().err());
+            if sent {
+                seen.sent(attempt, took, outcome.as_ref().err());
+            }
             let error = match outcome {
                 Ok(value) => {
                     if let Some(stopwatch) = &self.stopwatch {
@@ -380,21 +390,9 @@ impl ApiClient {
     async fn attempt(
         &self,
         request: &ApiRequest,
-        token: Option<&AccessToken>,
+        outgoing: http::Request<Content>,
         admitted: Admitted<'_>,
     ) -> Result<Opened> {
-        let mut outgoing = http::Request::new(request.content.clone());
-        *outgoing.method_mut() = request.method.clone();
-        *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                "the address cannot be written as a request",
-            )
-        })?;
-        *outgoing.headers_mut() = request.headers.clone();
-        if let Some(token) = token {
-            outgoing.headers_mut().insert(AUTHORIZATION, bearer(token)?);
-        }
         let permit = admitted.sent();
         let response = self.transport.send(outgoing).await.map_err(network)?;
         let (head, body) = response.into_parts();
@@ -481,6 +479,23 @@ fn unreadable(operation: &'static str, error: &serde_json::Error) -> Error {
 pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Error {
     // The request was answered, so whatever it asked for may well have been done.
     Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Unknown)
+}
+
+/// The request as it is sent.
+fn outgoing(request: &ApiRequest, token: Option<&AccessToken>) -> Result<http::Request<Content>> {
+    let mut outgoing = http::Request::new(request.content.clone());
+    *outgoing.method_mut() = request.method.clone();
+    *outgoing.uri_mut() = request.url.as_str().parse().map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            "the address cannot be written as a request",
+        )
+    })?;
+    *outgoing.headers_mut() = request.headers.clone();
+    if let Some(token) = token {
+        outgoing.headers_mut().insert(AUTHORIZATION, bearer(token)?);
+    }
+    Ok(outgoing)
 }
 
 fn bearer(token: &AccessToken) -> Result<HeaderValue> {

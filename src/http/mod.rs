@@ -17,7 +17,8 @@
 //! `attempt`, `lane`, `units`, `took` and `waited` in seconds, and of errors `kind`, `status` and `code`. All that is done for a
 //! request, its repetitions included, is within a span `request` of debug level with `operation`, `lane` and `units`.
 //!
-//! With the feature `metrics` the same is counted through the `metrics` facade, to whatever recorder the host installs:
+//! With the feature `metrics` the same is counted through the `metrics` facade, to whatever recorder the host installs, of what
+//! was sent: a request that a limit, a cap or a failing service kept back is `request failed` and no more.
 //! `postroom_requests_total`, `postroom_units_total`, `postroom_retries_total`, `postroom_received_bytes_total`, and the
 //! histograms `postroom_wait_seconds` and `postroom_request_seconds`, all with `provider` and `operation`.
 

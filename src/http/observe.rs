@@ -112,6 +112,10 @@ impl Observed {
                 "request failed"
             ),
         }
+    }
+
+    /// The attempt was sent: what is kept back here by a limit or a cap is none of the service's work.
+    pub(super) fn sent(self, attempt: u32, took: Duration, error: Option<&Error>) {
         #[cfg(feature = "metrics")]
         {
             let outcome =
@@ -122,15 +126,18 @@ impl Observed {
                 .increment(u64::from(self.cost.units));
             metrics::histogram!(REQUEST, "provider" => self.provider(), "operation" => self.operation)
                 .record(took);
+            if attempt > 1 {
+                metrics::counter!(RETRIES, "provider" => self.provider(), "operation" => self.operation)
+                    .increment(1);
+            }
         }
+        #[cfg(not(feature = "metrics"))]
+        let _ = (attempt, took, error);
     }
 
     /// It is sent again after this wait.
     pub(super) fn repeats(self, attempt: u32) {
         tracing::debug!(operation = self.operation, attempt, "request is sent again");
-        #[cfg(feature = "metrics")]
-        metrics::counter!(RETRIES, "provider" => self.provider(), "operation" => self.operation)
-            .increment(1);
     }
 
     /// So much of its answer was read.
