@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::DATE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -50,12 +51,14 @@ impl Batch for Api {
     }
 
     fn parts(answer: &Answer, calls: usize) -> Result<Vec<Option<Answer>>> {
-        let answer: wire::BatchAnswer = parse(BATCH, &answer.body)?;
-        let responses = answer
+        let read: wire::BatchAnswer = parse(BATCH, &answer.body)?;
+        let responses = read
             .responses
             .ok_or_else(|| protocol("the answer to a batch has no parts"))?;
+        let date = answer.headers.get(DATE);
+        let responses = responses.into_iter().flatten();
         let mut parts: HashMap<String, Answer> =
-            responses.into_iter().flatten().filter_map(part).collect();
+            responses.filter_map(|part| read_part(part, date)).collect();
         let numbers = 0..calls;
         Ok(numbers
             .map(|index| parts.remove(&index.to_string()))
@@ -82,9 +85,15 @@ async fn body(call: &ApiRequest) -> Result<Option<Box<RawValue>>> {
     })
 }
 
-/// The number and the answer of a part.
-fn part(response: wire::BatchResponse) -> Option<(String, Answer)> {
+/// The number and the answer of a part. It has no clock of its own, and was answered at this date.
+fn read_part(
+    response: wire::BatchResponse,
+    date: Option<&HeaderValue>,
+) -> Option<(String, Answer)> {
     let mut headers = HeaderMap::new();
+    if let Some(date) = date {
+        headers.insert(DATE, date.clone());
+    }
     for (name, value) in response.headers.unwrap_or_default() {
         let value = match value {
             Value::String(text) => text,

@@ -28,6 +28,13 @@ fn limited() -> Value {
     json!({"error": {"code": "TooManyRequests", "message": "Slow down."}})
 }
 
+/// What a part asks for, as the service has it.
+fn named(part: &Value) -> Value {
+    let url = part["url"].as_str().unwrap();
+    let id = url.split('?').next().unwrap().rsplit('/').next().unwrap();
+    json!({"id": id})
+}
+
 fn seen() -> Change {
     Change::Set(Keyword::Seen)
 }
@@ -147,4 +154,26 @@ async fn a_denial_that_is_not_asked_again_is_told_as_it_was() {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert_eq!(error.code(), Some("ErrorAccessDenied"));
     }
+}
+
+#[tokio::test]
+async fn a_date_within_a_part_of_a_batch_is_read_by_the_services_clock() {
+    let asked = AtomicUsize::new(0);
+    // The service's clock is an hour ahead of the one here.
+    let service = Scripted::new(move |request| {
+        let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let answer = graph_batch(request, |part| match first {
+            true => {
+                let until = json!({"Retry-After": "Sun, 22 Nov 2026 09:01:00 GMT"});
+                (429, until, limited())
+            }
+            false => (200, json!({}), named(part)),
+        });
+        answer.with_header("date", "Sun, 22 Nov 2026 09:00:00 GMT")
+    });
+    let outlook = Outlook::new(service.connection()).unwrap();
+    let read = outlook.get(&ids(5), Detail::Ids).await.unwrap();
+    assert!(read.iter().all(Result::is_ok));
+    let waited = service.waited().as_secs();
+    assert!((60..90).contains(&waited), "{waited}");
 }
