@@ -139,3 +139,24 @@ async fn an_answer_that_stops_in_the_middle_breaks_its_stream() {
     assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
     drop(server.await.unwrap());
 }
+
+#[tokio::test]
+async fn whoever_waits_for_ever_may_send_as_much_as_anybody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let server = tokio::spawn(serve_one(listener, "the end", answer));
+    let mut long = vec![b' '; 1024 * 1024];
+    long.extend(b"the end");
+    let mut request = Request::new(Content::from_bytes(long));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = format!("http://{address}/").parse().unwrap();
+    let transport = ReqwestTransport::builder()
+        .read_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    let response = transport.send(request).await.unwrap();
+    let read: Vec<_> = response.into_body().try_collect().await.unwrap();
+    assert_eq!(read.concat(), b"ok");
+    server.await.unwrap();
+}

@@ -17,7 +17,7 @@ pub(crate) use scheduler::Limiter;
 pub(super) use scheduler::{Permit, Trial};
 
 /// What a service allows for one mailbox. Each provider has its own as a default, with the vendor's figures and where they
-/// stand; a host whose project has others says so.
+/// stand; a host whose project has others says so. A limit of nothing counts as one of one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,6 +99,21 @@ impl Limits {
     pub const fn with_costs(mut self, costs: &'static [(&'static str, u32)]) -> Self {
         self.costs = costs;
         self
+    }
+
+    /// The same where each is at least one, as the constructors have it: the fields are the host's to set, and nothing could
+    /// ever go within a limit of nothing.
+    fn at_least_one(self) -> Self {
+        let one = |limit: u32| limit.max(1);
+        Self {
+            concurrency: one(self.concurrency),
+            units_per_minute: self.units_per_minute.map(one),
+            units_per_day: self.units_per_day.map(one),
+            requests_per: self
+                .requests_per
+                .map(|(requests, window)| (one(requests), window)),
+            costs: self.costs,
+        }
     }
 
     /// A part of these limits, from 0 to 1: for each of several processes that work with the same mailbox, and cannot see

@@ -204,7 +204,9 @@ impl Transport for ReqwestTransport {
             *outgoing.body_mut() = Some(reqwest::Body::wrap_stream(stream));
         }
         let sending = Duration::from_secs(content.len() / SLOWEST_UPLOAD);
-        let response = tokio::time::timeout(self.read_timeout + sending, client.execute(outgoing))
+        // Whoever waits for ever says so with the longest time there is.
+        let longest = self.read_timeout.saturating_add(sending);
+        let response = tokio::time::timeout(longest, client.execute(outgoing))
             .await
             .map_err(|_| TransportError::unknown("no answer came in time"))?
             .map_err(failed)?;

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, poll};
 use postroom::clock::Clock as _;
 use postroom::credentials::{AccessToken, StaticToken, TokenSource};
-use postroom::http::{Connection, Lane, Limits, Project};
+use postroom::http::{Connection, Lane, Limits, Project, RetryPolicy};
 use postroom::testing::VirtualClock;
 use postroom::{Cap, Detail, ErrorKind, Gmail, MailProvider as _, Mailbox, MessageId, Outlook};
 
@@ -20,6 +20,8 @@ use super::{ByHand, ids, message};
 
 /// What a read of a message costs.
 const READ: u32 = 20;
+
+const PROFILE: &str = r#"{"emailAddress":"reader@gmail.example"}"#;
 
 fn clock() -> VirtualClock {
     VirtualClock::by_hand(DateTime::from_timestamp(1_790_000_000, 0).unwrap())
@@ -161,4 +163,19 @@ async fn a_token_that_ended_while_a_request_waited_for_its_turn_is_not_sent() {
     assert!(read.iter().all(Result::is_ok));
     assert_eq!(*refused.lock().unwrap(), 0, "tokens that had ended");
     assert_eq!(gmail.spent().units, reads * u64::from(READ));
+}
+
+#[tokio::test]
+async fn limits_of_nothing_are_limits_of_one() {
+    let service = Scripted::new(|_| Reply::json(PROFILE));
+    let mut nothing = Limits::concurrency(5).with_units_per_minute(5);
+    nothing.concurrency = 0;
+    nothing.units_per_minute = Some(0);
+    let connection = service.connection().with_limits(nothing);
+    let gmail = Gmail::new(connection.with_retry(RetryPolicy::never())).unwrap();
+    for _ in 0..3 {
+        gmail.profile().await.unwrap();
+    }
+    // The first finds its unit saved up.
+    assert!(service.waited() >= Duration::from_secs(119));
 }

@@ -135,6 +135,7 @@ enum Obstacle {
 
 impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
+        let limits = limits.at_least_one();
         Self {
             limits,
             state: Mutex::new(State {
