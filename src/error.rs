@@ -117,7 +117,8 @@ pub enum Delivery {
     NotSent,
     /// The service answered it, and the answer says that it failed.
     Answered,
-    /// It left, and no answer came that settles the matter: it may or may not have happened.
+    /// It left, and no answer came that settles the matter: it may or may not have happened. Of a change that was tried
+    /// several times, this is told if it is so of any try.
     Unknown,
 }
 
