@@ -28,9 +28,9 @@ use crate::error::{Action, Error, ErrorKind, Result};
 use crate::facts::Facts;
 use crate::model::{
     Access, AttachmentId, ByteStream, Detail, Folder, FolderRole, Message, MessageId, Page,
-    PageRequest, Profile, Purse, Query, Trail,
+    PageRequest, Profile, Purse, Query,
 };
-use crate::provider::{Capabilities, MailProvider};
+use crate::provider::{Capabilities, MailProvider, Trail};
 
 pub use self::merged::{Merged, merged};
 pub use self::reading::{AttachedMessage, Threads};

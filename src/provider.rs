@@ -3,6 +3,7 @@
 
 mod facets;
 mod syncing;
+mod trail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::model::{
 
 pub use facets::{AutomaticReplies, Categories, Drafts, Identities, Rules, Watching};
 pub use syncing::{Known, SyncChange, SyncPage};
+pub(crate) use trail::Trail;
 
 /// A mail service, seen through one mailbox.
 ///

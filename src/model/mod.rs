@@ -49,7 +49,6 @@ pub use outgoing::{
     AnswerKind, Answers, HeaderError, Importance, Invitation, InvitationError, ListUnsubscribe,
     ListUnsubscribeError, Outgoing, OutgoingAttachment, OutgoingHeader,
 };
-pub(crate) use page::Trail;
 pub use page::{Page, PageRequest, PageToken};
 pub use query::{Exactness, NativeQuery, Query, QueryError, QueryPlan};
 #[cfg(any(feature = "gmail", feature = "outlook"))]

@@ -20,7 +20,8 @@ use super::hydration::{Hydrated, Listed, Prices, hydrate, hydrate_with};
 use super::{LARGEST_BATCH, of_a_page};
 use crate::error::{Error, Result};
 use crate::http::Ahead as Request;
-use crate::model::{Detail, Message, MessageId, PageToken, ThreadId, Trail};
+use crate::model::{Detail, Message, MessageId, PageToken, ThreadId};
+use crate::provider::Trail;
 
 /// How many listed messages are known beyond those that are being read, once somebody reads on: enough for the days in
 /// which a conversation comes together, and little to hold. One that is scattered wider is read once for each stretch of

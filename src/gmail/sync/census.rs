@@ -10,7 +10,8 @@ use crate::gmail::query::{self, Search};
 use crate::gmail::reading::{Listed, Prices};
 use crate::gmail::{batch, wire};
 use crate::http::{parse, protocol};
-use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope, Trail};
+use crate::model::{AuditWindow, Detail, KnownMessage, Message, MessageId, Query, Scope};
+use crate::provider::Trail;
 use crate::sync::{self, Census, Probe, Sighting, Sorted, Spool, There};
 
 pub(super) const LIST: &str = "gmail.messages.list";

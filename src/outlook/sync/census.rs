@@ -9,11 +9,12 @@ use super::is_closed;
 use super::listing::second;
 use crate::error::Result;
 use crate::model::{
-    AuditWindow, Detail, Folder, FolderId, FolderRole, Keyword, Message, MessageId, Scope, Trail,
+    AuditWindow, Detail, Folder, FolderId, FolderRole, Keyword, Message, MessageId, Scope,
 };
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, wire};
+use crate::provider::Trail;
 use crate::sync::{Census, Sighting, Sorted, Spool, There};
 
 const LIST: &str = "outlook.messages.list";

@@ -7,10 +7,10 @@ use super::place::Kept;
 use super::{Step, census, is_closed, terms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, ApiRequest, protocol};
-use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId, Trail};
+use crate::model::{Detail, FolderId, Keyword, KnownMessage, MessageId};
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
-use crate::provider::{Known, SyncChange};
+use crate::provider::{Known, SyncChange, Trail};
 use crate::sync::{SyncRule, Terms, Unprobed, compare};
 
 const CHANGES: &str = "outlook.messages.delta";

@@ -7,11 +7,11 @@ use super::round::removed;
 use super::{Step, census, is_closed, is_refusal, unanswered};
 use crate::error::{ErrorKind, Result};
 use crate::http::{Answer, protocol};
-use crate::model::{FolderId, FolderRole, Trail};
+use crate::model::{FolderId, FolderRole};
 use crate::outlook::api::Api;
 use crate::outlook::reading::{self, no_list};
 use crate::outlook::{batch, convert, wire};
-use crate::provider::SyncChange;
+use crate::provider::{SyncChange, Trail};
 
 const CHANGES: &str = "outlook.mailFolders.delta";
 const FOLDER: &str = "outlook.mailFolders.get";
