@@ -221,7 +221,10 @@ impl Error {
     }
 
     /// Whether the service itself failed at what it was asked: perhaps at this alone.
-    #[cfg(any(feature = "gmail", feature = "outlook"))]
+    #[cfg_attr(
+        not(any(feature = "gmail", feature = "outlook")),
+        allow(dead_code, reason = "only the providers read messages")
+    )]
     pub(crate) fn is_failure(&self) -> bool {
         self.0.kind == ErrorKind::Unavailable && self.0.status.is_some_and(|status| status >= 500)
     }

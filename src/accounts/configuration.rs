@@ -496,7 +496,6 @@ impl Configured {
         Ok(Mailbox::new(outlook.with_user(mailbox)))
     }
 
-    #[cfg(any(feature = "gmail", feature = "outlook"))]
     pub(super) fn within_limits(&self, connection: Connection) -> Connection {
         connection
             .with_regime(self.regime)

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::select_all;
 use postroom::clock::Clock;
 use postroom::credentials::{
     AccessToken, AccountRecord, CredentialStore, LoadedAccount, MemoryStore, RecordKey, Refresh,
@@ -325,7 +326,10 @@ async fn however_many_processes_wait_one_refresh_runs() {
     // The seven others look again now and then.
     world.clock.until_sleeping(8).await;
     world.server.open();
-    for mut process in processes {
+    // Until the refresh is done no time passes in which its lease could lapse.
+    let (first, _, others) = select_all(processes).await;
+    assert_eq!(first.unwrap(), "access-1");
+    for mut process in others {
         loop {
             tokio::select! {
                 outcome = &mut process => {
