@@ -114,7 +114,7 @@ impl Step<'_> {
             refused: 0,
             ..listing
         };
-        // Addresses of pages without content tell of no more than that.
+        // Where only ids were asked for, the address of what follows tells no more than ids, either.
         if listing.further > MOST_FURTHER || (one_by_one && is_of_one_second) {
             self.pass_over_second(listing);
         } else {
