@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    /// One that begins where `POSTROOM_SEED` says, or else where no other run did, and says where.
+    /// One that begins where `POSTROOM_SEED` says, which is the same place in every run unless somebody asks for another, and says
+    /// where. A program that cargo does not run begins where no other run did.
     pub(crate) fn seeded() -> Self {
         let seed = std::env::var("POSTROOM_SEED").map_or_else(
             |_| chrono::Utc::now().timestamp_micros().unsigned_abs(),
