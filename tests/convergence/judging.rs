@@ -97,15 +97,21 @@ impl World {
         Ok(())
     }
 
-    /// What the service has forgotten may be stale or too much until an audited round, and nothing else. Nothing is missing but
-    /// what left the scope, and came back to a folder in which Graph had forgotten it: that it does not tell
+    /// What the service has forgotten, or failed at, may be stale or too much until an audited round, and nothing else. Nothing is
+    /// missing but what left the scope, and came back to a folder in which Graph had forgotten it: that it does not tell
     /// (<https://github.com/microsoftgraph/microsoft-graph-docs/issues/21752>).
     async fn judge_ordinary(&self, mirror: &Mirror) -> Result<(), String> {
         if self.is_lied_to {
             return Ok(());
         }
-        let (copy, truth) = (mirror.messages(), self.truth().await);
+        let (mut copy, truth) = (mirror.messages(), self.truth().await);
         if self.is_gmail() {
+            for id in mirror.unreadable() {
+                match truth.get(&id) {
+                    Some(there) => copy.insert(id, there.clone()),
+                    None => copy.remove(&id),
+                };
+            }
             return difference(&copy, &truth, self.scope.detail)
                 .map_err(|difference| format!("in an ordinary round {difference}"));
         }

@@ -25,6 +25,8 @@ pub(crate) struct Copy {
 struct Stored {
     cursor: Option<SyncCursor>,
     messages: BTreeMap<MessageId, Copy>,
+    /// Those of which it was last told that they cannot be read.
+    unreadable: BTreeSet<MessageId>,
     folders: BTreeMap<FolderId, Folder>,
     /// How often the host was asked what it has.
     asked: usize,
@@ -50,6 +52,10 @@ impl Mirror {
 
     pub(crate) fn messages(&self) -> BTreeMap<MessageId, Copy> {
         self.0.lock().unwrap().messages.clone()
+    }
+
+    pub(crate) fn unreadable(&self) -> BTreeSet<MessageId> {
+        self.0.lock().unwrap().unreadable.clone()
     }
 
     /// Names of all folders, by id.
@@ -96,6 +102,7 @@ impl Mirror {
                         keywords: message.keywords.clone().unwrap_or_default(),
                     };
                     stored.messages.insert(message.id.clone(), copy);
+                    stored.unreadable.remove(&message.id);
                 }
                 SyncChange::Updated(update) => {
                     if let Some(copy) = stored.messages.get_mut(&update.id) {
@@ -107,9 +114,11 @@ impl Mirror {
                 }
                 SyncChange::Unreadable(id, _) => {
                     stored.messages.entry(id.clone()).or_default();
+                    stored.unreadable.insert(id.clone());
                 }
                 SyncChange::OutOfScope(id) | SyncChange::Deleted(id) => {
                     stored.messages.remove(id);
+                    stored.unreadable.remove(id);
                 }
                 SyncChange::Folder(folder) => {
                     stored.folders.insert(folder.id.clone(), folder.clone());
